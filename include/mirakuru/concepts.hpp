@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+#include <chrono>
+#include <concepts>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include <mirakuru/output/streams.hpp>
+#include <mirakuru/process.hpp>
+#include <mirakuru/stop/signals.hpp>
+
+// The axes' concepts, each with the smallest type that models it.
+
+namespace mirakuru {
+
+/// What a spawner hands back: a process and all that it starts.
+///
+///     struct Handle {
+///       pid_t pid() const;                     // the command's own process, the leader
+///       int event() const;                     // turns readable when alive() has news; -1: poll
+///       bool alive();                          // does anything of the tree live? never blocks
+///       std::optional<int> exit_code() const;  // the leader's, once alive() has seen its end
+///       void signal(int number);               // to the whole tree
+///     };
+template <class T>
+concept ProcessHandle = std::movable<T> && requires(T handle, const T& seen, int number) {
+  { seen.pid() } -> std::same_as<pid_t>;
+  { seen.event() } -> std::same_as<int>;
+  { handle.alive() } -> std::same_as<bool>;
+  { seen.exit_code() } -> std::same_as<std::optional<int>>;
+  handle.signal(number);
+};
+
+/// Makes a process. Throws `std::system_error` with the reason when it cannot.
+///
+///     struct MySpawner {
+///       Handle spawn(const mirakuru::Launch& launch) const;
+///     };
+template <class T>
+concept Spawner = requires(const T& spawner, const Launch& launch) {
+  { spawner.spawn(launch) } -> ProcessHandle;
+};
+
+/// How long a start and a stop may take.
+///
+///     struct Hurried {
+///       std::chrono::seconds start{1}, stop{1};
+///     };
+template <class T>
+concept Budget = requires(const T& budget) {
+  { budget.start } -> std::convertible_to<std::chrono::nanoseconds>;
+  { budget.stop } -> std::convertible_to<std::chrono::nanoseconds>;
+};
+
+/// The signals by which a tree is ended, and the ends that `stop()` takes as good. After the last
+/// step, or when the stop budget has run out, SIGKILL follows by itself.
+///
+///     struct Interrupt {
+///       int kill = SIGKILL;
+///       std::vector<int> accept;
+///       std::vector<mirakuru::SignalStep> steps() const { return {{SIGINT, 5s}}; }
+///     };
+template <class T>
+concept SignalStrategy = requires(const T& signals) {
+  { signals.steps() } -> std::convertible_to<std::vector<SignalStep>>;
+  { signals.kill } -> std::convertible_to<int>;
+  { signals.accept } -> std::convertible_to<const std::vector<int>&>;
+};
+
+/// Where a run prints to.
+///
+///     struct Quiet {
+///       static constexpr bool keeps_output = false;
+///       mirakuru::OutputStreams open() const;
+///     };
+template <class T>
+concept Output = requires(const T& output) {
+  { output.open() } -> std::same_as<OutputStreams>;
+  { T::keeps_output } -> std::convertible_to<bool>;
+};
+
+/// A check that is called: a predicate, and the simplest of all is a lambda.
+///
+///     [](const mirakuru::Process& process) { return process.output().ends_with("$ "); }
+///
+/// It is called again and again until it says that it is ready, is trusted to return, and answers
+/// by a `bool` or a `Readiness` that tells why not. With a `std::string describe() const` an
+/// executor's messages name it.
+template <class T>
+concept Predicate = requires(T check, const Process& process) {
+  { check(process) } -> std::convertible_to<Readiness>;
+};
+
+namespace detail {
+
+class Race;
+template <class T>
+concept EnteringCheck = requires(const T& check, Race& race) { enter(race, &check); };
+
+}  // namespace detail
+
+/// Something that holds when the service is ready: one of ours, or a `Predicate`.
+template <class T>
+concept ReadinessCheck = detail::EnteringCheck<T> || Predicate<T>;
+
+}  // namespace mirakuru

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <concepts>
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+#include <mirakuru/detail/ending.hpp>
+#include <mirakuru/detail/race.hpp>
+#include <mirakuru/detail/starting.hpp>
+#include <mirakuru/executor.hpp>
+
+// The executor's member functions.
+
+namespace mirakuru {
+
+template <class... Policies>
+template <class... Given>
+Executor<Policies...>::Executor(detail::Invocation command, Given... given)
+    : service_{detail::make_service<Set>(std::move(command),
+                                         detail::hana::tuple<Given...>{std::move(given)...})} {}
+
+template <class... Policies>
+Executor<Policies...>& Executor<Policies...>::operator=(Executor&& other) noexcept {
+  if (this == &other) return *this;
+  std::destroy_at(this);
+  return *std::construct_at(this, std::move(other));
+}
+
+template <class... Policies>
+Executor<Policies...>::~Executor() {
+  try {
+    end(service_.signals.steps(), detail::Judgement::ignore);
+  } catch (...) {  // what cannot be ended at all has nobody left to hear of it
+  }
+}
+
+template <class... Policies>
+Executor<Policies...>& Executor<Policies...>::start() & {
+  detail::Race race;
+  for (detail::Starting<Set> starting{service_}; !starting.resume(race);) race.run();
+  return *this;
+}
+
+template <class... Policies>
+void Executor<Policies...>::end(const std::vector<SignalStep>& steps, detail::Judgement judgement) {
+  detail::Race race;
+  for (detail::Ending<Set> ending{service_, steps, judgement}; !ending.resume(race);) race.run();
+}
+
+template <class... Policies>
+Executor<Policies...>& Executor<Policies...>::stop() & {
+  end(service_.signals.steps(), detail::Judgement::report);
+  return *this;
+}
+
+template <class... Policies>
+Executor<Policies...>& Executor<Policies...>::stop(int signal) & {
+  end(detail::only(signal), detail::Judgement::report);
+  return *this;
+}
+
+template <class... Policies>
+Executor<Policies...>& Executor<Policies...>::kill() & {
+  end(service_.kill_steps(), detail::Judgement::ignore);
+  return *this;
+}
+
+template <class... Policies>
+Executor<Policies...>& Executor<Policies...>::kill(int signal) & {
+  end(detail::only(signal), detail::Judgement::ignore);
+  return *this;
+}
+
+template <class... Policies>
+Executor<Policies...>& Executor<Policies...>::wait() & {
+  detail::Race race;
+  const auto begin = detail::Clock::now();
+  while (running() && !service_.exit_code) {
+    const auto now = detail::Clock::now();
+    race.watch(service_.process->event());
+    if (service_.process->event() < 0)
+      race.until(detail::after(now, detail::pause_after(now - begin)));
+    race.run();
+  }
+  return *this;
+}
+
+template <class... Policies>
+template <class Predicate>
+Executor<Policies...>& Executor<Policies...>::wait_for(Predicate predicate,
+                                                       std::chrono::nanoseconds timeout) & {
+  static_assert(std::is_invocable_r_v<bool, Predicate&> ||
+                    std::is_invocable_r_v<bool, Predicate&, const Process&>,
+                "mirakuru: wait_for() takes a predicate that is called as predicate() or "
+                "predicate(const mirakuru::Process&) and returns bool");
+  const auto holds = [&]() -> bool {
+    if constexpr (std::is_invocable_v<Predicate&>)
+      return predicate();
+    else
+      return predicate(Process{pid(), service_.streams});
+  };
+  detail::Race race;
+  const auto begin = detail::Clock::now(), deadline = detail::after(begin, timeout);
+  while (!holds()) {
+    const auto now = detail::Clock::now();
+    if (now >= deadline) {
+      auto circumstances = service_.circumstances("the predicate of wait_for");
+      circumstances.waited = now - begin;
+      TimeoutExpired error{circumstances.tell("timed out after " + detail::to_text(timeout)),
+                           timeout};
+      kill();
+      throw error;
+    }
+    race.until(std::min(deadline, detail::after(now, detail::pause_after(now - begin))));
+    race.run();
+  }
+  return *this;
+}
+
+template <class... Policies>
+template <class Body>
+Executor<Policies...>& Executor<Policies...>::stopped(Body&& body) & {
+  const bool was_running = running();
+  if (was_running) stop();
+  try {
+    if constexpr (std::is_invocable_v<Body, Executor&>)
+      std::forward<Body>(body)(*this);
+    else
+      std::forward<Body>(body)();
+  } catch (...) {
+    if (was_running) start();
+    throw;
+  }
+  if (was_running) start();
+  return *this;
+}
+
+}  // namespace mirakuru

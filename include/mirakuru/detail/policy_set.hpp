@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+#include <boost/hana/append.hpp>
+#include <boost/hana/at.hpp>
+#include <boost/hana/bool.hpp>
+#include <boost/hana/count_if.hpp>
+#include <boost/hana/filter.hpp>
+#include <boost/hana/for_each.hpp>
+#include <boost/hana/front.hpp>
+#include <boost/hana/tuple.hpp>
+#include <boost/hana/type.hpp>
+#include <boost/hana/unpack.hpp>
+
+#include <mirakuru/concepts.hpp>
+#include <mirakuru/fwd.hpp>
+
+// Sorts an executor's policies by axis, and says in one line what is wrong with them.
+
+namespace mirakuru::detail {
+
+namespace hana = boost::hana;
+
+enum class Axis { spawner, budget, signals, output, check, misshapen_check, none };
+
+template <class T>
+concept Callable = requires { &T::operator(); } || std::is_function_v<std::remove_pointer_t<T>>;
+
+template <class T>
+consteval Axis axis_of() {
+  if (Spawner<T>) return Axis::spawner;
+  if (SignalStrategy<T>) return Axis::signals;
+  if (Budget<T>) return Axis::budget;
+  if (Output<T>) return Axis::output;
+  if (ReadinessCheck<T>) return Axis::check;
+  return Callable<T> ? Axis::misshapen_check : Axis::none;
+}
+
+/// A type of its own for each axis, so that Hana can filter by it.
+template <Axis axis>
+inline constexpr auto is_on =
+    []<class T>(hana::basic_type<T>) { return hana::bool_c < axis_of<T>() == axis > ; };
+
+/// The policy of an axis: the one given, or the default.
+template <Axis axis, class Default, class... Policies>
+using ChosenPolicy = typename decltype(+hana::front(hana::append(
+    hana::filter(hana::tuple_t<Policies...>, is_on<axis>), hana::type_c<Default>)))::type;
+
+/// The checks, in order.
+template <class... Policies>
+using ChosenChecks =
+    typename decltype(+hana::unpack(hana::filter(hana::tuple_t<Policies...>, is_on<Axis::check>),
+                                    hana::template_<hana::tuple>))::type;
+
+// Each of these is one error of one line; the type in question stands in the template's arguments.
+
+template <class Policy, Axis axis = axis_of<Policy>()>
+struct Placed {
+  static_assert(axis != Axis::misshapen_check,
+                "mirakuru: a readiness check is called as check(const mirakuru::Process&) and "
+                "returns bool or mirakuru::Readiness; this one cannot be called so");
+  static_assert(axis != Axis::none,
+                "mirakuru: this policy fits no axis: it is neither a spawner, a budget, a signal "
+                "strategy, an output nor a readiness check");
+  static constexpr bool ok = true;
+};
+
+template <Axis axis, class... Policies>
+struct AtMostOne {
+  static constexpr std::size_t count =
+      decltype(hana::count_if(hana::tuple_t<Policies...>, is_on<axis>))::value;
+  static_assert(axis != Axis::spawner || count < 2, "mirakuru: two spawners are given; take one");
+  static_assert(axis != Axis::budget || count < 2, "mirakuru: two budgets are given; take one");
+  static_assert(axis != Axis::signals || count < 2,
+                "mirakuru: two signal strategies are given; take one");
+  static_assert(axis != Axis::output || count < 2, "mirakuru: two outputs are given; take one");
+  static constexpr bool ok = true;
+};
+
+template <class... Types>
+struct TypeList {};
+
+template <class... Others, class... Checks>
+TypeList<Others..., Checks...> places(hana::basic_type<hana::tuple<Checks...>>);
+
+/// What an executor is made of.
+template <class... Policies>
+struct PolicySet {
+  static constexpr bool ok =
+      (Placed<Policies>::ok && ... && true) && AtMostOne<Axis::spawner, Policies...>::ok &&
+      AtMostOne<Axis::budget, Policies...>::ok && AtMostOne<Axis::signals, Policies...>::ok &&
+      AtMostOne<Axis::output, Policies...>::ok;
+
+  using Spawner = ChosenPolicy<Axis::spawner, Defaults::Spawner, Policies...>;
+  using Budget = ChosenPolicy<Axis::budget, Defaults::Budget, Policies...>;
+  using SignalStrategy = ChosenPolicy<Axis::signals, Defaults::SignalStrategy, Policies...>;
+  using Output = ChosenPolicy<Axis::output, Defaults::Output, Policies...>;
+  using Checks = ChosenChecks<Policies...>;
+
+  /// The types of all places for a value.
+  using Places = decltype(places<Spawner, Budget, SignalStrategy, Output>(hana::type_c<Checks>));
+  /// All types that were named, those in error too.
+  using Named = TypeList<Policies...>;
+};
+
+// From the values that a constructor was given to the places that the type has.
+
+/// How many of the first `count` types are `T`.
+template <class T, class... Types>
+consteval std::size_t count_of(std::size_t count, TypeList<Types...>) {
+  const bool same[] = {std::is_same_v<T, Types>..., false};
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < count; ++i) found += same[i];
+  return found;
+}
+
+/// Where the `nth` `T` stands; the number of types if there are not so many.
+template <class T, class... Types>
+consteval std::size_t position_of(std::size_t nth, TypeList<Types...>) {
+  const bool same[] = {std::is_same_v<T, Types>..., false};
+  std::size_t i = 0;
+  while (i < sizeof...(Types) && (!same[i] || nth-- > 0)) ++i;
+  return i;
+}
+
+/// The first of the types that converts to `T`.
+template <class T, class... Types>
+consteval std::size_t source_of(TypeList<Types...>) {
+  const bool converts[] = {std::is_convertible_v<const Types&, T>..., true};
+  std::size_t i = 0;
+  while (!converts[i]) ++i;
+  return i;
+}
+
+template <class Check>
+struct CheckToBeGiven {
+  static_assert(!std::is_same_v<Check, Check>,
+                "mirakuru: this readiness check has to be given: it has no default, and none of "
+                "the checks given converts to it");
+  [[noreturn]] static Check value();
+};
+
+/// Whether there are as many places for a `Policy` as there are values of it among `Given`. What is
+/// named in the type and has no place has had its error.
+template <class Policy, class Set, class... Given>
+struct HasPlace {
+  template <class... Places>
+  static consteval bool enough(TypeList<Places...> places) {
+    return count_of<Policy>(sizeof...(Given), TypeList<Given...>{}) <=
+           count_of<Policy>(sizeof...(Places), places);
+  }
+  static_assert(enough(typename Set::Places{}) || enough(typename Set::Named{}),
+                "mirakuru: this executor's type has no place for a policy that was given; name "
+                "the policy in the type, or leave the type's arguments out");
+  static constexpr bool ok = true;
+};
+
+/// True when a value of type `Given` is what another place derives its own from.
+template <class Given, class... Places>
+consteval bool is_source(TypeList<Places...>) {
+  return ((!std::is_same_v<Given, Places> && std::is_convertible_v<const Given&, Places>) || ...);
+}
+
+/// The value for the `nth` place of type `T`: the one given, or derived from one given, or the
+/// default.
+template <class T, std::size_t nth, class Places, class... Given>
+T value_for(hana::tuple<Given...>& given) {
+  constexpr TypeList<Given...> types;
+  constexpr auto position = position_of<T>(nth, types), source = source_of<T>(types);
+  if constexpr (position < sizeof...(Given)) {
+    // The order in which places are filled is not known, so what is derived from stays as it is.
+    if constexpr (is_source<T>(Places{}))
+      return hana::at_c<position>(given);
+    else
+      return std::move(hana::at_c<position>(given));
+  } else if constexpr (source < sizeof...(Given)) {
+    return std::as_const(hana::at_c<source>(given));
+  } else if constexpr (requires { T{}; }) {
+    return T{};
+  } else {
+    return CheckToBeGiven<T>::value();
+  }
+}
+
+/// The checks of an executor, each from `given`.
+template <class Places, class... Checks, class... Given>
+hana::tuple<Checks...> checks_from(hana::basic_type<hana::tuple<Checks...>>,
+                                   hana::tuple<Given...>& given) {
+  return [&]<std::size_t... i>(std::index_sequence<i...>) {
+    return hana::tuple<Checks...>{
+        value_for<Checks, count_of<Checks>(i, TypeList<Checks...>{}), Places>(given)...};
+  }(std::index_sequence_for<Checks...>{});
+}
+
+}  // namespace mirakuru::detail

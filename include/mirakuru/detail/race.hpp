@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include <mirakuru/detail/config.hpp>
+#include <mirakuru/detail/schedule.hpp>
+#include <mirakuru/process.hpp>
+
+namespace mirakuru::detail {
+
+/// Waits for whichever comes first: the outcome of an attempt of a check, a descriptor that turns
+/// readable, a moment. Who runs it, a state machine such as `Starting`, then looks at what has
+/// changed and decides how to go on; an attempt in flight stays so until it is called off.
+///
+/// Rests on Asio, which this header does not include: detail/race_core.hpp has that side.
+class Race {
+ public:
+  struct Core;
+
+  /// On an I/O context of its own, made when first needed.
+  Race();
+  /// On the executor that `core` has; for the Asio forms.
+  explicit Race(std::unique_ptr<Core> core);
+  ~Race();
+  Race(const Race&) = delete;
+  Race& operator=(const Race&) = delete;
+
+  /// The descriptor to watch, not owned; -1 for none. Holds for one run, as `until` does.
+  void watch(int fd) noexcept { fd_ = fd; }
+  /// The moment to wake at the latest.
+  void until(Clock::time_point moment) noexcept { until_ = moment; }
+  /// Waits, in the calling thread.
+  void run();
+  /// Begins to wait, for `run()` and the Asio forms.
+  void arm();
+
+  /// True from the moment an attempt is entered until it has ended.
+  [[nodiscard]] bool attempting() const noexcept;
+  /// Asks the attempt in flight to end. It then has no outcome.
+  void call_off();
+  /// What the last attempt came to, once. Rethrows what it threw.
+  [[nodiscard]] std::optional<Readiness> take_readiness();
+
+  /// Asio's side of it, made if need be.
+  Core& core();
+
+ private:
+  std::unique_ptr<Core> core_;
+  int fd_ = -1;
+  Clock::time_point until_ = Clock::time_point::max();
+};
+
+}  // namespace mirakuru::detail
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/detail/race_core.hpp>
+#endif

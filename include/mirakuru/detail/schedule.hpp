@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+
+namespace mirakuru::detail {
+
+using Clock = std::chrono::steady_clock;
+
+/// The pause before the next look at something that the kernel has no event for: a sixty-fourth of
+/// the time already waited, so that what is lost is a small share of the service's own start-up,
+/// and the number of looks grows with its logarithm only.
+[[nodiscard]] constexpr std::chrono::nanoseconds pause_after(std::chrono::nanoseconds waited) {
+  using namespace std::chrono_literals;
+  return std::clamp<std::chrono::nanoseconds>(waited / 64, 500us, 250ms);
+}
+
+/// The time limit of a single attempt: a second, and as much again as has been waited, so that a
+/// server that stays mute costs one attempt and a server that is slow gets its answer through.
+[[nodiscard]] constexpr std::chrono::nanoseconds attempt_limit(std::chrono::nanoseconds waited) {
+  using namespace std::chrono_literals;
+  return 1s + waited;
+}
+
+/// `begin` and then `span`, for a span so long that the sum would overflow too.
+[[nodiscard]] constexpr Clock::time_point after(Clock::time_point begin,
+                                                std::chrono::nanoseconds span) {
+  return span < Clock::time_point::max() - begin ? begin + span : Clock::time_point::max();
+}
+
+}  // namespace mirakuru::detail

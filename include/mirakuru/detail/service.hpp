@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <mirakuru/command.hpp>
+#include <mirakuru/detail/policy_set.hpp>
+#include <mirakuru/detail/schedule.hpp>
+#include <mirakuru/detail/unique_fd.hpp>
+#include <mirakuru/error.hpp>
+#include <mirakuru/output/streams.hpp>
+#include <mirakuru/process.hpp>
+
+namespace mirakuru::detail {
+
+/// The part of an executor that does not depend on its policies: the command, and what is known of
+/// its last run.
+struct ServiceBase {
+  Invocation invocation;
+  OutputStreams streams = {};
+  UniqueFd input = {};  // the end of standard input that is held open
+  Clock::time_point spawned = {};
+  std::optional<int> exit_code = {};
+
+  /// Begins a run: finds the program and opens standard input. Throws `SpawnError`, and
+  /// `std::system_error` when there is no descriptor to be had.
+  [[nodiscard]] Launch prepare(UniqueFd& child_input);
+  /// What a spawner's failure looks like to the user.
+  [[nodiscard]] SpawnError spawn_error(const std::system_error& error,
+                                       const std::string& program) const;
+  /// What there is to tell when something has gone wrong.
+  [[nodiscard]] Circumstances circumstances(std::string awaited = {},
+                                            std::string reason = {}) const;
+};
+
+/// One signal for all of the budget. Throws `std::invalid_argument` for a number that is none.
+[[nodiscard]] std::vector<SignalStep> only(int signal);
+/// Throws `std::invalid_argument` for a number that is no signal's.
+void check_signals(const std::vector<SignalStep>& steps);
+
+/// An executor's data.
+template <class Set>
+struct Service : ServiceBase {
+  using Handle =
+      decltype(std::declval<const typename Set::Spawner&>().spawn(std::declval<const Launch&>()));
+
+  [[no_unique_address]] typename Set::Spawner spawner;
+  [[no_unique_address]] typename Set::Budget budget;
+  [[no_unique_address]] typename Set::SignalStrategy signals;
+  [[no_unique_address]] typename Set::Output output;
+  [[no_unique_address]] typename Set::Checks checks;
+  std::optional<Handle> process = {};
+
+  void spawn() {
+    UniqueFd child_input;
+    std::string program;
+    try {
+      streams = output.open();
+      const auto launch = prepare(child_input);
+      program = launch.program;
+      process.emplace(spawner.spawn(launch));
+    } catch (const std::system_error& error) {
+      input.reset();
+      throw spawn_error(error, program);
+    }
+  }
+
+  /// The steps of `kill()`, and of a start that has failed.
+  [[nodiscard]] std::vector<SignalStep> kill_steps() const { return only(signals.kill); }
+
+  /// True while anything of the tree lives; keeps the exit status when it is known.
+  bool alive() {
+    if (!process) return false;
+    const bool lives = process->alive();
+    exit_code = process->exit_code();
+    return lives;
+  }
+
+  /// Lets go of a process that is gone.
+  void clear() {
+    process.reset();
+    input.reset();
+  }
+};
+
+/// An executor's data from what its constructor was given.
+template <class Set, class... Given>
+Service<Set> make_service(Invocation command, hana::tuple<Given...> given) {
+  constexpr bool placed = (HasPlace<Given, Set, Given...>::ok && ... && true);
+  static_assert(placed);
+  using Places = typename Set::Places;
+  Service<Set> service{{.invocation = std::move(command)},
+                       value_for<typename Set::Spawner, 0, Places>(given),
+                       value_for<typename Set::Budget, 0, Places>(given),
+                       value_for<typename Set::SignalStrategy, 0, Places>(given),
+                       value_for<typename Set::Output, 0, Places>(given),
+                       checks_from<Places>(hana::type_c<typename Set::Checks>, given)};
+  check_signals(service.signals.steps());
+  check_signals(service.kill_steps());
+  return service;
+}
+
+}  // namespace mirakuru::detail
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/impl/service.ipp>
+#endif

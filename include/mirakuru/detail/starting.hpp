@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <exception>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <boost/hana/for_each.hpp>
+#include <boost/hana/size.hpp>
+
+#include <mirakuru/detail/ending.hpp>
+#include <mirakuru/detail/race.hpp>
+#include <mirakuru/detail/service.hpp>
+
+namespace mirakuru::detail {
+
+/// A check that can tell before the start whether somebody else is there already.
+template <class Check>
+concept CanTellBefore = requires(Race& race, const Check& check) {
+  enter_look(race, &check);
+  { check.describe_holder() } -> std::convertible_to<std::string>;
+};
+
+/// The state machine of `start()`.
+///
+///     begin -> looking -> (spawn) -> attempting <-> pausing -> done; from any of them -> ending
+///
+/// begin: what runs already is ready; a process that has died since is cleared.
+/// looking: each check that can tell is tried once; if it holds, somebody else is there.
+/// attempting: the check at hand is tried; when it holds the next one is, until there is none.
+/// pausing: it did not hold, and the schedule says for how long to leave the service alone.
+/// ending: the start has failed; the tree is ended before the exception leaves.
+template <class Set>
+class Starting {
+ public:
+  explicit Starting(Service<Set>& service) : service_{service} {}
+
+  /// Goes on as far as it can without waiting. True when the start has succeeded; else `race` has
+  /// what to wait for. Throws what the start failed of, when all is cleaned up.
+  bool resume(Race& race) {
+    try {
+      if (stage_ == Stage::begin) {
+        if (service_.alive()) return true;
+        service_.clear();
+        stage_ = Stage::looking;
+      }
+      if (stage_ == Stage::looking && look(race)) spawn();
+      if (stage_ == Stage::attempting || stage_ == Stage::pausing) return wait(race);
+    } catch (...) {
+      fail(std::current_exception());
+    }
+    return stage_ == Stage::ending && end(race);
+  }
+
+  /// Makes the start fail with `error`, from the next `resume()` on.
+  void fail(std::exception_ptr error) {
+    if (stage_ == Stage::ending) return;
+    stage_ = Stage::ending;
+    error_ = std::move(error);
+    if (service_.process) ending_.emplace(service_, service_.kill_steps(), Judgement::ignore);
+  }
+
+ private:
+  enum class Stage { begin, looking, attempting, pausing, ending };
+
+  static constexpr std::size_t checks =
+      decltype(hana::size(std::declval<typename Set::Checks&>()))::value;
+
+  /// Calls `visit` with the check at hand.
+  template <class Visit>
+  void with_check(Visit visit) {
+    std::size_t i = 0;
+    hana::for_each(service_.checks, [&](auto& check) {
+      if (i++ == check_) visit(check);
+    });
+  }
+
+  /// True when all have been looked at and nobody is there.
+  bool look(Race& race) {
+    for (; check_ < checks; ++check_) {
+      if (!entered_)
+        with_check([&]<class Check>(const Check& check) {
+          if constexpr (CanTellBefore<Check>) {
+            enter_look(race, &check);
+            entered(attempt_limit({}));
+          }
+        });
+      if (!entered_) continue;
+      if (race.attempting()) {
+        keep_to_limit(race);
+        race.until(limit_);
+        return false;
+      }
+      entered_ = false;
+      if (const auto answer = race.take_readiness(); answer && *answer) refuse();
+    }
+    return true;
+  }
+
+  [[noreturn]] void refuse() {
+    std::string holder;
+    with_check([&](const auto& check) {
+      if constexpr (requires { check.describe_holder(); }) holder = check.describe_holder();
+    });
+    throw AlreadyRunning{Circumstances{.command = service_.invocation.text()}.tell(
+        holder + ": it seems to be already running")};
+  }
+
+  void spawn() {
+    service_.spawn();
+    deadline_ = after(service_.spawned, service_.budget.start);
+    stage_ = Stage::attempting;
+    check_ = 0;
+  }
+
+  bool wait(Race& race) {
+    if (checks == 0) return true;
+    for (;;) {
+      if (entered_ && !race.attempting()) {
+        entered_ = false;
+        judge(guarded([&] { return race.take_readiness(); }));
+      }
+      const bool lives = service_.alive();
+      if (!lives || service_.exit_code.value_or(0) != 0) throw exited();
+      if (check_ == checks) return true;
+      const auto now = Clock::now();
+      if (now >= deadline_ && tried_) throw timed_out();
+      if (!entered_ && now >= resume_at_) {
+        attempt(race);
+        if (!entered_) continue;  // a predicate answers at once
+      }
+      if (entered_) keep_to_limit(race);
+      const int event = service_.process->event();
+      auto wake = std::min({deadline_, limit_, entered_ ? Clock::time_point::max() : resume_at_});
+      if (event < 0) wake = std::min(wake, after(now, pause_after(now - service_.spawned)));
+      race.watch(event);
+      race.until(wake);
+      return false;
+    }
+  }
+
+  /// Tries the check at hand.
+  void attempt(Race& race) {
+    stage_ = Stage::attempting;
+    tried_ = true;
+    with_check([&]<class Check>(Check& check) {
+      if constexpr (requires { enter(race, &check); }) {
+        enter(race, &check);
+        entered(attempt_limit(Clock::now() - service_.spawned));
+      } else {
+        const Process process{service_.process->pid(), service_.streams};
+        judge(guarded([&]() -> std::optional<Readiness> { return Readiness{check(process)}; }));
+      }
+    });
+  }
+
+  void judge(const std::optional<Readiness>& answer) {
+    limit_ = Clock::time_point::max();
+    if (answer && *answer) {
+      ++check_;
+      reason_.clear();
+      return;
+    }
+    if (answer && !answer->reason().empty()) reason_ = answer->reason();
+    const auto now = Clock::now();
+    resume_at_ = after(now, pause_after(now - service_.spawned));
+    stage_ = Stage::pausing;
+  }
+
+  void entered(std::chrono::nanoseconds limit) {
+    entered_ = true;
+    limit_span_ = limit;
+    limit_ = after(Clock::now(), limit);
+  }
+
+  /// Calls off an attempt whose time is up; its end wakes the race.
+  void keep_to_limit(Race& race) {
+    if (Clock::now() < limit_) return;
+    race.call_off();
+    limit_ = Clock::time_point::max();
+    reason_ = "no answer within " + to_text(limit_span_);
+  }
+
+  bool end(Race& race) {
+    race.call_off();
+    try {
+      if (ending_ && !ending_->resume(race)) return false;
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+    ending_.reset();
+    if (race.attempting()) return false;
+    std::rethrow_exception(error_);
+  }
+
+  /// What goes wrong in a check is the check's; the start's error carries it.
+  template <class Ask>
+  auto guarded(Ask ask) {
+    try {
+      return ask();
+    } catch (const std::exception& error) {
+      std::throw_with_nested(ExecutorError{
+          circumstances().tell(std::string{"a readiness check failed: "} + error.what())});
+    } catch (...) {
+      std::throw_with_nested(ExecutorError{circumstances().tell("a readiness check failed")});
+    }
+  }
+
+  [[nodiscard]] Circumstances circumstances() {
+    std::string awaited;
+    with_check([&](const auto& check) {
+      if constexpr (requires { check.describe(); })
+        awaited = check.describe();
+      else
+        awaited = "a predicate (check " + std::to_string(check_ + 1) + ')';
+    });
+    return service_.circumstances(std::move(awaited), reason_);
+  }
+
+  [[nodiscard]] ProcessExitedWithError exited() {
+    const int code = service_.exit_code.value_or(0);
+    return {circumstances().tell(exit_headline(code) + " before it was ready"), code};
+  }
+
+  [[nodiscard]] TimeoutExpired timed_out() {
+    const std::chrono::nanoseconds budget = service_.budget.start;
+    return {circumstances().tell("timed out after " + to_text(budget)), budget};
+  }
+
+  Service<Set>& service_;
+  Stage stage_ = Stage::begin;
+  std::size_t check_ = 0;  // the check at hand
+  bool entered_ = false;   // its attempt has been entered into the race, and not been judged yet
+  bool tried_ = false;
+  Clock::time_point deadline_ = Clock::time_point::max();
+  Clock::time_point limit_ = Clock::time_point::max();  // of the attempt in flight
+  std::chrono::nanoseconds limit_span_ = {};
+  Clock::time_point resume_at_ = {};  // the end of the pause
+  std::string reason_;
+  std::exception_ptr error_;
+  std::optional<Ending<Set>> ending_;
+};
+
+}  // namespace mirakuru::detail

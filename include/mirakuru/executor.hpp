@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+#include <chrono>
+#include <concepts>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <mirakuru/budget/timeout.hpp>
+#include <mirakuru/command.hpp>
+#include <mirakuru/concepts.hpp>
+#include <mirakuru/detail/ending.hpp>
+#include <mirakuru/detail/policy_set.hpp>
+#include <mirakuru/detail/service.hpp>
+#include <mirakuru/error.hpp>
+#include <mirakuru/fwd.hpp>
+#include <mirakuru/output/capture.hpp>
+#include <mirakuru/process.hpp>
+#include <mirakuru/spawn/direct.hpp>
+#include <mirakuru/stop/signals.hpp>
+
+namespace mirakuru {
+
+/// Starts a command, returns when it is ready, and ends it with all that it has started.
+///
+/// `Policies` are, in any order, at most one spawner, budget, signal strategy and output, and any
+/// number of readiness checks, which run in the order given. What is left out is `Defaults`.
+///
+/// An executor may be moved while no asynchronous operation of its own is under way; it is not
+/// thread-safe. Functions that return `*this` return it as an rvalue from an rvalue, so that
+/// `auto server = TCPExecutor{...}.start();` moves it out.
+template <class... Policies>
+class Executor {
+  using Set = detail::PolicySet<Policies...>;
+  static_assert(Set::ok);
+
+ public:
+  /// Takes what to run, and the values of policies in any order. A check of the type that is not
+  /// given is derived from one that is (TCP's port from HTTP's URL) or default-constructed.
+  ///
+  /// Throws `std::invalid_argument` for a command that has no words or cannot be split.
+  template <class... Given>
+  explicit Executor(detail::Invocation command, Given... given);
+
+  Executor(Executor&& other) noexcept : service_{std::move(other.service_)} {
+    other.service_.process.reset();
+  }
+  /// Stops what is running here first, as the destructor does.
+  Executor& operator=(Executor&& other) noexcept;
+  /// Stops it, by the signal strategy and within the stop budget. Never throws.
+  ~Executor();
+
+  /// Starts the command and blocks until each check holds. Does nothing when it is running already.
+  ///
+  /// Throws `AlreadyRunning`, `SpawnError`, `ProcessExitedWithError`, `TimeoutExpired`, or an
+  /// `ExecutorError` that has nested in it what a check threw. Nothing of the tree is left then.
+  Executor& start() &;
+  Executor&& start() && { return std::move(start()); }
+
+  /// Ends the tree by the signal strategy, SIGKILL at the end of the stop budget, and blocks until
+  /// nothing of it is left. Does nothing when nothing has been started.
+  ///
+  /// Throws `ProcessFinishedWithError` when the leader ended with a code that is not accepted: 0,
+  /// an end by the signal that was sent, 128 plus its number, and what the strategy accepts are.
+  /// An end by force at the end of the budget is no error.
+  Executor& stop() &;
+  Executor&& stop() && { return std::move(stop()); }
+  /// The same with `signal` in place of the strategy's.
+  Executor& stop(int signal) &;
+  Executor&& stop(int signal) && { return std::move(stop(signal)); }
+
+  /// Ends the tree by the strategy's kill signal, or `signal`, and blocks until nothing of it is
+  /// left; how it ended is no error.
+  Executor& kill() &;
+  Executor&& kill() && { return std::move(kill()); }
+  Executor& kill(int signal) &;
+  Executor&& kill(int signal) && { return std::move(kill(signal)); }
+
+  /// Blocks until the command has ended by itself; for how long that takes.
+  Executor& wait() &;
+  Executor&& wait() && { return std::move(wait()); }
+
+  /// Blocks until `predicate()`, or `predicate(const Process&)`, is true; asks after pauses that
+  /// adapt. Whether the command lives is not looked at.
+  ///
+  /// `timeout`: the start budget anew if left out. Throws `TimeoutExpired` when it has run out, and
+  /// kills the tree first.
+  template <class Predicate>
+  Executor& wait_for(Predicate predicate, std::chrono::nanoseconds timeout) &;
+  template <class Predicate>
+  Executor& wait_for(Predicate predicate) & {
+    return wait_for(std::move(predicate), service_.budget.start);
+  }
+  template <class Predicate, class... Timeout>
+  Executor&& wait_for(Predicate predicate, Timeout... timeout) && {
+    return std::move(wait_for(std::move(predicate), timeout...));
+  }
+
+  /// Stops it, calls `body()` or `body(executor)`, and starts it again, also when the body throws;
+  /// the body's exception then passes through. Was it not running, nothing is started.
+  template <class Body>
+  Executor& stopped(Body&& body) &;
+  template <class Body>
+  Executor&& stopped(Body&& body) && {
+    return std::move(stopped(std::forward<Body>(body)));
+  }
+
+  /// True from the start until nothing of the tree lives.
+  [[nodiscard]] bool running() { return service_.alive(); }
+  /// The leader's process id while it has not been stopped; 0 otherwise.
+  [[nodiscard]] pid_t pid() const noexcept {
+    return service_.process ? service_.process->pid() : 0;
+  }
+  /// The leader's exit status once it has ended, or minus the signal that ended it. Kept until the
+  /// next start.
+  [[nodiscard]] std::optional<int> exit_code() {
+    service_.alive();
+    return service_.exit_code;
+  }
+  /// All that the last run has printed so far. Only for an output policy that keeps it.
+  [[nodiscard]] std::string output() const {
+    static_assert(Set::Output::keeps_output,
+                  "mirakuru: output() needs an output policy that keeps it, such as Capture");
+    return service_.streams.output();
+  }
+  [[nodiscard]] std::string err_output() const {
+    static_assert(Set::Output::keeps_output,
+                  "mirakuru: err_output() needs an output policy that keeps it, such as Capture");
+    return service_.streams.err_output();
+  }
+  /// The command as one printable line.
+  [[nodiscard]] const std::string& command() const noexcept { return service_.invocation.text(); }
+
+  /// `start()` for Asio; with `#include <mirakuru/async.hpp>`, which says the rest.
+  template <class CompletionToken>
+  auto async_start(CompletionToken&& token);
+  /// `stop()` for Asio.
+  template <class CompletionToken>
+  auto async_stop(CompletionToken&& token);
+
+ private:
+  void end(const std::vector<SignalStep>& steps, detail::Judgement judgement);
+
+  detail::Service<Set> service_;
+};
+
+template <class... Policies>
+Executor(detail::Invocation, Policies...) -> Executor<Policies...>;
+
+}  // namespace mirakuru
+
+#include <mirakuru/detail/executor.hpp>

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Forward declarations, the names of the executors, and the one place for the defaults.
+
+namespace mirakuru {
+
+// The class itself: executor.hpp.
+template <class... Policies>
+class Executor;
+
+// What is run: command.hpp.
+class Argv;
+struct Command;
+struct Shell;
+
+// What a check is asked about, and what it answers: process.hpp.
+class Process;
+class Readiness;
+
+// The axes' choices, one folder each.
+struct DirectSpawner;
+struct TimeoutBudget;
+struct Signals;
+class SignalLadder;
+struct Capture;
+struct Inherit;
+struct Discard;
+struct ToFile;
+struct TCPCheck;
+struct HTTPCheck;
+
+/// Waits for nothing: the process has been started, and that is all.
+using SimpleExecutor = Executor<>;
+/// Ready when the port accepts a connection.
+using TCPExecutor = Executor<TCPCheck>;
+/// Ready when the port accepts a connection and the URL then answers with the status.
+using HTTPExecutor = Executor<TCPCheck, HTTPCheck>;
+
+/// The policy of each axis that is left out; every executor's defaults are these.
+struct Defaults {
+  using Spawner = DirectSpawner;
+  using Budget = TimeoutBudget;
+  using SignalStrategy = Signals;
+  using Output = Capture;
+};
+
+}  // namespace mirakuru

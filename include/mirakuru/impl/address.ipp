@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include <mirakuru/address.hpp>
+#include <mirakuru/detail/proc.hpp>
+
+namespace mirakuru {
+
+MIRAKURU_DECL Host::Host(std::string name) : name_{std::move(name)} {
+  const bool bracketed = name_.size() > 2 && name_.front() == '[' && name_.back() == ']';
+  if (bracketed) name_ = name_.substr(1, name_.size() - 2);
+  in6_addr parsed{};
+  const bool colon = name_.find(':') != std::string::npos;
+  const bool is_v6 =
+      colon && ::inet_pton(AF_INET6, name_.substr(0, name_.find('%')).c_str(), &parsed) == 1;
+  const bool odd = std::any_of(name_.begin(), name_.end(), [](unsigned char c) {
+    return c <= ' ' || c == 0x7f || c == '/' || c == '[' || c == ']' || c == '@';
+  });
+  if (name_.empty() || odd || colon != is_v6 || (bracketed && !is_v6))
+    throw std::invalid_argument{"not a host name or an address: '" + name_ + "'"};
+}
+
+MIRAKURU_DECL Port::Port(long long number) : number_{static_cast<std::uint16_t>(number)} {
+  if (number < 1 || number > 65535)
+    throw std::invalid_argument{"a port is 1 to 65535, not " + std::to_string(number)};
+}
+
+namespace detail {
+
+MIRAKURU_DECL std::string authority(const std::string& host, std::uint16_t port) {
+  const bool is_v6 = host.find(':') != std::string::npos;
+  return (is_v6 ? '[' + host + ']' : host) + ':' + std::to_string(port);
+}
+
+/// The inodes of the sockets that listen on `port`. Source: proc_net_tcp(5).
+inline std::vector<std::string> listening_inodes(std::uint16_t port) {
+  std::vector<std::string> inodes;
+  for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
+    std::ifstream lines{table};
+    for (std::string line; std::getline(lines, line);) {
+      unsigned local = 0, state = 0;
+      unsigned long inode = 0;
+      constexpr unsigned listen = 0x0a;
+      if (std::sscanf(line.c_str(), " %*u: %*[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu",
+                      &local, &state, &inode) == 3 &&
+          local == port && state == listen)
+        inodes.push_back("socket:[" + std::to_string(inode) + ']');
+    }
+  }
+  return inodes;
+}
+
+MIRAKURU_DECL std::string who_listens(std::uint16_t port) {
+  const auto inodes = listening_inodes(port);
+  if (inodes.empty()) return {};
+  std::string found;
+  for_each_pid([&](pid_t pid) {
+    const auto directory = "/proc/" + std::to_string(pid) + "/fd/";
+    const std::unique_ptr<DIR, int (*)(DIR*)> descriptors{::opendir(directory.c_str()), ::closedir};
+    if (!descriptors) return true;
+    while (const dirent* entry = ::readdir(descriptors.get())) {
+      char target[64];
+      const auto size = ::readlink((directory + entry->d_name).c_str(), target, sizeof target);
+      const std::string socket(target, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+      if (std::find(inodes.begin(), inodes.end(), socket) == inodes.end()) continue;
+      found = "pid " + std::to_string(pid) + " (" + command_line(pid) + ')';
+      return false;
+    }
+    return true;
+  });
+  return found;
+}
+
+}  // namespace detail
+}  // namespace mirakuru

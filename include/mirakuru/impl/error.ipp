@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cctype>
+#include <cstdio>
+#include <cstring>
+
+#include <mirakuru/error.hpp>
+
+namespace mirakuru::detail {
+
+MIRAKURU_DECL std::string to_text(std::chrono::nanoseconds duration) {
+  const auto seconds = std::chrono::duration<double>{duration}.count();
+  char text[32];
+  std::snprintf(text, sizeof text,
+                seconds < 1      ? "%.3g ms"
+                : seconds < 1000 ? "%.3g s"
+                                 : "%.0f s",
+                seconds < 1 ? seconds * 1000 : seconds);
+  return text;
+}
+
+MIRAKURU_DECL std::string exit_headline(int exit_code) {
+  if (exit_code == 0) return "exited with code 0";
+  if (exit_code > 0) return "exited with a non-zero code: " + std::to_string(exit_code);
+  const char* const name = ::strsignal(-exit_code);
+  return "ended by signal " + std::to_string(-exit_code) + " (" + (name != nullptr ? name : "?") +
+         ')';
+}
+
+MIRAKURU_DECL std::string reason_text(const std::error_code& code) {
+  std::string text = code.message();
+  if (!text.empty()) text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+  return text;
+}
+
+MIRAKURU_DECL std::string Circumstances::tell(const std::string& headline) const {
+  std::string text = headline + "\n  command: " + command;
+  if (!awaited.empty()) text += "\n  waited for: " + awaited + ", for " + to_text(waited);
+  if (!reason.empty()) text += "\n  last answer: " + reason;
+  const auto quote = [&text](const char* name, const std::string& lines) {
+    if (lines.empty()) return;
+    text += "\n  " + std::string{name} + ":\n    ";
+    for (const char c : lines) text += c == '\n' ? "\n    " : std::string(1, c);
+  };
+  quote("the end of standard error", err_output);
+  if (output != err_output) quote("the end of standard output", output);
+  return text;
+}
+
+}  // namespace mirakuru::detail

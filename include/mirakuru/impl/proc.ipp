@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include <mirakuru/detail/proc.hpp>
+#include <mirakuru/detail/unique_fd.hpp>
+
+namespace mirakuru::detail {
+
+/// The first kilobytes of a file in /proc/PID; empty if the process is gone.
+inline std::string read_proc(pid_t pid, const char* name) {
+  const UniqueFd file{
+      ::open(("/proc/" + std::to_string(pid) + '/' + name).c_str(), O_RDONLY | O_CLOEXEC)};
+  char text[4096];
+  const auto size = file ? ::read(file.get(), text, sizeof text) : 0;
+  return {text, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+}
+
+MIRAKURU_DECL ProcessStat process_stat(pid_t pid) {
+  const auto text = read_proc(pid, "stat");
+  // "pid (name) state ppid pgrp ...": the name may hold anything, so look behind its last bracket.
+  const auto name_end = text.rfind(')');
+  ProcessStat stat;
+  if (name_end != std::string::npos)
+    std::sscanf(text.c_str() + name_end + 1, " %c %d %d", &stat.state, &stat.parent, &stat.group);
+  return stat;
+}
+
+MIRAKURU_DECL std::string command_line(pid_t pid) {
+  auto text = read_proc(pid, "cmdline");
+  while (!text.empty() && text.back() == '\0') text.pop_back();
+  if (text.empty()) {
+    text = '[' + read_proc(pid, "comm");
+    if (text.back() == '\n') text.pop_back();
+    return text + ']';
+  }
+  std::replace(text.begin(), text.end(), '\0', ' ');
+  return text;
+}
+
+}  // namespace mirakuru::detail

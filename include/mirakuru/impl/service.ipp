@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <csignal>
+#include <stdexcept>
+#include <utility>
+
+#include <mirakuru/detail/service.hpp>
+
+namespace mirakuru::detail {
+
+MIRAKURU_DECL void check_signals(const std::vector<SignalStep>& steps) {
+  for (const auto& step : steps)
+    if (step.signal < 1 || step.signal > SIGRTMAX)
+      throw std::invalid_argument{"not a signal: " + std::to_string(step.signal)};
+}
+
+MIRAKURU_DECL std::vector<SignalStep> only(int signal) {
+  std::vector<SignalStep> steps{{signal, std::chrono::nanoseconds::max()}};
+  check_signals(steps);
+  return steps;
+}
+
+MIRAKURU_DECL Launch ServiceBase::prepare(UniqueFd& child_input) {
+  auto program = invocation.program();
+  auto pipe = make_pipe();
+  child_input = std::move(pipe.reading);
+  input = std::move(pipe.writing);
+  spawned = Clock::now();
+  exit_code.reset();
+  return {.program = std::move(program),
+          .argv = invocation.words(),
+          .environment = invocation.environment(),
+          .cwd = invocation.cwd(),
+          .in = child_input.get(),
+          .out = streams.out(),
+          .err = streams.err()};
+}
+
+MIRAKURU_DECL SpawnError ServiceBase::spawn_error(const std::system_error& error,
+                                                  const std::string& program) const {
+  const auto reason = reason_text(error.code());
+  const bool of_exec = std::string{error.what()}.starts_with("posix_spawn");
+  return {circumstances().tell(of_exec ? "cannot run " + program + ": " + reason
+                                       : "cannot start: " + std::string{error.what()}),
+          error.code()};
+}
+
+MIRAKURU_DECL Circumstances ServiceBase::circumstances(std::string awaited,
+                                                       std::string reason) const {
+  return {.command = invocation.text(),
+          .awaited = std::move(awaited),
+          .waited = Clock::now() - spawned,
+          .reason = std::move(reason),
+          .output = streams.output_end(),
+          .err_output = streams.err_output_end()};
+}
+
+}  // namespace mirakuru::detail

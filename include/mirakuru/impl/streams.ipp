@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/stat.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include <mirakuru/output/streams.hpp>
+
+namespace mirakuru {
+
+namespace detail {
+
+[[nodiscard]] inline long long file_size(const UniqueFd& file) {
+  struct stat status{};
+  if (::fstat(file.get(), &status) != 0)
+    throw std::system_error{errno, std::generic_category(), "fstat"};
+  return status.st_size;
+}
+
+MIRAKURU_DECL std::string last_lines(const std::string& text, std::size_t lines) {
+  const auto end = text.find_last_not_of('\n') + 1;  // npos + 1 is 0
+  auto begin = end;
+  while (begin > 0 && (text[begin - 1] != '\n' || --lines > 0)) --begin;
+  return text.substr(begin, end - begin);
+}
+
+}  // namespace detail
+
+MIRAKURU_DECL OutputStreams::OutputStreams(detail::UniqueFd out, detail::UniqueFd err, bool kept)
+    : out_{std::move(out)}, err_{std::move(err)}, kept_{kept} {
+  if (!kept_) return;
+  out_begin_ = detail::file_size(out_);
+  err_begin_ = detail::file_size(err_);
+}
+
+MIRAKURU_DECL std::string OutputStreams::read(const detail::UniqueFd& file, long long from) const {
+  if (!kept_) return {};
+  const auto size = detail::file_size(file);
+  // What has been cut off since is gone, as with `truncate -s 0`.
+  std::string text(static_cast<std::size_t>(std::max(0LL, size - from)), '\0');
+  std::size_t done = 0;
+  while (done < text.size()) {
+    const auto n = ::pread(file.get(), text.data() + done, text.size() - done,
+                           from + static_cast<long long>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw std::system_error{errno, std::generic_category(), "pread"};
+    if (n == 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  text.resize(done);
+  return text;
+}
+
+MIRAKURU_DECL std::string OutputStreams::read_end(const detail::UniqueFd& file,
+                                                  long long from) const {
+  constexpr long long most_bytes = 2048;
+  constexpr std::size_t most_lines = 10;
+  if (!kept_) return {};
+  return detail::last_lines(read(file, std::max(from, detail::file_size(file) - most_bytes)),
+                            most_lines);
+}
+
+}  // namespace mirakuru

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <mirakuru/output/streams.hpp>
+
+namespace mirakuru {
+
+/// The child prints where the test itself prints; nothing is kept.
+struct Inherit {
+  static constexpr bool keeps_output = false;
+
+  [[nodiscard]] OutputStreams open() const { return {}; }
+};
+
+}  // namespace mirakuru

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include <mirakuru/detail/unique_fd.hpp>
+
+namespace mirakuru {
+
+/// Where one run of a command prints to; made anew by the output policy for each start.
+///
+/// A stream without a descriptor is the parent's own. What is `kept` is a file, and can be read
+/// from where this run began writing.
+class OutputStreams {
+ public:
+  OutputStreams() = default;
+  OutputStreams(detail::UniqueFd out, detail::UniqueFd err, bool kept);
+
+  /// The descriptors for the child; -1: the parent's own.
+  [[nodiscard]] int out() const noexcept { return out_.get(); }
+  [[nodiscard]] int err() const noexcept { return err_.get(); }
+
+  /// All that was printed so far; empty where it is not kept. Throws `std::system_error`.
+  [[nodiscard]] std::string output() const { return read(out_, out_begin_); }
+  [[nodiscard]] std::string err_output() const { return read(err_, err_begin_); }
+
+  /// The last lines, ten or two kilobytes of them, for a message.
+  [[nodiscard]] std::string output_end() const { return read_end(out_, out_begin_); }
+  [[nodiscard]] std::string err_output_end() const { return read_end(err_, err_begin_); }
+
+ private:
+  [[nodiscard]] std::string read(const detail::UniqueFd& file, long long from) const;
+  [[nodiscard]] std::string read_end(const detail::UniqueFd& file, long long from) const;
+
+  detail::UniqueFd out_, err_;
+  bool kept_ = false;
+  long long out_begin_ = 0, err_begin_ = 0;
+};
+
+namespace detail {
+
+/// The last `lines` lines of `text`, without the last line's end.
+[[nodiscard]] std::string last_lines(const std::string& text, std::size_t lines);
+
+}  // namespace detail
+}  // namespace mirakuru
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/impl/streams.ipp>
+#endif

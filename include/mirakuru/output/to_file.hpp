@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include <mirakuru/output/streams.hpp>
+
+namespace mirakuru {
+
+/// Both streams are appended to a file that stays: a log to look at after the test.
+///
+/// `output()` is what this run has added, of both streams if they share the file.
+struct ToFile {
+  static constexpr bool keeps_output = true;
+
+  /// The file, made if it is not there (mode 0666 less the umask); its directory must exist.
+  std::string path;
+  /// A file of its own for standard error; empty: the same file.
+  std::string err_path = {};
+
+  /// Throws `std::system_error` naming the file that cannot be opened.
+  [[nodiscard]] OutputStreams open() const;
+};
+
+}  // namespace mirakuru
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/impl/to_file.ipp>
+#endif

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <mirakuru/detail/config.hpp>
+
+namespace mirakuru {
+
+/// What a check answers: ready, or not yet and why. A plain `bool` is an answer without a reason.
+class Readiness {
+ public:
+  Readiness() = default;
+  Readiness(bool ready) noexcept : ready_{ready} {}  // NOLINT(*-explicit-*)
+
+  explicit operator bool() const noexcept { return ready_; }
+  [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
+
+ private:
+  friend Readiness not_ready(std::string reason);
+
+  bool ready_ = false;
+  std::string reason_;
+};
+
+/// Not yet, because of `reason`: "HTTP 503". The last one stands in `TimeoutExpired`.
+[[nodiscard]] inline Readiness not_ready(std::string reason) {
+  Readiness result;
+  result.reason_ = std::move(reason);
+  return result;
+}
+
+class OutputStreams;
+
+/// The process that a check is asked about.
+class Process {
+ public:
+  Process(pid_t pid, const OutputStreams& streams) noexcept : pid_{pid}, streams_{&streams} {}
+
+  /// The id of the command's own process, the leader of its session.
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+  /// All that it has printed so far, where the output policy keeps it; else empty.
+  [[nodiscard]] std::string output() const;
+  /// The same of standard error.
+  [[nodiscard]] std::string err_output() const;
+
+ private:
+  pid_t pid_;
+  const OutputStreams* streams_;
+};
+
+/// What a spawner is given: a command whose program has been found, and the descriptors that the
+/// child has as its standard streams (-1: the parent's own).
+struct Launch {
+  std::string program;                   ///< what is executed
+  const std::vector<std::string>& argv;  ///< its arguments, the name first
+  std::vector<std::string> environment;  ///< as "NAME=value"
+  const std::string& cwd;                ///< where; empty for here
+  int in, out, err;
+};
+
+}  // namespace mirakuru
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/impl/process.ipp>
+#endif

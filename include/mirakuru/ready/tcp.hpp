@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <string>
+
+#include <mirakuru/address.hpp>
+#include <mirakuru/detail/config.hpp>
+
+namespace mirakuru {
+
+namespace detail {
+class Race;
+}
+
+/// Ready when a TCP port accepts a connection, which is then closed.
+///
+/// Something that accepts before the start is `AlreadyRunning`. A name is looked up anew for each
+/// attempt; it has several addresses: any of them will do. Rests on a non-blocking `connect`.
+struct TCPCheck {
+  Host host;
+  Port port;
+
+  /// What is waited for, as an executor's messages say it.
+  [[nodiscard]] std::string describe() const;
+  /// That the port answers, and whose it is where /proc tells.
+  [[nodiscard]] std::string describe_holder() const;
+};
+
+namespace detail {
+
+/// Enters one attempt of the check into `race`. By pointer: nothing converts to it, and the check
+/// stays where it is as long as the attempt lasts.
+void enter(Race& race, const TCPCheck* check);
+/// The same before the start.
+void enter_look(Race& race, const TCPCheck* check);
+
+}  // namespace detail
+}  // namespace mirakuru
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/impl/tcp.ipp>
+#endif

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <csignal>
+#include <initializer_list>
+#include <utility>
+#include <vector>
+
+#include <mirakuru/stop/signals.hpp>
+
+namespace mirakuru {
+
+/// Several signals one after another: `SignalLadder{{SIGINT, 2s}, {SIGTERM, 5s}}`, then SIGKILL.
+///
+/// Each waits for its own time, and all of them together no longer than the stop budget.
+class SignalLadder {
+ public:
+  SignalLadder(std::initializer_list<SignalStep> steps) : steps_{steps} {}
+
+  /// What `kill()` sends.
+  int kill = SIGKILL;
+  /// As in `Signals`.
+  std::vector<int> accept = {};
+
+  [[nodiscard]] const std::vector<SignalStep>& steps() const { return steps_; }
+
+ private:
+  std::vector<SignalStep> steps_;
+};
+
+}  // namespace mirakuru

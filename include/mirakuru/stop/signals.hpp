@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <csignal>
+#include <vector>
+
+namespace mirakuru {
+
+/// A signal, and how long the tree has to end before the next one.
+struct SignalStep {
+  int signal;
+  std::chrono::nanoseconds wait;
+};
+
+/// One signal to stop by and one to kill by. The default signal strategy.
+///
+/// `stop()` sends `.stop`, and SIGKILL when the stop budget has run out. `kill()` sends `.kill`.
+struct Signals {
+  int stop = SIGTERM;
+  int kill = SIGKILL;
+  /// Exit codes that `stop()` takes as good, beside 0, an end by the signal that was sent, and 128
+  /// plus its number; an end by signal N is -N.
+  std::vector<int> accept = {};
+
+  [[nodiscard]] std::vector<SignalStep> steps() const {
+    return {{stop, std::chrono::nanoseconds::max()}};
+  }
+};
+
+}  // namespace mirakuru

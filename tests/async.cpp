@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <exception>
+#include <future>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/bind_executor.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/experimental/awaitable_operators.hpp>
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
+#include <asio/use_future.hpp>
+
+#include <mirakuru.hpp>
+#include <mirakuru/async.hpp>
+
+#include "support.hpp"
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A service that listens after a while.
+mk::TCPExecutor listener(const test::Port& port, const std::string& delay = "0") {
+  return mk::TCPExecutor{{test::helper(), "listen", "127.0.0.1", port.str(), "delay=" + delay},
+                         mk::TCPCheck{"127.0.0.1", port.number()}};
+}
+
+/// What an asynchronous operation has come to.
+struct Outcome {
+  std::optional<std::exception_ptr> error = {};
+
+  void operator()(std::exception_ptr result) { error = result; }
+  [[nodiscard]] bool done() const { return error.has_value(); }
+  [[nodiscard]] bool good() const { return done() && !*error; }
+  [[nodiscard]] bool cancelled() const {
+    if (!done() || !*error) return false;
+    try {
+      std::rethrow_exception(*error);
+    } catch (const asio::system_error& thrown) {
+      return thrown.code() == asio::error::operation_aborted;
+    } catch (...) {
+      return false;
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a callback") {
+  asio::io_context context;
+  const test::Port port;
+  auto executor = listener(port);
+  Outcome start, stop;
+  executor.async_start(asio::bind_executor(context, [&](std::exception_ptr error) {
+    start(error);
+    CHECK(executor.running());
+    executor.async_stop(asio::bind_executor(context, std::ref(stop)));
+  }));
+  CHECK_FALSE(start.done());
+  context.run();
+  CHECK(start.good());
+  CHECK(stop.good());
+  CHECK_FALSE(executor.running());
+}
+
+TEST_CASE("a future, its context run by another thread") {
+  asio::io_context context;
+  auto work = asio::make_work_guard(context);
+  std::thread thread{[&] { context.run(); }};
+  const test::Port port;
+  auto executor = listener(port, "50");
+  executor.async_start(asio::bind_executor(context, asio::use_future)).get();
+  CHECK(executor.running());
+  CHECK(test::connects("127.0.0.1", port.number()));
+  executor.async_stop(asio::bind_executor(context, asio::use_future)).get();
+  CHECK_FALSE(executor.running());
+  work.reset();
+  thread.join();
+}
+
+TEST_CASE("a future without an executor runs on Asio's own threads") {
+  const test::Port port;
+  auto executor = listener(port, "50");
+  executor.async_start(asio::use_future).get();
+  CHECK(executor.running());
+  executor.async_stop(asio::use_future).get();
+  CHECK_FALSE(executor.running());
+}
+
+TEST_CASE("coroutines: several at once on one context") {
+  using namespace asio::experimental::awaitable_operators;
+  asio::io_context context;
+  const test::Port ports[3];
+  auto a = listener(ports[0], "100"), b = listener(ports[1], "100"), c = listener(ports[2], "100");
+  bool done = false;
+  asio::co_spawn(
+      context,
+      [&]() -> asio::awaitable<void> {
+        const test::Elapsed elapsed;
+        co_await (a.async_start(asio::use_awaitable) && b.async_start(asio::use_awaitable) &&
+                  c.async_start(asio::use_awaitable));
+        CHECK(a.running());
+        CHECK(b.running());
+        CHECK(c.running());
+        CHECK(elapsed < 5s);
+        co_await (a.async_stop(asio::use_awaitable) && b.async_stop(asio::use_awaitable));
+        CHECK_FALSE(a.running());
+        CHECK(c.running());
+        done = true;
+      },
+      asio::detached);
+  context.run();
+  CHECK(done);
+}
+
+TEST_CASE("many at once on a context that many threads run") {
+  asio::io_context context;
+  std::vector<test::Port> ports(20);
+  std::vector<mk::TCPExecutor> executors;
+  for (const auto& port : ports) executors.push_back(listener(port, "20"));
+  std::atomic<int> good = 0;
+  for (auto& executor : executors)
+    executor.async_start(asio::bind_executor(context, [&](std::exception_ptr error) {
+      if (error) return;
+      executor.async_stop(
+          asio::bind_executor(context, [&](std::exception_ptr failed) { good += !failed; }));
+    }));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back([&] { context.run(); });
+  for (auto& thread : threads) thread.join();
+  CHECK(good == 20);
+}
+
+TEST_CASE("what goes wrong comes as the blocking form throws it") {
+  asio::io_context context;
+  const test::Port port;
+  mk::TCPExecutor failing{{test::helper(), "exit", "3", "err=why\n"},
+                          mk::TCPCheck{"127.0.0.1", port.number()}};
+  auto future = failing.async_start(asio::bind_executor(context, asio::use_future));
+  context.run();
+  CHECK_THROWS_AS(future.get(), mk::ProcessExitedWithError);
+
+  mk::TCPExecutor missing{"/no/such/program", mk::TCPCheck{"127.0.0.1", port.number()}};
+  future = missing.async_start(asio::bind_executor(context, asio::use_future));
+  context.restart();
+  context.run();
+  CHECK_THROWS_AS(future.get(), mk::SpawnError);
+
+  mk::SimpleExecutor crashed{{test::helper(), "exit", "4"}};
+  crashed.start().wait();
+  future = crashed.async_stop(asio::bind_executor(context, asio::use_future));
+  context.restart();
+  context.run();
+  CHECK_THROWS_AS(future.get(), mk::ProcessFinishedWithError);
+}
+
+TEST_CASE("a cancelled start leaves nothing running") {
+  for (const auto type : {asio::cancellation_type::terminal, asio::cancellation_type::partial,
+                          asio::cancellation_type::total, asio::cancellation_type::all}) {
+    asio::io_context context;
+    const test::Port port;
+    auto executor = listener(port, "60000");
+    asio::cancellation_signal signal;
+    Outcome outcome;
+    executor.async_start(asio::bind_cancellation_slot(
+        signal.slot(), asio::bind_executor(context, std::ref(outcome))));
+    // The look at the port comes first: wait until there is something to cancel.
+    while (executor.pid() == 0) REQUIRE(context.run_one() == 1);
+    const auto pid = executor.pid();
+    CHECK(test::alive(pid));
+    signal.emit(type);
+    context.run();
+    CHECK(outcome.cancelled());
+    CHECK_FALSE(executor.running());
+    CHECK_FALSE(test::alive(pid));
+  }
+}
+
+TEST_CASE("a start cancelled before it has begun") {
+  asio::io_context context;
+  const test::Port port;
+  auto executor = listener(port, "60000");
+  asio::cancellation_signal signal;
+  Outcome outcome;
+  executor.async_start(
+      asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, std::ref(outcome))));
+  signal.emit(asio::cancellation_type::terminal);
+  context.run();
+  CHECK(outcome.cancelled());
+  CHECK(executor.pid() == 0);
+}
+
+TEST_CASE("a start that is cancelled again and after its end") {
+  asio::io_context context;
+  const test::Port port;
+  auto executor = listener(port);
+  asio::cancellation_signal signal;
+  Outcome outcome;
+  executor.async_start(
+      asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, std::ref(outcome))));
+  context.run();
+  CHECK(outcome.good());
+  signal.emit(asio::cancellation_type::terminal);
+  context.restart();
+  context.run();
+  CHECK(executor.running());
+}
+
+TEST_CASE("a start that loses a race against a timer") {
+  using namespace asio::experimental::awaitable_operators;
+  asio::io_context context;
+  const test::Port port;
+  auto executor = listener(port, "60000");
+  bool done = false;
+  asio::co_spawn(
+      context,
+      [&]() -> asio::awaitable<void> {
+        asio::steady_timer timer{context, 50ms};
+        const auto result = co_await (executor.async_start(asio::use_awaitable) ||
+                                      timer.async_wait(asio::use_awaitable));
+        CHECK(result.index() == 1);
+        CHECK_FALSE(executor.running());
+        done = true;
+      },
+      asio::detached);
+  context.run();
+  CHECK(done);
+}
+
+TEST_CASE("a cancelled stop goes over to SIGKILL") {
+  asio::io_context context;
+  mk::Executor executor{{test::helper(), "ignore", "TERM"},
+                        [](const mk::Process& process) { return process.output() == "ready\n"; }};
+  executor.start();
+  asio::cancellation_signal signal;
+  Outcome outcome;
+  executor.async_stop(
+      asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, std::ref(outcome))));
+  const test::Elapsed elapsed;
+  context.run_for(50ms);
+  CHECK_FALSE(outcome.done());
+  signal.emit(asio::cancellation_type::terminal);
+  context.run();
+  CHECK(outcome.good());
+  CHECK(elapsed < 5s);
+  CHECK(executor.exit_code() == -SIGKILL);
+}
+
+TEST_CASE("start of what runs and stop of what does not complete at once") {
+  asio::io_context context;
+  mk::SimpleExecutor executor{"sleep 300"};
+  Outcome outcome;
+  executor.async_stop(asio::bind_executor(context, std::ref(outcome)));
+  CHECK_FALSE(outcome.done());  // never from within the initiating function
+  context.run();
+  CHECK(outcome.good());
+
+  executor.start();
+  const auto pid = executor.pid();
+  outcome = {};
+  executor.async_start(asio::bind_executor(context, std::ref(outcome)));
+  context.restart();
+  context.run();
+  CHECK(outcome.good());
+  CHECK(executor.pid() == pid);
+}
+
+TEST_CASE("a context that is destroyed in the middle of a start") {
+  const test::Port port;
+  pid_t pid = 0;
+  {
+    auto executor = listener(port, "60000");
+    {
+      asio::io_context context;
+      executor.async_start(asio::bind_executor(context, [](std::exception_ptr) {}));
+      context.run_for(50ms);
+      pid = executor.pid();
+      CHECK(test::alive(pid));
+    }
+    CHECK(executor.running());  // the executor owns the process, not the operation
+  }
+  CHECK_FALSE(test::alive(pid));
+}

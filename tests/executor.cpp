@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru.hpp>
+
+#include "support.hpp"
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A marker for the child's arguments, by which no other test's child is found.
+std::string mark() {
+  static int count = 0;
+  return "mark=executor-" + std::to_string(::getpid()) + '-' + std::to_string(++count);
+}
+
+/// Words that run the helper program.
+template <class... Words>
+std::vector<std::string> helper(Words... words) {
+  return {test::helper(), words...};
+}
+
+}  // namespace
+
+TEST_CASE("scenario 1: the public names are there") {
+  static_assert(std::is_same_v<mk::SimpleExecutor, mk::Executor<>>);
+  static_assert(std::is_same_v<mk::TCPExecutor, mk::Executor<mk::TCPCheck>>);
+  static_assert(std::is_same_v<mk::HTTPExecutor, mk::Executor<mk::TCPCheck, mk::HTTPCheck>>);
+  static_assert(std::is_base_of_v<mk::ExecutorError, mk::AlreadyRunning>);
+  static_assert(std::is_base_of_v<mk::ExecutorError, mk::TimeoutExpired>);
+  static_assert(std::is_base_of_v<mk::ExecutorError, mk::SpawnError>);
+  static_assert(std::is_base_of_v<mk::ExecutorError, mk::ProcessExitedWithError>);
+  static_assert(std::is_base_of_v<mk::ProcessExitedWithError, mk::ProcessFinishedWithError>);
+}
+
+TEST_CASE("scenario 2: a command as a line and as words starts, runs and stops") {
+  mk::SimpleExecutor line{"sleep 300"};
+  mk::SimpleExecutor words{{"sleep", "300"}};
+  for (auto* executor : {&line, &words}) {
+    CHECK_FALSE(executor->running());
+    CHECK(executor->pid() == 0);
+    executor->start();
+    CHECK(executor->running());
+    const auto pid = executor->pid();
+    CHECK(test::alive(pid));
+    CHECK_FALSE(executor->exit_code());
+    executor->stop();
+    CHECK_FALSE(executor->running());
+    CHECK(executor->exit_code() == -SIGTERM);
+    CHECK_FALSE(test::alive(pid));
+    CHECK(executor->command() == "sleep 300");
+  }
+}
+
+TEST_CASE("scenario 3: a line and its words make the same command") {
+  const mk::SimpleExecutor line{"sh -c 'sleep 300 && echo \"a b\"'"};
+  const mk::SimpleExecutor words{{"sh", "-c", "sleep 300 && echo \"a b\""}};
+  CHECK(line.command() == words.command());
+  CHECK(line.command() == "sh -c 'sleep 300 && echo \"a b\"'");
+}
+
+TEST_CASE("scenario 4: a stop signal given at construction") {
+  mk::SimpleExecutor executor{"sleep 300", mk::Signals{.stop = SIGQUIT}};
+  executor.start().stop();
+  CHECK_FALSE(executor.running());
+  CHECK(executor.exit_code() == -SIGQUIT);
+}
+
+TEST_CASE("scenario 5: a stop signal given to stop()") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  executor.start().stop(SIGQUIT);
+  CHECK_FALSE(executor.running());
+  CHECK(executor.exit_code() == -SIGQUIT);
+}
+
+TEST_CASE("scenario 6: stopping what has failed reports it once") {
+  mk::SimpleExecutor executor{mk::Shell{"false"}};
+  executor.start().wait();
+  try {
+    executor.stop(SIGQUIT);
+    FAIL("stop() did not report the exit status");
+  } catch (const mk::ProcessFinishedWithError& error) {
+    CHECK(error.exit_code() == 1);
+    CHECK(std::string{error.what()} ==
+          "exited with a non-zero code: 1, which stop() does not accept\n"
+          "  command: false");
+  }
+  CHECK_FALSE(executor.running());
+  executor.stop();
+  CHECK(executor.exit_code() == 1);
+}
+
+TEST_CASE("scenario 7: leaving the scope after a stop does nothing") {
+  mk::SimpleExecutor executor{"sleep 300", mk::Signals{.accept = {-SIGQUIT}}};
+  {
+    auto scoped = std::move(executor).start();
+    scoped.stop(SIGQUIT);
+    CHECK_FALSE(scoped.running());
+  }
+}
+
+TEST_CASE("scenario 8: it runs inside the scope, and not after") {
+  pid_t pid = 0;
+  {
+    auto scoped = mk::SimpleExecutor{"sleep 300"}.start();
+    pid = scoped.pid();
+    CHECK(scoped.running());
+  }
+  CHECK_FALSE(test::alive(pid));
+}
+
+TEST_CASE("scenario 9: a temporary runs until the end of its expression") {
+  CHECK(mk::SimpleExecutor{"sleep 300"}.start().running());
+  const auto pid = mk::SimpleExecutor{"sleep 300"}.start().pid();
+  CHECK_FALSE(test::alive(pid));
+}
+
+TEST_CASE("scenario 10: stopped() is down inside, up after") {
+  pid_t pid = 0;
+  {
+    auto executor = mk::SimpleExecutor{"sleep 300"}.start();
+    const auto before = executor.pid();
+    executor.stopped([&] {
+      CHECK_FALSE(executor.running());
+      CHECK_FALSE(test::alive(before));
+    });
+    CHECK(executor.running());
+    pid = executor.pid();
+    CHECK(pid != before);
+
+    SUBCASE("also when the body throws") {
+      CHECK_THROWS_AS(executor.stopped([] { throw std::out_of_range{"mine"}; }), std::out_of_range);
+      CHECK(executor.running());
+      pid = executor.pid();
+    }
+    SUBCASE("and hands out the executor") {
+      executor.stopped([&](auto& same) { CHECK(&same == &executor); });
+      pid = executor.pid();
+    }
+  }
+  CHECK_FALSE(test::alive(pid));
+}
+
+TEST_CASE("stopped() of what does not run starts nothing") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  bool called = false;
+  executor.stopped([&] { called = true; });
+  CHECK(called);
+  CHECK_FALSE(executor.running());
+}
+
+TEST_CASE("scenario 11: what was printed, with a line and with words") {
+  CHECK(mk::SimpleExecutor{"echo \"foobar\""}.start().wait().output() == "foobar\n");
+  mk::SimpleExecutor words{{"echo", "foobar"}};
+  CHECK(words.start().wait().output() == "foobar\n");
+  CHECK(words.stop().output() == "foobar\n");
+  CHECK(words.exit_code() == 0);
+}
+
+TEST_CASE("scenario 12: what was printed by a shell") {
+  CHECK(mk::SimpleExecutor{mk::Shell{"echo foobar"}}.start().wait().output() == "foobar\n");
+  CHECK(mk::SimpleExecutor{mk::Command{.argv = "echo \"foobar\" && true", .shell = true}}
+            .start()
+            .wait()
+            .output() == "foobar\n");
+}
+
+TEST_CASE("scenario 14: stop() before start() is harmless") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  executor.stop().kill();
+  CHECK_FALSE(executor.exit_code());
+  CHECK(executor.start().running());
+}
+
+TEST_CASE("scenario 15: dropping the executor ends the shell's command too") {
+  const auto marker = mark();
+  auto executor = std::make_unique<mk::SimpleExecutor>(
+      mk::Shell{test::helper() + " sleep 60000 " + marker + " && true"});
+  executor->start();
+  CHECK(test::eventually([&] { return test::processes_matching(marker) >= 2; }));
+  executor.reset();
+  CHECK(test::processes_matching(marker) == 0);
+}
+
+TEST_CASE("scenario 16: a non-zero end before readiness is an error at once") {
+  int calls = 0;
+  mk::Executor executor{helper("exit", "12"), [&](const mk::Process&) {
+                          ++calls;
+                          return false;
+                        }};
+  const test::Elapsed elapsed;
+  try {
+    executor.start();
+    FAIL("start() returned");
+  } catch (const mk::ProcessExitedWithError& error) {
+    CHECK(error.exit_code() == 12);
+    CHECK(std::string{error.what()}.starts_with(
+        "exited with a non-zero code: 12 before it was ready\n"));
+  }
+  CHECK(elapsed < 5s);
+  CHECK(calls > 0);
+  CHECK_FALSE(executor.running());
+  CHECK(executor.exit_code() == 12);
+}
+
+TEST_CASE("scenario 17: a zero end with nothing left is an error at once, too") {
+  mk::Executor executor{helper("exit", "0"), [](const mk::Process&) { return false; },
+                        mk::TimeoutBudget{.start = 30s}};
+  const test::Elapsed elapsed;
+  try {
+    executor.start();
+    FAIL("start() returned");
+  } catch (const mk::ProcessExitedWithError& error) {
+    CHECK(error.exit_code() == 0);
+    CHECK(std::string{error.what()}.starts_with("exited with code 0 before it was ready\n"));
+  }
+  CHECK(elapsed < 10s);
+}
+
+TEST_CASE("a zero end with something left alive is waited on") {
+  const test::TempDir directory;
+  const auto done = directory / "done";
+  // The leader ends at once; what it left behind in its group makes the file.
+  mk::Executor executor{mk::Shell{"(sleep 0.2; touch " + done + "; exec sleep 60) & exit 0"},
+                        [&](const mk::Process&) { return test::exists(done); },
+                        mk::TimeoutBudget{.start = 30s}};
+  executor.start();
+  CHECK(executor.running());
+  CHECK(executor.exit_code() == 0);
+  executor.stop();
+  CHECK_FALSE(executor.running());
+}
+
+TEST_CASE("scenario 18: chaining") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  CHECK_FALSE(executor.start().stop().kill().stop().running());
+  CHECK(&executor.start() == &executor);
+  CHECK(&executor.stop() == &executor);
+  CHECK(&executor.stopped([](auto&) {}) == &executor);
+}
+
+TEST_CASE("scenario 20: a kill signal given at construction") {
+  mk::SimpleExecutor executor{"sleep 300", mk::Signals{.kill = SIGQUIT}};
+  executor.start().kill();
+  CHECK_FALSE(executor.running());
+  CHECK(executor.exit_code() == -SIGQUIT);
+}
+
+TEST_CASE("scenario 21: a kill signal given to kill()") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  executor.start().kill(SIGQUIT);
+  CHECK_FALSE(executor.running());
+  CHECK(executor.exit_code() == -SIGQUIT);
+}
+
+TEST_CASE("start() of what runs returns at once, and of what has died starts anew") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  const auto first = executor.start().pid();
+  CHECK(executor.start().pid() == first);
+  REQUIRE(::kill(first, SIGKILL) == 0);
+  executor.wait();
+  CHECK_FALSE(executor.running());
+  CHECK(executor.exit_code() == -SIGKILL);
+  CHECK(executor.start().pid() != first);
+  CHECK(executor.running());
+  CHECK_FALSE(executor.exit_code());
+}
+
+TEST_CASE("a crash is reported by stop(), and an accepted end is not") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  executor.start();
+  REQUIRE(::kill(executor.pid(), SIGKILL) == 0);
+  executor.wait();
+  try {
+    executor.stop();
+    FAIL("stop() did not report the crash");
+  } catch (const mk::ProcessFinishedWithError& error) {
+    CHECK(error.exit_code() == -SIGKILL);
+    CHECK(std::string{error.what()} ==
+          "ended by signal 9 (Killed), which stop() does not accept\n  command: sleep 300");
+  }
+
+  mk::SimpleExecutor accepted{helper("exit", "3"), mk::Signals{.accept = {3}}};
+  CHECK(accepted.start().wait().stop().exit_code() == 3);
+}
+
+TEST_CASE("128 and the stop signal is an accepted end") {
+  mk::Executor executor{helper("trap", "TERM", "exit=143"),
+                        [](const mk::Process& process) { return process.output() == "ready\n"; }};
+  CHECK(executor.start().stop().exit_code() == 143);
+}
+
+TEST_CASE("what ignores the stop signal is killed at the end of the stop budget") {
+  mk::Executor executor{helper("ignore", "TERM"), mk::TimeoutBudget{.stop = 100ms},
+                        [](const mk::Process& process) { return process.output() == "ready\n"; }};
+  executor.start();
+  const test::Elapsed elapsed;
+  executor.stop();
+  CHECK(elapsed >= 100ms);
+  CHECK_FALSE(executor.running());
+  CHECK(executor.exit_code() == -SIGKILL);
+}
+
+TEST_CASE("a ladder goes from signal to signal") {
+  mk::Executor executor{helper("trap", "INT,TERM"),
+                        mk::SignalLadder{{SIGINT, 50ms}, {SIGTERM, 50ms}},
+                        [](const mk::Process& process) { return process.output() == "ready\n"; }};
+  executor.start().stop();
+  CHECK(executor.output() == "ready\ngot 2\ngot 15\n");
+  CHECK(executor.exit_code() == -SIGKILL);
+}
+
+TEST_CASE("stop() waits for the whole process group") {
+  const test::TempDir directory;
+  mk::Executor executor{helper("tree", "width=3", "pidfile=" + (directory / "pids")),
+                        [](const mk::Process& process) { return process.output() == "ready\n"; }};
+  executor.start();
+  const auto pids = test::read_pids(directory / "pids");
+  CHECK(pids.size() == 3);
+  executor.stop();
+  for (const auto pid : pids) CHECK_FALSE(test::alive(pid));
+}
+
+TEST_CASE("a timeout ends the tree, and tells the budget") {
+  const auto marker = mark();
+  mk::Executor executor{helper("ignore", "TERM", marker), mk::TimeoutBudget{.start = 100ms},
+                        [](const mk::Process&) { return mk::not_ready("still warming up"); }};
+  const test::Elapsed elapsed;
+  try {
+    executor.start();
+    FAIL("start() returned");
+  } catch (const mk::TimeoutExpired& error) {
+    CHECK(error.timeout() == 100ms);
+    const std::string message = error.what();
+    CHECK(message.starts_with("timed out after 100 ms\n"));
+    CHECK(message.find("last answer: still warming up") != std::string::npos);
+    CHECK(message.find("waited for: a predicate (check 1)") != std::string::npos);
+    CHECK(message.find("the end of standard output:\n    ready") != std::string::npos);
+  }
+  CHECK(elapsed >= 100ms);
+  CHECK(elapsed < 5s);
+  CHECK(test::processes_matching(marker) == 0);
+}
+
+TEST_CASE("a predicate is tried once even if there is no time") {
+  mk::Executor executor{"sleep 300", [](const mk::Process&) { return true; },
+                        mk::TimeoutBudget{.start = 0s}};
+  CHECK(executor.start().running());
+}
+
+TEST_CASE("the checks share one deadline and run in order") {
+  std::string order;
+  const auto slow = [&, begin = std::optional<test::Elapsed>{}](const mk::Process&) mutable {
+    if (!begin) begin.emplace();
+    if (*begin < 60ms) return false;
+    order += 'a';
+    return true;
+  };
+  mk::Executor executor{"sleep 300", mk::TimeoutBudget{.start = 120ms}, slow,
+                        [&](const mk::Process&) {
+                          order += order.ends_with('b') ? "" : "b";
+                          return false;
+                        }};
+  const test::Elapsed elapsed;
+  CHECK_THROWS_AS(executor.start(), mk::TimeoutExpired);
+  CHECK(order == "ab");
+  CHECK(elapsed < 1s);
+}
+
+TEST_CASE("a check that throws ends the start, and its exception is nested") {
+  const auto marker = mark();
+  mk::Executor executor{helper("sleep", "60000", marker),
+                        [](const mk::Process&) -> bool { throw std::out_of_range{"index 7"}; }};
+  try {
+    executor.start();
+    FAIL("start() returned");
+  } catch (const mk::ExecutorError& error) {
+    CHECK(std::string{error.what()}.starts_with("a readiness check failed: index 7\n"));
+    CHECK_THROWS_AS(std::rethrow_if_nested(error), std::out_of_range);
+  }
+  CHECK(test::processes_matching(marker) == 0);
+}
+
+TEST_CASE("wait_for() returns when the predicate holds") {
+  mk::SimpleExecutor executor{helper("print", "ready", "exit=7")};
+  executor.start();
+  CHECK(&executor.wait_for([&] { return !executor.running(); }) == &executor);
+  CHECK(executor.exit_code() == 7);
+  executor.wait_for([](const mk::Process& process) { return process.output() == "ready"; });
+}
+
+TEST_CASE("wait_for() kills the tree when its time is up") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  executor.start();
+  const auto pid = executor.pid();
+  try {
+    executor.wait_for([] { return false; }, 50ms);
+    FAIL("wait_for() returned");
+  } catch (const mk::TimeoutExpired& error) {
+    CHECK(error.timeout() == 50ms);
+  }
+  CHECK_FALSE(test::alive(pid));
+  CHECK_FALSE(executor.running());
+}
+
+TEST_CASE("moving takes the process along") {
+  mk::SimpleExecutor first{"sleep 300"};
+  first.start();
+  const auto pid = first.pid();
+  mk::SimpleExecutor second{std::move(first)};
+  CHECK(second.pid() == pid);
+  CHECK(second.running());
+
+  mk::SimpleExecutor third{"sleep 301"};
+  third.start();
+  const auto third_pid = third.pid();
+  third = std::move(second);
+  CHECK_FALSE(test::alive(third_pid));
+  CHECK(third.pid() == pid);
+  CHECK(third.running());
+  CHECK(third.command() == "sleep 300");
+}
+
+TEST_CASE("a command that cannot run is a SpawnError at once, and says why") {
+  const auto message = [](auto executor) {
+    try {
+      executor.start();
+    } catch (const mk::SpawnError& error) {
+      CHECK_FALSE(executor.running());
+      return std::string{error.what()};
+    }
+    return std::string{"started"};
+  };
+  const test::TempDir directory;
+  const auto write = [&](const char* name, const char* text, mode_t mode) {
+    const auto path = directory / name;
+    std::ofstream{path} << text;
+    REQUIRE(::chmod(path.c_str(), mode) == 0);
+    return path;
+  };
+  CHECK(message(mk::SimpleExecutor{"/no/such/program -x"}) ==
+        "cannot run /no/such/program: no such file or directory\n  command: /no/such/program -x");
+  const auto plain = write("plain", "text", 0644);
+  CHECK(message(mk::SimpleExecutor{{plain}}) ==
+        "cannot run " + plain + ": permission denied\n  command: " + plain);
+  const auto odd = write("odd", "no format at all", 0755);
+  CHECK(message(mk::SimpleExecutor{{odd}}) ==
+        "cannot run " + odd + ": exec format error\n  command: " + odd);
+  const auto orphan = write("orphan", "#!/no/such/interpreter\n", 0755);
+  CHECK(message(mk::SimpleExecutor{{orphan}}) ==
+        "cannot run " + orphan + ": no such file or directory\n  command: " + orphan);
+  CHECK(message(mk::SimpleExecutor{mk::Command{.argv = "true", .cwd = "/no/such/directory"}}) ==
+        "cannot run in the directory /no/such/directory: no such file or directory\n"
+        "  command: true");
+}
+
+TEST_CASE("the command runs in its directory, with its environment and the executor's id") {
+  const test::TempDir directory;
+  const auto file = directory / "inspect";
+  mk::SimpleExecutor executor{
+      mk::Command{.argv = helper("inspect", file), .cwd = "/usr", .env = {{"MY_OWN", "a b"}}}};
+  executor.start().wait();
+  auto seen = test::read_inspect(file);
+  CHECK(seen["cwd"] == "/usr");
+  CHECK(seen["env:MY_OWN"] == "a b");
+  CHECK(seen["env:mirakuru_uuid"].starts_with(std::to_string(::getpid()) + ':'));
+  const auto uuid = seen["env:mirakuru_uuid"];
+  executor.start().wait();
+  CHECK(test::read_inspect(file)["env:mirakuru_uuid"] == uuid);
+}
+
+TEST_CASE("standard input is a pipe that stays open until the stop") {
+  mk::Executor executor{helper("stdin"),
+                        [](const mk::Process& process) { return process.output() == "ready\n"; }};
+  executor.start();
+  CHECK(executor.running());
+  CHECK(executor.stop().exit_code() == -SIGTERM);
+  CHECK(executor.output() == "ready\n");
+}
+
+TEST_CASE("wrong arguments are refused before anything runs") {
+  CHECK_THROWS_AS(mk::SimpleExecutor{""}, std::invalid_argument);
+  CHECK_THROWS_AS(mk::SimpleExecutor{"echo 'open"}, std::invalid_argument);
+  CHECK_THROWS_AS((mk::SimpleExecutor{"true", mk::Signals{.stop = 0}}), std::invalid_argument);
+  CHECK_THROWS_AS((mk::SimpleExecutor{"true", mk::Signals{.kill = 1000}}), std::invalid_argument);
+  mk::SimpleExecutor executor{"sleep 300"};
+  executor.start();
+  CHECK_THROWS_AS(executor.stop(-1), std::invalid_argument);
+  CHECK(executor.running());
+}
+
+TEST_CASE("nothing is left open after a run") {
+  const auto before = test::open_fds();
+  {
+    mk::SimpleExecutor executor{"sleep 300"};
+    executor.start().stop().start();
+  }
+  CHECK(test::open_fds() == before);
+}

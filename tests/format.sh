@@ -1,0 +1,5 @@
+#!/bin/sh
+# Checks the layout of every source file. Usage: tests/format.sh CLANG_FORMAT
+set -eu
+cd "$(dirname "$0")/.."
+find include src tests examples bench -name '*.[hic]pp' -exec "$1" --dry-run -Werror {} +

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fstream>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru.hpp>
+
+#include "support.hpp"
+
+namespace mk = mirakuru;
+
+TEST_CASE("both streams are appended to one file, and output() is this run's part") {
+  const test::TempDir directory;
+  const auto log = directory / "log";
+  std::ofstream{log} << "before\n";
+  mk::Executor executor{mk::Shell{"echo out; echo err >&2"}, mk::ToFile{log}};
+  executor.start().wait();
+  CHECK(test::slurp(log) == "before\nout\nerr\n");
+  CHECK(executor.output() == "out\nerr\n");
+  executor.start().wait();
+  CHECK(test::slurp(log) == "before\nout\nerr\nout\nerr\n");
+  CHECK(executor.output() == "out\nerr\n");
+}
+
+TEST_CASE("standard error in a file of its own") {
+  const test::TempDir directory;
+  mk::Executor executor{mk::Shell{"echo out; echo err >&2"},
+                        mk::ToFile{.path = directory / "out", .err_path = directory / "err"}};
+  executor.start().wait();
+  CHECK(test::slurp(directory / "out") == "out\n");
+  CHECK(executor.err_output() == "err\n");
+}
+
+TEST_CASE("a file that cannot be opened is named") {
+  mk::Executor executor{"true", mk::ToFile{"/no/such/directory/log"}};
+  try {
+    executor.start();
+    FAIL("start() returned");
+  } catch (const mk::SpawnError& error) {
+    CHECK(error.code() == std::errc::no_such_file_or_directory);
+    CHECK(std::string{error.what()} ==
+          "cannot start: open /no/such/directory/log: No such file or directory\n  command: true");
+  }
+}
+
+TEST_CASE("a message does not say the same twice") {
+  const test::TempDir directory;
+  mk::Executor executor{mk::Shell{"echo why; exit 3"}, mk::ToFile{directory / "log"},
+                        [](const mk::Process&) { return false; }};
+  try {
+    executor.start();
+    FAIL("start() returned");
+  } catch (const mk::ProcessExitedWithError& error) {
+    const std::string message = error.what();
+    CHECK(message.ends_with("the end of standard error:\n    why"));
+  }
+}
