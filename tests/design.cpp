@@ -7,6 +7,14 @@
 
 #include <mirakuru.hpp>
 
+// A file that uses the library is compiled hundreds of times.
+#if defined(_GLIBCXX_REGEX) || defined(BOOST_HANA_HPP)
+#error "<mirakuru.hpp> includes a heavy header"
+#endif
+#if defined(MIRAKURU_SEPARATE_COMPILATION) && defined(ASIO_VERSION)
+#error "<mirakuru.hpp> includes Asio in the form that is compiled once"
+#endif
+
 #include "support.hpp"
 
 namespace mk = mirakuru;

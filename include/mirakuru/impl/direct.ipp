@@ -3,10 +3,12 @@
 
 #include <signal.h>
 #include <spawn.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cerrno>
+#include <cstdint>
 #include <string>
 #include <system_error>
 
@@ -29,6 +31,19 @@ MIRAKURU_DECL bool group_lives(pid_t group) {
     return !found;
   });
   return found || !can_tell;
+}
+
+/// The exit status of a process that somebody else has reaped. Kernels before 6.15 do not tell it a
+/// second time; it then counts as 0. Rests on `PIDFD_GET_INFO`.
+inline int reaped_exit_code(int pidfd) {
+  struct {  // linux/pidfd.h has it from 6.15 on
+    std::uint64_t mask = 1 << 3, cgroup_id = 0;
+    std::uint32_t ids[11] = {};
+    std::int32_t exit_status = 0;
+  } info;
+  if (::ioctl(pidfd, _IOWR(0xff, 11, info), &info) != 0 || (info.mask & (1 << 3)) == 0) return 0;
+  return WIFSIGNALED(info.exit_status) ? -WTERMSIG(info.exit_status)
+                                       : WEXITSTATUS(info.exit_status);
 }
 
 /// posix_spawn's two parameter objects, and the checking of the calls that fill them.
@@ -75,9 +90,9 @@ MIRAKURU_DECL bool DirectProcess::alive() {
            errno == EINTR) {
     }
     if (error == 0 && info.si_pid == 0) return true;
-    // ECHILD: the host ignores SIGCHLD or reaps every child, and the status went there. No kernel
-    // before 6.15 tells it a second time, so the end is taken as a good one.
-    exit_code_ = error == 0 ? detail::decode_exit(info.si_code, info.si_status) : 0;
+    // ECHILD: the host ignores SIGCHLD or reaps every child, and the status went there.
+    exit_code_ = error == 0 ? detail::decode_exit(info.si_code, info.si_status)
+                            : detail::reaped_exit_code(pidfd_.get());
   }
   // The group's number cannot be given to another process while a member lives, and a group that
   // has been seen empty is never asked about again.
