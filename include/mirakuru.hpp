@@ -24,7 +24,10 @@
 #include <mirakuru/output/inherit.hpp>
 #include <mirakuru/output/to_file.hpp>
 // When the service is ready.
+#include <mirakuru/ready/banner.hpp>
+#include <mirakuru/ready/pid.hpp>
 #include <mirakuru/ready/tcp.hpp>
+#include <mirakuru/ready/unix_socket.hpp>
 #if !defined(MIRAKURU_NO_HTTP)
 #include <mirakuru/ready/http.hpp>
 #endif

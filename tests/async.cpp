@@ -292,3 +292,97 @@ TEST_CASE("a context that is destroyed in the middle of a start") {
   }
   CHECK_FALSE(test::alive(pid));
 }
+
+namespace {
+
+/// A check that waits for an event: here, for a time.
+struct AfterAWhile {
+  std::chrono::milliseconds delay;
+
+  asio::awaitable<void> operator()(const mk::Process&) const {
+    asio::steady_timer timer{co_await asio::this_coro::executor, delay};
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+  [[nodiscard]] std::string describe() const { return "a while"; }
+};
+
+}  // namespace
+
+TEST_CASE("a check that is an awaitable") {
+  mk::Executor executor{"sleep 300", AfterAWhile{100ms}};
+  const test::Elapsed elapsed;
+  executor.start();
+  CHECK(elapsed >= 100ms);
+  CHECK(executor.running());
+}
+
+TEST_CASE("an awaitable is called off at the deadline and at the process's end") {
+  mk::Executor late{"sleep 300", AfterAWhile{1h}, mk::TimeoutBudget{.start = 50ms}};
+  try {
+    late.start();
+    FAIL("start() returned");
+  } catch (const mk::TimeoutExpired& error) {
+    CHECK(std::string{error.what()}.find("waited for: a while, for ") != std::string::npos);
+  }
+  mk::Executor ended{{test::helper(), "exit", "3", "after=50"}, AfterAWhile{1h}};
+  CHECK_THROWS_AS(ended.start(), mk::ProcessExitedWithError);
+}
+
+TEST_CASE("an awaitable that answers is asked again until it is ready") {
+  int asked = 0;
+  mk::Executor executor{
+      "sleep 300", [&](const mk::Process&) -> asio::awaitable<bool> { co_return ++asked == 3; },
+      [&](const mk::Process&) -> asio::awaitable<mk::Readiness> {
+        co_return ++asked == 5 ? mk::Readiness{true} : mk::not_ready("four");
+      }};
+  executor.start();
+  CHECK(asked == 5);
+  mk::Executor never{"sleep 300",
+                     [](const mk::Process&) -> asio::awaitable<mk::Readiness> {
+                       co_return mk::not_ready("the moon is not full");
+                     },
+                     mk::TimeoutBudget{.start = 30ms}};
+  try {
+    never.start();
+    FAIL("start() returned");
+  } catch (const mk::TimeoutExpired& error) {
+    CHECK(std::string{error.what()}.find("last answer: the moon is not full") != std::string::npos);
+  }
+}
+
+TEST_CASE("what an awaitable throws comes nested") {
+  mk::Executor executor{"sleep 300", [](const mk::Process&) -> asio::awaitable<void> {
+                          throw std::out_of_range{"mine"};
+                          co_return;
+                        }};
+  try {
+    executor.start();
+    FAIL("start() returned");
+  } catch (const mk::ExecutorError& error) {
+    CHECK(std::string{error.what()}.starts_with("a readiness check failed: mine\n"));
+    CHECK_THROWS_AS(std::rethrow_if_nested(error), std::out_of_range);
+  }
+  CHECK_FALSE(executor.running());
+}
+
+TEST_CASE("an awaitable in an asynchronous start, and that cancelled") {
+  asio::io_context context;
+  mk::Executor executor{"sleep 300", AfterAWhile{20ms}};
+  Outcome outcome;
+  executor.async_start(asio::bind_executor(context, std::ref(outcome)));
+  context.run();
+  CHECK(outcome.good());
+
+  mk::Executor cancelled{"sleep 300", AfterAWhile{1h}};
+  asio::cancellation_signal signal;
+  outcome = {};
+  cancelled.async_start(
+      asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, std::ref(outcome))));
+  context.restart();
+  context.run_for(30ms);
+  CHECK_FALSE(outcome.done());
+  signal.emit(asio::cancellation_type::total);
+  context.run();
+  CHECK(outcome.cancelled());
+  CHECK_FALSE(cancelled.running());
+}

@@ -196,7 +196,7 @@ TEST_CASE("scenario 15: dropping the executor ends the shell's command too") {
 
 TEST_CASE("scenario 16: a non-zero end before readiness is an error at once") {
   int calls = 0;
-  mk::Executor executor{helper("exit", "12"), [&](const mk::Process&) {
+  mk::Executor executor{helper("exit", "12", "after=50"), [&](const mk::Process&) {
                           ++calls;
                           return false;
                         }};

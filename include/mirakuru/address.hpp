@@ -42,7 +42,7 @@ namespace detail {
 
 /// Who listens on this local TCP port, as "pid 42 (nginx -p /tmp)"; empty where /proc does not
 /// tell, as for another user's process. Reads /proc/net/tcp, /proc/net/tcp6 and /proc/*/fd.
-[[nodiscard]] std::string who_listens(std::uint16_t port);
+[[nodiscard]] std::string who_listens(const std::string& host, std::uint16_t port);
 
 }  // namespace detail
 }  // namespace mirakuru

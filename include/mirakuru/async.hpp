@@ -47,6 +47,23 @@ namespace mirakuru {
 
 namespace detail {
 
+template <class T>
+asio::awaitable<Readiness> as_readiness(asio::awaitable<T> answer) {
+  co_return co_await std::move(answer);
+}
+inline asio::awaitable<Readiness> as_readiness(asio::awaitable<void> event) {
+  co_await std::move(event);
+  co_return true;
+}
+
+/// A check that is an awaitable: it is waited for as long as it takes.
+template <class Check>
+  requires requires(Check& check, const Process& process) { as_readiness(check(process)); }
+Attempt enter(Race& race, Check* check, const Process& process) {
+  race.core().enter(as_readiness((*check)(process)));
+  return Attempt::open_ended;
+}
+
 /// What cancellation does to each of the state machines.
 template <class Set>
 void cancel(Starting<Set>& starting) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <concepts>
 #include <optional>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -66,7 +67,7 @@ concept Budget = requires(const T& budget) {
 ///     };
 template <class T>
 concept SignalStrategy = requires(const T& signals) {
-  { signals.steps() } -> std::convertible_to<std::vector<SignalStep>>;
+  { signals.steps() } -> std::convertible_to<std::span<const SignalStep>>;
   { signals.kill } -> std::convertible_to<int>;
   { signals.accept } -> std::convertible_to<const std::vector<int>&>;
 };
@@ -99,7 +100,8 @@ namespace detail {
 
 class Race;
 template <class T>
-concept EnteringCheck = requires(const T& check, Race& race) { enter(race, &check); };
+concept EnteringCheck =
+    requires(T& check, Race& race, const Process& process) { enter(race, &check, process); };
 
 }  // namespace detail
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <concepts>
 #include <optional>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -36,7 +37,7 @@ namespace mirakuru {
 template <class... Policies>
 class Executor {
   using Set = detail::PolicySet<Policies...>;
-  static_assert(Set::ok);
+  static_assert(Set::ok && Set::readable);
 
  public:
   /// Takes what to run, and the values of policies in any order. A check of the type that is not
@@ -143,7 +144,7 @@ class Executor {
   auto async_stop(CompletionToken&& token);
 
  private:
-  void end(const std::vector<SignalStep>& steps, detail::Judgement judgement);
+  void end(std::span<const SignalStep> steps, detail::Judgement judgement);
 
   detail::Service<Set> service_;
 };

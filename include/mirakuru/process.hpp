@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 #include <chrono>
+#include <concepts>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,7 +16,7 @@ namespace mirakuru {
 class Readiness {
  public:
   Readiness() = default;
-  Readiness(bool ready) noexcept : ready_{ready} {}  // NOLINT(*-explicit-*)
+  Readiness(std::same_as<bool> auto ready) noexcept : ready_{ready} {}  // NOLINT(*-explicit-*)
 
   explicit operator bool() const noexcept { return ready_; }
   [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
@@ -35,6 +36,10 @@ class Readiness {
 }
 
 class OutputStreams;
+namespace detail {
+template <class Set>
+class Starting;
+}
 
 /// The process that a check is asked about.
 class Process {
@@ -43,14 +48,23 @@ class Process {
 
   /// The id of the command's own process, the leader of its session.
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+  /// False once nothing of its tree lives, or it has ended with an error. A check that reads what a
+  /// process leaves behind is asked a last time then.
+  [[nodiscard]] bool running() const noexcept { return running_; }
   /// All that it has printed so far, where the output policy keeps it; else empty.
   [[nodiscard]] std::string output() const;
   /// The same of standard error.
   [[nodiscard]] std::string err_output() const;
+  /// The files behind that.
+  [[nodiscard]] const OutputStreams& streams() const noexcept { return *streams_; }
 
  private:
+  template <class Set>
+  friend class detail::Starting;
+
   pid_t pid_;
   const OutputStreams* streams_;
+  bool running_ = true;
 };
 
 /// What a spawner is given: a command whose program has been found, and the descriptors that the

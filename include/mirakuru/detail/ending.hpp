@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <iterator>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,7 +20,7 @@ enum class Judgement { report, ignore };
 template <class Set>
 class Ending {
  public:
-  Ending(Service<Set>& service, const std::vector<SignalStep>& steps, Judgement judgement)
+  Ending(Service<Set>& service, std::span<const SignalStep> steps, Judgement judgement)
       : service_{service},
         judgement_{judgement},
         begin_{Clock::now()},
@@ -59,12 +61,12 @@ class Ending {
 
   [[nodiscard]] bool accepts(int code) const {
     const auto by = [code](int signal) { return code == -signal || code == 128 + signal; };
+    const auto& steps = service_.signals.steps();
     const auto by_step = [by](const SignalStep& step) { return by(step.signal); };
-    const auto steps = service_.signals.steps();
     return code == 0 ||
            std::count(service_.signals.accept.begin(), service_.signals.accept.end(), code) > 0 ||
            std::any_of(sent_.begin(), sent_.end(), by) ||
-           std::any_of(steps.begin(), steps.end(), by_step);
+           std::any_of(std::begin(steps), std::end(steps), by_step);
   }
 
   Service<Set>& service_;

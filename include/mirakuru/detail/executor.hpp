@@ -44,7 +44,8 @@ Executor<Policies...>& Executor<Policies...>::start() & {
 }
 
 template <class... Policies>
-void Executor<Policies...>::end(const std::vector<SignalStep>& steps, detail::Judgement judgement) {
+void Executor<Policies...>::end(std::span<const SignalStep> steps, detail::Judgement judgement) {
+  if (!service_.process) return;
   detail::Race race;
   for (detail::Ending<Set> ending{service_, steps, judgement}; !ending.resume(race);) race.run();
 }
@@ -96,10 +97,12 @@ Executor<Policies...>& Executor<Policies...>::wait_for(Predicate predicate,
                 "mirakuru: wait_for() takes a predicate that is called as predicate() or "
                 "predicate(const mirakuru::Process&) and returns bool");
   const auto holds = [&]() -> bool {
-    if constexpr (std::is_invocable_v<Predicate&>)
+    if constexpr (std::is_invocable_r_v<bool, Predicate&>)
       return predicate();
-    else
+    else if constexpr (std::is_invocable_r_v<bool, Predicate&, const Process&>)
       return predicate(Process{pid(), service_.streams});
+    else
+      return true;  // has had its error
   };
   detail::Race race;
   const auto begin = detail::Clock::now(), deadline = detail::after(begin, timeout);

@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include <asio/ip/tcp.hpp>
 #include <asio/redirect_error.hpp>
+#include <asio/system_error.hpp>
 
 #include <mirakuru/detail/asio.hpp>
+#include <mirakuru/error.hpp>
+#include <mirakuru/process.hpp>
 
 // What the checks on TCP share. Only impl/ includes this.
 
 namespace mirakuru::detail {
 
 /// The endpoints of a host. An address and `localhost` need no look-up; any other name is resolved
-/// by Asio, in a thread. None, and `error` says why, if the name is not known.
+/// by Asio, in a thread. None, and `error` says why, if the name is not known. Each attempt begins
+/// with another one, so that a mute one does not take the time of all.
 inline asio::awaitable<std::vector<asio::ip::tcp::endpoint>> endpoints(const std::string& host,
                                                                        std::uint16_t port,
+                                                                       std::size_t attempt,
                                                                        asio::error_code& error) {
   using asio::ip::tcp;
   std::vector<tcp::endpoint> result;
@@ -34,7 +41,17 @@ inline asio::awaitable<std::vector<asio::ip::tcp::endpoint>> endpoints(const std
              host, std::to_string(port), asio::redirect_error(asio::use_awaitable, error)))
       result.push_back(entry.endpoint());
   }
+  if (!result.empty())
+    std::rotate(result.begin(),
+                result.begin() + static_cast<std::ptrdiff_t>(attempt % result.size()),
+                result.end());
   co_return result;
+}
+
+/// What an attempt has come to that failed with `error`. One that was called off has no outcome.
+inline Readiness failed(const asio::error_code& error) {
+  if (error == asio::error::operation_aborted) throw asio::system_error{error};
+  return not_ready(reason_text(error));
 }
 
 /// Connects the socket, or says in `error` why not.

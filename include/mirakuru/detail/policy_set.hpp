@@ -7,6 +7,7 @@
 
 #include <boost/hana/append.hpp>
 #include <boost/hana/at.hpp>
+#include <boost/hana/basic_tuple.hpp>
 #include <boost/hana/bool.hpp>
 #include <boost/hana/count_if.hpp>
 #include <boost/hana/filter.hpp>
@@ -50,11 +51,11 @@ template <Axis axis, class Default, class... Policies>
 using ChosenPolicy = typename decltype(+hana::front(hana::append(
     hana::filter(hana::tuple_t<Policies...>, is_on<axis>), hana::type_c<Default>)))::type;
 
-/// The checks, in order.
+/// The checks, in order; those without data cost no space in a basic_tuple.
 template <class... Policies>
 using ChosenChecks =
     typename decltype(+hana::unpack(hana::filter(hana::tuple_t<Policies...>, is_on<Axis::check>),
-                                    hana::template_<hana::tuple>))::type;
+                                    hana::template_<hana::basic_tuple>))::type;
 
 // Each of these is one error of one line; the type in question stands in the template's arguments.
 
@@ -81,11 +82,20 @@ struct AtMostOne {
   static constexpr bool ok = true;
 };
 
+template <class Check, class Output>
+struct OutputFor {
+  static constexpr bool read = requires { requires Check::reads_output; };
+  static_assert(!read || Output::keeps_output,
+                "mirakuru: this readiness check reads the output, which the output policy does not "
+                "keep; take Capture or ToFile");
+  static constexpr bool ok = true;
+};
+
 template <class... Types>
 struct TypeList {};
 
 template <class... Others, class... Checks>
-TypeList<Others..., Checks...> places(hana::basic_type<hana::tuple<Checks...>>);
+TypeList<Others..., Checks...> places(hana::basic_type<hana::basic_tuple<Checks...>>);
 
 /// What an executor is made of.
 template <class... Policies>
@@ -100,6 +110,8 @@ struct PolicySet {
   using SignalStrategy = ChosenPolicy<Axis::signals, Defaults::SignalStrategy, Policies...>;
   using Output = ChosenPolicy<Axis::output, Defaults::Output, Policies...>;
   using Checks = ChosenChecks<Policies...>;
+
+  static constexpr bool readable = (OutputFor<Policies, Output>::ok && ... && true);
 
   /// The types of all places for a value.
   using Places = decltype(places<Spawner, Budget, SignalStrategy, Output>(hana::type_c<Checks>));
@@ -127,22 +139,15 @@ consteval std::size_t position_of(std::size_t nth, TypeList<Types...>) {
   return i;
 }
 
-/// The first of the types that converts to `T`.
+/// The first of the other types that converts to `T`.
 template <class T, class... Types>
 consteval std::size_t source_of(TypeList<Types...>) {
-  const bool converts[] = {std::is_convertible_v<const Types&, T>..., true};
+  const bool converts[] = {(!std::is_same_v<T, Types> && std::is_convertible_v<const Types&, T>)...,
+                           true};
   std::size_t i = 0;
   while (!converts[i]) ++i;
   return i;
 }
-
-template <class Check>
-struct CheckToBeGiven {
-  static_assert(!std::is_same_v<Check, Check>,
-                "mirakuru: this readiness check has to be given: it has no default, and none of "
-                "the checks given converts to it");
-  [[noreturn]] static Check value();
-};
 
 /// Whether there are as many places for a `Policy` as there are values of it among `Given`. What is
 /// named in the type and has no place has had its error.
@@ -153,27 +158,43 @@ struct HasPlace {
     return count_of<Policy>(sizeof...(Given), TypeList<Given...>{}) <=
            count_of<Policy>(sizeof...(Places), places);
   }
-  static_assert(enough(typename Set::Places{}) || enough(typename Set::Named{}),
+  static constexpr bool ok = enough(typename Set::Places{}) || enough(typename Set::Named{});
+  static_assert(ok,
                 "mirakuru: this executor's type has no place for a policy that was given; name "
                 "the policy in the type, or leave the type's arguments out");
-  static constexpr bool ok = true;
 };
 
-/// True when a value of type `Given` is what another place derives its own from.
-template <class Given, class... Places>
-consteval bool is_source(TypeList<Places...>) {
-  return ((!std::is_same_v<Given, Places> && std::is_convertible_v<const Given&, Places>) || ...);
+/// Stands for what has no value. One error for all that an executor lacks, and none when something
+/// given has no place: that has had its error.
+template <class Set, class... Given>
+struct ToBeGiven {
+  template <class T>
+  [[noreturn]] static T value();
+  static_assert(!(HasPlace<Given, Set, Given...>::ok && ... && true),
+                "mirakuru: a policy of this executor's type has to be given: it has no default, "
+                "and none of those given converts to it");
+};
+
+/// True when a place behind this one derives its value from a `T`.
+template <class T, class... Places>
+consteval bool is_source(std::size_t place, TypeList<Places...>) {
+  const bool derives[] = {
+      (!std::is_same_v<T, Places> && std::is_convertible_v<const T&, Places>)...};
+  for (auto i = place + 1; i < sizeof...(Places); ++i)
+    if (derives[i]) return true;
+  return false;
 }
 
-/// The value for the `nth` place of type `T`: the one given, or derived from one given, or the
-/// default.
-template <class T, std::size_t nth, class Places, class... Given>
+/// The value for a place of type `T`: the one given, or derived from one given, or the default.
+/// Places are filled in their order.
+template <class T, std::size_t place, class Set, class... Given>
 T value_for(hana::tuple<Given...>& given) {
   constexpr TypeList<Given...> types;
-  constexpr auto position = position_of<T>(nth, types), source = source_of<T>(types);
+  constexpr typename Set::Places places;
+  constexpr auto position = position_of<T>(count_of<T>(place, places), types);
+  constexpr auto source = source_of<T>(types);
   if constexpr (position < sizeof...(Given)) {
-    // The order in which places are filled is not known, so what is derived from stays as it is.
-    if constexpr (is_source<T>(Places{}))
+    if constexpr (is_source<T>(place, places))
       return hana::at_c<position>(given);
     else
       return std::move(hana::at_c<position>(given));
@@ -182,17 +203,16 @@ T value_for(hana::tuple<Given...>& given) {
   } else if constexpr (requires { T{}; }) {
     return T{};
   } else {
-    return CheckToBeGiven<T>::value();
+    return ToBeGiven<Set, Given...>::template value<T>();
   }
 }
 
-/// The checks of an executor, each from `given`.
-template <class Places, class... Checks, class... Given>
-hana::tuple<Checks...> checks_from(hana::basic_type<hana::tuple<Checks...>>,
-                                   hana::tuple<Given...>& given) {
+/// The checks of an executor, each from `given`; their places are behind the four other ones.
+template <class Set, class... Checks, class... Given>
+hana::basic_tuple<Checks...> checks_from(hana::basic_type<hana::basic_tuple<Checks...>>,
+                                         hana::tuple<Given...>& given) {
   return [&]<std::size_t... i>(std::index_sequence<i...>) {
-    return hana::tuple<Checks...>{
-        value_for<Checks, count_of<Checks>(i, TypeList<Checks...>{}), Places>(given)...};
+    return hana::basic_tuple<Checks...>{value_for<Checks, 4 + i, Set>(given)...};
   }(std::index_sequence_for<Checks...>{});
 }
 

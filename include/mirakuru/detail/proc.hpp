@@ -34,6 +34,9 @@ struct ProcessStat {
 /// A process's arguments, blanks between them; its name in brackets where it has none.
 [[nodiscard]] std::string command_line(pid_t pid);
 
+/// "pid 42 (nginx -p /tmp)".
+[[nodiscard]] std::string describe_process(pid_t pid);
+
 }  // namespace mirakuru::detail
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)

@@ -10,6 +10,10 @@
 
 namespace mirakuru::detail {
 
+/// Whether an attempt ends by itself within a while, and is tried anew if it does not, or waits for
+/// as long as it takes.
+enum class Attempt { limited, open_ended };
+
 /// Waits for whichever comes first: the outcome of an attempt of a check, a descriptor that turns
 /// readable, a moment. Who runs it, a state machine such as `Starting`, then looks at what has
 /// changed and decides how to go on; an attempt in flight stays so until it is called off.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
 #include <optional>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -38,9 +40,9 @@ struct ServiceBase {
 };
 
 /// One signal for all of the budget. Throws `std::invalid_argument` for a number that is none.
-[[nodiscard]] std::vector<SignalStep> only(int signal);
+[[nodiscard]] std::array<SignalStep, 1> only(int signal);
 /// Throws `std::invalid_argument` for a number that is no signal's.
-void check_signals(const std::vector<SignalStep>& steps);
+void check_signals(std::span<const SignalStep> steps);
 
 /// An executor's data.
 template <class Set>
@@ -70,7 +72,7 @@ struct Service : ServiceBase {
   }
 
   /// The steps of `kill()`, and of a start that has failed.
-  [[nodiscard]] std::vector<SignalStep> kill_steps() const { return only(signals.kill); }
+  [[nodiscard]] std::array<SignalStep, 1> kill_steps() const { return only(signals.kill); }
 
   /// True while anything of the tree lives; keeps the exit status when it is known.
   bool alive() {
@@ -90,17 +92,15 @@ struct Service : ServiceBase {
 /// An executor's data from what its constructor was given.
 template <class Set, class... Given>
 Service<Set> make_service(Invocation command, hana::tuple<Given...> given) {
-  constexpr bool placed = (HasPlace<Given, Set, Given...>::ok && ... && true);
-  static_assert(placed);
-  using Places = typename Set::Places;
+  [[maybe_unused]] constexpr bool placed = (HasPlace<Given, Set, Given...>::ok && ... && true);
   Service<Set> service{{.invocation = std::move(command)},
-                       value_for<typename Set::Spawner, 0, Places>(given),
-                       value_for<typename Set::Budget, 0, Places>(given),
-                       value_for<typename Set::SignalStrategy, 0, Places>(given),
-                       value_for<typename Set::Output, 0, Places>(given),
-                       checks_from<Places>(hana::type_c<typename Set::Checks>, given)};
+                       value_for<typename Set::Spawner, 0, Set>(given),
+                       value_for<typename Set::Budget, 1, Set>(given),
+                       value_for<typename Set::SignalStrategy, 2, Set>(given),
+                       value_for<typename Set::Output, 3, Set>(given),
+                       checks_from<Set>(hana::type_c<typename Set::Checks>, given)};
   check_signals(service.signals.steps());
-  check_signals(service.kill_steps());
+  (void)service.kill_steps();  // checks its signal, too
   return service;
 }
 

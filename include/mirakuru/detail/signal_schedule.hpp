@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include <mirakuru/detail/config.hpp>
@@ -16,7 +17,7 @@ class SignalSchedule {
   /// How long SIGKILL is given before the tree counts as one that cannot be ended.
   static constexpr std::chrono::nanoseconds grace = std::chrono::seconds{10};
 
-  SignalSchedule(const std::vector<SignalStep>& steps, std::chrono::nanoseconds budget,
+  SignalSchedule(std::span<const SignalStep> steps, std::chrono::nanoseconds budget,
                  Clock::time_point begin);
 
   /// The signal to send now; 0 for none. Each comes once.

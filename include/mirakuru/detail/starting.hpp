@@ -17,12 +17,22 @@
 
 namespace mirakuru::detail {
 
-/// A check that can tell before the start whether somebody else is there already.
+/// A check that can tell before the start whether what it waits for is there already: at once, or
+/// by an attempt. `describe_holder()` says what and whose it is.
 template <class Check>
-concept CanTellBefore = requires(Race& race, const Check& check) {
+concept TellsAtOnce = requires(const Check& check) {
+  { check.held() } -> std::convertible_to<bool>;
+  { check.describe_holder() } -> std::convertible_to<std::string>;
+};
+template <class Check>
+concept TellsByAttempt = requires(Race& race, const Check& check) {
   enter_look(race, &check);
   { check.describe_holder() } -> std::convertible_to<std::string>;
 };
+
+/// A check of what a process leaves behind: it holds even if the process has ended since.
+template <class Check>
+concept OutlivesProcess = requires { requires Check::outlives_process; };
 
 /// The state machine of `start()`.
 ///
@@ -83,7 +93,9 @@ class Starting {
     for (; check_ < checks; ++check_) {
       if (!entered_)
         with_check([&]<class Check>(const Check& check) {
-          if constexpr (CanTellBefore<Check>) {
+          if constexpr (TellsAtOnce<Check>) {
+            if (check.held()) refuse();
+          } else if constexpr (TellsByAttempt<Check>) {
             enter_look(race, &check);
             entered(attempt_limit({}));
           }
@@ -111,6 +123,7 @@ class Starting {
 
   void spawn() {
     service_.spawn();
+    process_.emplace(service_.process->pid(), service_.streams);
     deadline_ = after(service_.spawned, service_.budget.start);
     stage_ = Stage::attempting;
     check_ = 0;
@@ -123,11 +136,19 @@ class Starting {
         entered_ = false;
         judge(guarded([&] { return race.take_readiness(); }));
       }
-      const bool lives = service_.alive();
-      if (!lives || service_.exit_code.value_or(0) != 0) throw exited();
+      const bool alive = service_.alive();
+      if (!alive || service_.exit_code.value_or(0) != 0) {
+        if (listen_to_last_words(race)) return false;
+        if (check_ == checks && last_words_ && service_.exit_code == 0) return true;
+        throw exited();
+      }
       if (check_ == checks) return true;
       const auto now = Clock::now();
-      if (now >= deadline_ && tried_) throw timed_out();
+      if (now >= deadline_ && tried_) {
+        if (!entered_) throw timed_out();
+        race.call_off();
+        return false;  // for what it says last
+      }
       if (!entered_ && now >= resume_at_) {
         attempt(race);
         if (!entered_) continue;  // a predicate answers at once
@@ -142,17 +163,31 @@ class Starting {
     }
   }
 
+  /// The process has ended: what it has left behind may hold nonetheless. True as long as the check
+  /// at hand is being asked a last time.
+  bool listen_to_last_words(Race& race) {
+    process_->running_ = false;
+    if (race.attempting() && last_asked_ != check_) race.call_off();
+    while (!entered_ && std::exchange(last_asked_, check_) != check_)
+      with_check([&]<class Check>(const Check&) {
+        if constexpr (OutlivesProcess<Check>) attempt(race);
+      });
+    last_asked_ = check_;
+    return entered_;
+  }
+
   /// Tries the check at hand.
   void attempt(Race& race) {
     stage_ = Stage::attempting;
     tried_ = true;
     with_check([&]<class Check>(Check& check) {
-      if constexpr (requires { enter(race, &check); }) {
-        enter(race, &check);
-        entered(attempt_limit(Clock::now() - service_.spawned));
+      last_words_ = OutlivesProcess<Check>;
+      if constexpr (requires { enter(race, &check, *process_); }) {
+        const bool limited = enter(race, &check, *process_) == Attempt::limited;
+        entered(limited ? attempt_limit(Clock::now() - service_.spawned)
+                        : std::chrono::nanoseconds::max());
       } else {
-        const Process process{service_.process->pid(), service_.streams};
-        judge(guarded([&]() -> std::optional<Readiness> { return Readiness{check(process)}; }));
+        judge(guarded([&]() -> std::optional<Readiness> { return Readiness{check(*process_)}; }));
       }
     });
   }
@@ -164,16 +199,21 @@ class Starting {
       reason_.clear();
       return;
     }
-    if (answer && !answer->reason().empty()) reason_ = answer->reason();
     const auto now = Clock::now();
+    // An attempt that the deadline has cut short does not hide what was said before.
+    const bool was_long = now - entered_at_ > (now - service_.spawned) / 2;
+    if (!answer && (was_long || reason_.empty()))
+      reason_ = "no answer within " + to_text(now - entered_at_);
+    else if (answer && !answer->reason().empty())
+      reason_ = answer->reason();
     resume_at_ = after(now, pause_after(now - service_.spawned));
     stage_ = Stage::pausing;
   }
 
   void entered(std::chrono::nanoseconds limit) {
     entered_ = true;
-    limit_span_ = limit;
-    limit_ = after(Clock::now(), limit);
+    entered_at_ = Clock::now();
+    limit_ = after(entered_at_, limit);
   }
 
   /// Calls off an attempt whose time is up; its end wakes the race.
@@ -181,7 +221,6 @@ class Starting {
     if (Clock::now() < limit_) return;
     race.call_off();
     limit_ = Clock::time_point::max();
-    reason_ = "no answer within " + to_text(limit_span_);
   }
 
   bool end(Race& race) {
@@ -235,9 +274,12 @@ class Starting {
   std::size_t check_ = 0;  // the check at hand
   bool entered_ = false;   // its attempt has been entered into the race, and not been judged yet
   bool tried_ = false;
+  bool last_words_ = false;          // the check tried last outlives the process
+  std::size_t last_asked_ = checks;  // which check was asked after the end
+  std::optional<Process> process_;
   Clock::time_point deadline_ = Clock::time_point::max();
   Clock::time_point limit_ = Clock::time_point::max();  // of the attempt in flight
-  std::chrono::nanoseconds limit_span_ = {};
+  Clock::time_point entered_at_ = {};
   Clock::time_point resume_at_ = {};  // the end of the pause
   std::string reason_;
   std::exception_ptr error_;

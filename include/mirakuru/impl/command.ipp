@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <string_view>
@@ -21,7 +22,7 @@ namespace detail {
 
 // POSIX.1-2017, XCU 2.2 (quoting) and 2.6.5 (field splitting), without any expansion.
 MIRAKURU_DECL std::vector<std::string> split_words(const std::string& line) {
-  constexpr std::string_view blanks = " \t\n\r";
+  constexpr std::string_view blanks = " \t\n\r";  // the last for lines out of Windows files
   std::vector<std::string> words;
   bool in_word = false;
   char quote = '\0';
@@ -63,13 +64,34 @@ MIRAKURU_DECL std::string quote_words(const std::vector<std::string>& words) {
   std::string line;
   for (const auto& word : words) {
     if (!line.empty()) line += ' ';
-    if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) {
+    // In front of the program a shell takes A=b for an assignment.
+    const bool assigns = line.empty() && word.find('=') != std::string::npos;
+    if (!word.empty() && !assigns && word.find_first_not_of(plain) == std::string::npos) {
       line += word;
       continue;
     }
     line += '\'';
     for (const char c : word) line += c == '\'' ? R"('\'')" : std::string(1, c);
     line += '\'';
+  }
+  return line;
+}
+
+/// The same with what does not print as an escape.
+inline std::string one_line(const std::string& text) {
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    char escape[5];
+    std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(byte));
+    if (c == '\n')
+      line += "\\n";
+    else if (c == '\t')
+      line += "\\t";
+    else if (byte < 0x20 || byte == 0x7f)
+      line += escape;
+    else
+      line += c;
   }
   return line;
 }
@@ -87,7 +109,7 @@ MIRAKURU_DECL Invocation::Invocation(const Command& command)
                            : command.argv.words()},
       cwd_{command.cwd},
       env_{command.env},
-      text_{command.shell ? command.argv.line() : quote_words(words_)},
+      text_{one_line(command.shell ? command.argv.line() : quote_words(words_))},
       uuid_{make_uuid()} {
   const auto with_nul = [](const std::string& s) { return s.find('\0') != std::string::npos; };
   if (words_.empty() || words_[0].empty() || text_.empty())

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cctype>
-#include <cstdio>
+#include <charconv>
 #include <cstring>
 
 #include <mirakuru/error.hpp>
@@ -11,13 +11,13 @@ namespace mirakuru::detail {
 
 MIRAKURU_DECL std::string to_text(std::chrono::nanoseconds duration) {
   const auto seconds = std::chrono::duration<double>{duration}.count();
+  const bool in_ms = seconds < 0.9995;  // which would be rounded to 1e+03 ms
   char text[32];
-  std::snprintf(text, sizeof text,
-                seconds < 1      ? "%.3g ms"
-                : seconds < 1000 ? "%.3g s"
-                                 : "%.0f s",
-                seconds < 1 ? seconds * 1000 : seconds);
-  return text;
+  const auto value = seconds < 1e-6 ? 0 : in_ms ? seconds * 1000 : seconds;
+  const auto [end, error] =
+      value < 999.5 ? std::to_chars(text, text + sizeof text, value, std::chars_format::general, 3)
+                    : std::to_chars(text, text + sizeof text, value, std::chars_format::fixed, 0);
+  return std::string(text, end) + (in_ms ? " ms" : " s");
 }
 
 MIRAKURU_DECL std::string exit_headline(int exit_code) {

@@ -90,10 +90,11 @@ MIRAKURU_DECL std::string request_text(const HTTPCheck& check) {
   add_own("User-Agent", "mirakuru");
   add_own("Accept", "*/*");
   add_own("Connection", "close");
-  if (!check.payload.content_type().empty()) {
-    add_own("Content-Type", check.payload.content_type());
+  const bool has_payload = !check.payload.content_type().empty();
+  const auto& method = check.method.str();
+  if (has_payload) add_own("Content-Type", check.payload.content_type());
+  if (has_payload || method == "POST" || method == "PUT" || method == "PATCH")
     add_own("Content-Length", std::to_string(check.payload.body().size()));
-  }
   for (const auto& [name, value] : check.headers.fields()) add(name, value);
   return text + "\r\n" + check.payload.body();
 }
@@ -102,24 +103,27 @@ MIRAKURU_DECL ResponseHead::ResponseHead() {
   llhttp_settings_init(&settings_);
   settings_.on_headers_complete = &ResponseHead::on_headers_complete;
   llhttp_init(&parser_, HTTP_RESPONSE, &settings_);
+  llhttp_set_lenient_keep_alive(&parser_, 1);  // whatever an interim answer says of the connection
   parser_.data = this;
 }
 
 MIRAKURU_DECL int ResponseHead::on_headers_complete(llhttp_t* parser) {
   constexpr int switching_protocols = 101;
   const int code = parser->status_code;
-  if (code < 200 && code != switching_protocols) return 0;  // interim: the final one follows
+  if (code >= 100 && code < 200 && code != switching_protocols)
+    return 0;  // interim: the final one follows
   static_cast<ResponseHead*>(parser->data)->status_ = code;
   return HPE_PAUSED;
 }
 
 MIRAKURU_DECL bool ResponseHead::feed(std::string_view bytes) {
-  size_ += bytes.size();
-  const auto result = llhttp_execute(&parser_, bytes.data(), bytes.size());
+  const auto head = bytes.substr(0, most_bytes - size_);
+  size_ += head.size();
+  const auto result = llhttp_execute(&parser_, head.data(), head.size());
   if (status_ != 0) return false;
   if (result != HPE_OK)
     problem_ = std::string{"not an HTTP answer: "} + llhttp_get_error_reason(&parser_);
-  else if (size_ > most_bytes)
+  else if (head.size() < bytes.size())
     problem_ = "more than 64 KiB in front of the body";
   return problem_.empty();
 }
@@ -130,7 +134,7 @@ inline asio::awaitable<Readiness> ask(const HTTPCheck& check,
   asio::ip::tcp::socket socket{co_await asio::this_coro::executor};
   asio::error_code error;
   co_await connect(socket, endpoint, error);
-  if (error) co_return not_ready(reason_text(error));
+  if (error) co_return failed(error);
 
   // A server may answer without having read the whole request: an error here is not the last word.
   const auto request = request_text(check);
@@ -145,27 +149,28 @@ inline asio::awaitable<Readiness> ask(const HTTPCheck& check,
   }
   if (!head.problem().empty()) co_return not_ready(head.problem());
   if (head.status() == 0)
-    co_return not_ready(error == asio::error::eof ? "closed without an HTTP answer"
-                                                  : reason_text(error));
+    co_return error == asio::error::eof ? not_ready("closed without an HTTP answer")
+                                        : failed(error);
   if (!check.status.matches(head.status()))
     co_return not_ready("HTTP " + std::to_string(head.status()));
   co_return true;
 }
 
-inline asio::awaitable<Readiness> attempt_request(const HTTPCheck& check) {
+inline asio::awaitable<Readiness> attempt_request(const HTTPCheck& check, std::size_t number) {
   asio::error_code error;
   Readiness readiness;
-  for (const auto& endpoint : co_await endpoints(check.url.host(), check.url.port(), error))
+  for (const auto& endpoint : co_await endpoints(check.url.host(), check.url.port(), number, error))
     if ((readiness = co_await ask(check, endpoint))) break;
-  co_return error ? not_ready(reason_text(error)) : readiness;
+  co_return error ? failed(error) : readiness;
 }
 
-MIRAKURU_DECL void enter(Race& race, const HTTPCheck* check) {
-  race.core().enter(attempt_request(*check));
+MIRAKURU_DECL Attempt enter(Race& race, const HTTPCheck* check, const Process&) {
+  race.core().enter(attempt_request(*check, race.core().attempts));
+  return Attempt::limited;
 }
 
 MIRAKURU_DECL void enter_look(Race& race, const HTTPCheck* check) {
-  race.core().enter(attempt_connection(check->url.host(), check->url.port()));
+  race.core().enter(attempt_connection(check->url.host(), check->url.port(), race.core().attempts));
 }
 
 }  // namespace detail
@@ -176,10 +181,17 @@ MIRAKURU_DECL URL::URL(const std::string& text)
       port_{detail::URLParts{text}.port},
       target_{detail::URLParts{text}.target} {}
 
+MIRAKURU_DECL StatusPattern::StatusPattern() {
+  for (std::size_t code = 200; code < 300; ++code) codes_.set(code);
+}
+
 MIRAKURU_DECL StatusPattern::StatusPattern(const std::string& pattern) {
   const detail::Pattern whole{"^(?:" + pattern + ")$"};
-  for (std::size_t code = 100; code < codes_.size(); ++code)
-    codes_[code] = whole.found_in(std::to_string(code));
+  detail::PatternSearch search{whole};
+  for (std::size_t code = 100; code < codes_.size(); ++code) {
+    codes_[code] = search.feed(std::to_string(code));
+    search.restart();
+  }
   if (codes_.none()) throw std::invalid_argument{"no status code matches '" + pattern + "'"};
 }
 

@@ -43,4 +43,8 @@ MIRAKURU_DECL std::string command_line(pid_t pid) {
   return text;
 }
 
+MIRAKURU_DECL std::string describe_process(pid_t pid) {
+  return "pid " + std::to_string(pid) + " (" + command_line(pid) + ')';
+}
+
 }  // namespace mirakuru::detail

@@ -9,14 +9,14 @@
 
 namespace mirakuru::detail {
 
-MIRAKURU_DECL void check_signals(const std::vector<SignalStep>& steps) {
+MIRAKURU_DECL void check_signals(std::span<const SignalStep> steps) {
   for (const auto& step : steps)
     if (step.signal < 1 || step.signal > SIGRTMAX)
       throw std::invalid_argument{"not a signal: " + std::to_string(step.signal)};
 }
 
-MIRAKURU_DECL std::vector<SignalStep> only(int signal) {
-  std::vector<SignalStep> steps{{signal, std::chrono::nanoseconds::max()}};
+MIRAKURU_DECL std::array<SignalStep, 1> only(int signal) {
+  const std::array<SignalStep, 1> steps{{{signal, std::chrono::nanoseconds::max()}}};
   check_signals(steps);
   return steps;
 }

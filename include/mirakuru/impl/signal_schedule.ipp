@@ -7,7 +7,7 @@
 
 namespace mirakuru::detail {
 
-MIRAKURU_DECL SignalSchedule::SignalSchedule(const std::vector<SignalStep>& steps,
+MIRAKURU_DECL SignalSchedule::SignalSchedule(std::span<const SignalStep> steps,
                                              std::chrono::nanoseconds budget,
                                              Clock::time_point begin) {
   const auto end = after(begin, budget);
@@ -22,6 +22,7 @@ MIRAKURU_DECL SignalSchedule::SignalSchedule(const std::vector<SignalStep>& step
 
 MIRAKURU_DECL int SignalSchedule::due(Clock::time_point now) {
   if (sent_ == entries_.size() || now < entries_[sent_].at) return 0;
+  entries_[sent_].at = now;  // its time runs from here, however late it is
   return entries_[sent_++].signal;
 }
 

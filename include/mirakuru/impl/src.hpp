@@ -12,12 +12,16 @@
 #include <mirakuru.hpp>
 
 #include <mirakuru/impl/address.ipp>
+#include <mirakuru/impl/banner.ipp>
 #include <mirakuru/impl/capture.ipp>
 #include <mirakuru/impl/command.ipp>
 #include <mirakuru/impl/direct.ipp>
 #include <mirakuru/impl/discard.ipp>
 #include <mirakuru/impl/error.ipp>
+#include <mirakuru/impl/file_name.ipp>
+#include <mirakuru/impl/line_search.ipp>
 #include <mirakuru/impl/pattern.ipp>
+#include <mirakuru/impl/pid.ipp>
 #include <mirakuru/impl/proc.ipp>
 #include <mirakuru/impl/process.ipp>
 #include <mirakuru/impl/race.ipp>
@@ -27,6 +31,7 @@
 #include <mirakuru/impl/tcp.ipp>
 #include <mirakuru/impl/to_file.ipp>
 #include <mirakuru/impl/unique_fd.ipp>
+#include <mirakuru/impl/unix_socket.ipp>
 #include <mirakuru/impl/uuid.ipp>
 #if !defined(MIRAKURU_NO_HTTP)
 #include <mirakuru/impl/http.ipp>

@@ -37,21 +37,26 @@ MIRAKURU_DECL OutputStreams::OutputStreams(detail::UniqueFd out, detail::UniqueF
   err_begin_ = detail::file_size(err_);
 }
 
-MIRAKURU_DECL std::string OutputStreams::read(const detail::UniqueFd& file, long long from) const {
-  if (!kept_) return {};
-  const auto size = detail::file_size(file);
-  // What has been cut off since is gone, as with `truncate -s 0`.
-  std::string text(static_cast<std::size_t>(std::max(0LL, size - from)), '\0');
+MIRAKURU_DECL std::size_t OutputStreams::read_at(const detail::UniqueFd& file, long long offset,
+                                                 std::span<char> into) const {
   std::size_t done = 0;
-  while (done < text.size()) {
-    const auto n = ::pread(file.get(), text.data() + done, text.size() - done,
-                           from + static_cast<long long>(done));
+  while (kept_ && done < into.size()) {
+    const auto n = ::pread(file.get(), into.data() + done, into.size() - done,
+                           offset + static_cast<long long>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw std::system_error{errno, std::generic_category(), "pread"};
     if (n == 0) break;
     done += static_cast<std::size_t>(n);
   }
-  text.resize(done);
+  return done;
+}
+
+MIRAKURU_DECL std::string OutputStreams::read(const detail::UniqueFd& file, long long from) const {
+  if (!kept_) return {};
+  const auto size = detail::file_size(file);
+  if (size < from) from = 0;  // cut off since, as with `truncate -s 0`: all that is there is new
+  std::string text(static_cast<std::size_t>(size - from), '\0');
+  text.resize(read_at(file, from, text));
   return text;
 }
 

@@ -13,27 +13,31 @@ MIRAKURU_DECL std::string TCPCheck::describe() const {
 }
 
 MIRAKURU_DECL std::string TCPCheck::describe_holder() const {
-  const auto who = detail::who_listens(port);
+  const auto who = detail::who_listens(host, port);
   return detail::authority(host, port) + " answers" + (who.empty() ? "" : ", held by " + who);
 }
 
 namespace detail {
 
-inline asio::awaitable<Readiness> attempt_connection(const Host& host, Port port) {
+inline asio::awaitable<Readiness> attempt_connection(const Host& host, Port port,
+                                                     std::size_t number) {
   asio::error_code error;
-  for (const auto& endpoint : co_await endpoints(host, port, error)) {
+  for (const auto& endpoint : co_await endpoints(host, port, number, error)) {
     asio::ip::tcp::socket socket{co_await asio::this_coro::executor};
     co_await connect(socket, endpoint, error);
     if (!error) co_return true;
   }
-  co_return not_ready(reason_text(error));
+  co_return failed(error);
 }
 
-MIRAKURU_DECL void enter(Race& race, const TCPCheck* check) {
-  race.core().enter(attempt_connection(check->host, check->port));
+MIRAKURU_DECL void enter_look(Race& race, const TCPCheck* check) {
+  race.core().enter(attempt_connection(check->host, check->port, race.core().attempts));
 }
 
-MIRAKURU_DECL void enter_look(Race& race, const TCPCheck* check) { enter(race, check); }
+MIRAKURU_DECL Attempt enter(Race& race, const TCPCheck* check, const Process&) {
+  enter_look(race, check);
+  return Attempt::limited;
+}
 
 }  // namespace detail
 }  // namespace mirakuru

@@ -12,8 +12,8 @@ MIRAKURU_DECL OutputStreams ToFile::open() const {
     constexpr int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC;
     return detail::owned(::open(name.c_str(), flags, 0666), ("open " + name).c_str());
   };
-  auto out = append_to(path);
-  return {std::move(out), append_to(err_path.empty() ? path : err_path), keeps_output};
+  auto out = append_to(path.str());
+  return {std::move(out), append_to(err_path.empty() ? path.str() : err_path), keeps_output};
 }
 
 }  // namespace mirakuru

@@ -2,11 +2,15 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 
 #include <mirakuru/detail/unique_fd.hpp>
 
 namespace mirakuru {
+
+/// Which of a process's streams.
+enum class Stream { out, err, both };
 
 /// Where one run of a command prints to; made anew by the output policy for each start.
 ///
@@ -25,11 +29,22 @@ class OutputStreams {
   [[nodiscard]] std::string output() const { return read(out_, out_begin_); }
   [[nodiscard]] std::string err_output() const { return read(err_, err_begin_); }
 
+  /// Reads on from `offset` bytes after this run's begin, as far as there is something and `into`
+  /// has room; how many bytes that are. Throws `std::system_error`.
+  [[nodiscard]] std::size_t read_out(long long offset, std::span<char> into) const {
+    return read_at(out_, out_begin_ + offset, into);
+  }
+  [[nodiscard]] std::size_t read_err(long long offset, std::span<char> into) const {
+    return read_at(err_, err_begin_ + offset, into);
+  }
+
   /// The last lines, ten or two kilobytes of them, for a message.
   [[nodiscard]] std::string output_end() const { return read_end(out_, out_begin_); }
   [[nodiscard]] std::string err_output_end() const { return read_end(err_, err_begin_); }
 
  private:
+  [[nodiscard]] std::size_t read_at(const detail::UniqueFd& file, long long offset,
+                                    std::span<char> into) const;
   [[nodiscard]] std::string read(const detail::UniqueFd& file, long long from) const;
   [[nodiscard]] std::string read_end(const detail::UniqueFd& file, long long from) const;
 
@@ -40,7 +55,7 @@ class OutputStreams {
 
 namespace detail {
 
-/// The last `lines` lines of `text`, without the last line's end.
+/// The last `lines` lines of `text`, without line ends behind it.
 [[nodiscard]] std::string last_lines(const std::string& text, std::size_t lines);
 
 }  // namespace detail

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <string>
-#include <utility>
 
+#include <mirakuru/detail/file_name.hpp>
 #include <mirakuru/output/streams.hpp>
 
 namespace mirakuru {
@@ -15,7 +15,7 @@ struct ToFile {
   static constexpr bool keeps_output = true;
 
   /// The file, made if it is not there (mode 0666 less the umask); its directory must exist.
-  std::string path;
+  FileName path;
   /// A file of its own for standard error; empty: the same file.
   std::string err_path = {};
 

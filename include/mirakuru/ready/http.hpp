@@ -41,6 +41,8 @@ class URL {
 /// for a wrong expression: detail/pattern.hpp has the syntax.
 class StatusPattern {
  public:
+  /// Any 2xx.
+  StatusPattern();
   StatusPattern(int code) : StatusPattern{std::to_string(code)} {}  // NOLINT(*-explicit-*)
   StatusPattern(const std::string& pattern);                        // NOLINT(*-explicit-*)
   StatusPattern(const char* pattern)
@@ -113,7 +115,7 @@ class Headers {
 /// the answer is parsed by llhttp.
 struct HTTPCheck {
   URL url;
-  StatusPattern status = "2\\d\\d";
+  StatusPattern status = {};
   Method method = "HEAD";
   Payload payload = {};
   Headers headers = {};
@@ -132,7 +134,7 @@ struct HTTPCheck {
 namespace detail {
 
 /// Enters one attempt of the check into `race`.
-void enter(Race& race, const HTTPCheck* check);
+Attempt enter(Race& race, const HTTPCheck* check, const Process& process);
 /// Enters a look at the port, before the start.
 void enter_look(Race& race, const HTTPCheck* check);
 /// The request, whole.

@@ -8,9 +8,11 @@
 
 namespace mirakuru {
 
+class Process;
 namespace detail {
 class Race;
-}
+enum class Attempt;
+}  // namespace detail
 
 /// Ready when a TCP port accepts a connection, which is then closed.
 ///
@@ -30,7 +32,7 @@ namespace detail {
 
 /// Enters one attempt of the check into `race`. By pointer: nothing converts to it, and the check
 /// stays where it is as long as the attempt lasts.
-void enter(Race& race, const TCPCheck* check);
+Attempt enter(Race& race, const TCPCheck* check, const Process& process);
 /// The same before the start.
 void enter_look(Race& race, const TCPCheck* check);
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <csignal>
 #include <initializer_list>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -16,7 +17,10 @@ namespace mirakuru {
 /// Each waits for its own time, and all of them together no longer than the stop budget.
 class SignalLadder {
  public:
-  SignalLadder(std::initializer_list<SignalStep> steps) : steps_{steps} {}
+  /// Throws `std::invalid_argument` for a ladder without a step.
+  SignalLadder(std::initializer_list<SignalStep> steps) : steps_{steps} {
+    if (steps_.empty()) throw std::invalid_argument{"a signal ladder without a step"};
+  }
 
   /// What `kill()` sends.
   int kill = SIGKILL;

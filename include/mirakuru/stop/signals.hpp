@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <vector>
@@ -23,8 +24,8 @@ struct Signals {
   /// plus its number; an end by signal N is -N.
   std::vector<int> accept = {};
 
-  [[nodiscard]] std::vector<SignalStep> steps() const {
-    return {{stop, std::chrono::nanoseconds::max()}};
+  [[nodiscard]] constexpr std::array<SignalStep, 1> steps() const {
+    return {{{stop, std::chrono::nanoseconds::max()}}};
   }
 };
 

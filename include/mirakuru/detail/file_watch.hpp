@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/inotify.h>
+#include <unistd.h>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <asio/redirect_error.hpp>
+
+#include <mirakuru/detail/asio.hpp>
+#include <mirakuru/detail/schedule.hpp>
+#include <mirakuru/detail/unique_fd.hpp>
+#include <mirakuru/process.hpp>
+
+// Only impl/ includes this.
+
+namespace mirakuru::detail {
+
+/// The directory that a path lies in.
+inline std::string parent(const std::string& path) {
+  const auto slash = path.find_last_of('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+/// Wakes when one of the files watched changes, or when a pause is over: the kernel grants few
+/// inotify instances to each user, and some file systems have no events.
+class FileWatch {
+ public:
+  explicit FileWatch(const asio::any_io_executor& executor)
+      : state_{std::make_shared<State>(executor)} {
+    if (const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC); fd >= 0)
+      state_->events.assign(above_standard(UniqueFd{fd}).release());
+  }
+  ~FileWatch() { state_->events.close(); }
+  FileWatch(const FileWatch&) = delete;
+  FileWatch& operator=(const FileWatch&) = delete;
+
+  /// Watches one more. False where that cannot be done, as for a file that is not there.
+  bool add(const std::string& path, std::uint32_t mask) {
+    return state_->events.is_open() &&
+           ::inotify_add_watch(state_->events.native_handle(), path.c_str(), mask) >= 0;
+  }
+
+  /// Waits for a change, and `pause` at the most. False when the wait has been called off.
+  asio::awaitable<bool> changed(std::chrono::nanoseconds pause) {
+    if (!state_->waiting && state_->events.is_open()) {
+      state_->waiting = true;
+      // The state outlives this object by the end of the wait.
+      state_->events.async_wait(asio::posix::descriptor_base::wait_read,
+                                [state = state_](asio::error_code error) {
+                                  state->waiting = false;
+                                  if (!error) state->drain();
+                                });
+    }
+    asio::error_code over;
+    if (!state_->changed) {
+      state_->timer.expires_after(pause);
+      co_await state_->timer.async_wait(asio::redirect_error(asio::use_awaitable, over));
+    }
+    co_return std::exchange(state_->changed, false) || !over;
+  }
+
+ private:
+  struct State {
+    explicit State(const asio::any_io_executor& executor) : events{executor}, timer{executor} {}
+
+    /// What has changed is not of interest, only that it has.
+    void drain() {
+      alignas(inotify_event) char buffer[4096];
+      while (::read(events.native_handle(), buffer, sizeof buffer) > 0) {
+      }
+      changed = true;
+      timer.cancel();
+    }
+
+    asio::posix::stream_descriptor events;
+    asio::steady_timer timer;
+    bool waiting = false;
+    bool changed = false;
+  };
+  std::shared_ptr<State> state_;
+};
+
+/// Asks `attempt` again whenever something happens in the file's directory, or the nearest one
+/// above it that is there, and after pauses. What it said last is the answer of a wait called off.
+template <class Try>
+asio::awaitable<Readiness> await_file(std::string path, Try attempt) {
+  constexpr std::uint32_t changes = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ATTRIB;
+  FileWatch watch{co_await asio::this_coro::executor};
+  const auto begin = Clock::now();
+  for (;;) {
+    // Watched before it is asked, so that no change falls in between.
+    if (!path.empty())
+      for (auto directory = parent(path); !watch.add(directory, changes) && directory.size() > 1;)
+        directory = parent(directory);
+    auto readiness = attempt();
+    if (readiness || !co_await watch.changed(pause_after(Clock::now() - begin)))
+      co_return readiness;
+  }
+}
+
+}  // namespace mirakuru::detail

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <cerrno>
+#include <cstddef>
+#include <stdexcept>
+#include <system_error>
+
+#include <mirakuru/detail/file_watch.hpp>
+#include <mirakuru/detail/proc.hpp>
+#include <mirakuru/detail/race_core.hpp>
+#include <mirakuru/detail/unique_fd.hpp>
+#include <mirakuru/error.hpp>
+#include <mirakuru/ready/unix_socket.hpp>
+
+namespace mirakuru {
+
+MIRAKURU_DECL SocketPath::SocketPath(std::string path) : path_{std::move(path)} {
+  if (path_.empty() || path_ == "@" || path_.find('\0') != std::string::npos)
+    throw std::invalid_argument{"not the path of a socket: '" + path_ + "'"};
+  // A path needs a NUL behind it; an abstract name has the NUL in front, in the place of its @.
+  if (path_.size() > sizeof(sockaddr_un::sun_path) - (abstract() ? 0 : 1))
+    throw std::invalid_argument{"too long for the path of a socket: '" + path_ + "'"};
+}
+
+namespace detail {
+
+/// Connects to the socket; an errno value when it cannot. The connection is closed with `socket`.
+inline int connect_unix(const SocketPath& path, UniqueFd& socket) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.str().copy(address.sun_path, sizeof address.sun_path);
+  if (path.abstract()) address.sun_path[0] = '\0';
+  const auto size = offsetof(sockaddr_un, sun_path) + path.str().size() + (path.abstract() ? 0 : 1);
+  // For a Unix socket a connect that does not block has succeeded or failed when it returns.
+  socket = UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  const bool connected = socket && ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address),
+                                             static_cast<socklen_t>(size)) == 0;
+  return connected ? 0 : errno;
+}
+
+struct TryUnixSocket {
+  const SocketPath& path;
+
+  Readiness operator()() const {
+    UniqueFd socket;
+    const int error = connect_unix(path, socket);
+    if (error == 0) return true;
+    return not_ready(reason_text({error, std::generic_category()}));
+  }
+};
+
+MIRAKURU_DECL Attempt enter(Race& race, const UnixSocketCheck* check, const Process&) {
+  const auto& path = check->path;
+  race.core().enter(await_file(path.abstract() ? std::string{} : path.str(), TryUnixSocket{path}));
+  return Attempt::open_ended;
+}
+
+}  // namespace detail
+
+MIRAKURU_DECL bool UnixSocketCheck::held() const {
+  detail::UniqueFd socket;
+  const int error = detail::connect_unix(path, socket);
+  return error == 0 || error == EAGAIN;  // the queue of somebody who listens may be full
+}
+
+MIRAKURU_DECL std::string UnixSocketCheck::describe_holder() const {
+  detail::UniqueFd socket;
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  const bool known = detail::connect_unix(path, socket) == 0 &&
+                     ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+                     peer.pid > 0;
+  return path.str() + " answers" + (known ? ", held by " + detail::describe_process(peer.pid) : "");
+}
+
+}  // namespace mirakuru

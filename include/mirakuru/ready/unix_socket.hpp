@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include <mirakuru/detail/config.hpp>
+
+namespace mirakuru {
+
+class Process;
+namespace detail {
+class Race;
+enum class Attempt;
+}  // namespace detail
+
+/// The address of a Unix socket: a path, or `@` and a name for one in Linux's abstract name space.
+/// Throws `std::invalid_argument` for an empty one and one of more than 107 bytes. Source: unix(7).
+class SocketPath {
+ public:
+  SocketPath(std::string path);                                    // NOLINT(*-explicit-*)
+  SocketPath(const char* path) : SocketPath{std::string{path}} {}  // NOLINT(*-explicit-*)
+
+  [[nodiscard]] const std::string& str() const noexcept { return path_; }
+  [[nodiscard]] bool abstract() const noexcept { return path_[0] == '@'; }
+
+ private:
+  std::string path_;
+};
+
+/// Ready when a Unix stream socket accepts a connection, which is then closed.
+///
+/// A socket that is bound and not listening is not ready; neither is a file that a server has left
+/// behind, and such a one is not `AlreadyRunning` either. Rests on a non-blocking `connect`, and on
+/// inotify for the path.
+struct UnixSocketCheck {
+  SocketPath path;
+
+  /// What is waited for, as an executor's messages say it.
+  [[nodiscard]] std::string describe() const { return "a connection to " + path.str(); }
+  /// True when the socket accepts connections now.
+  [[nodiscard]] bool held() const;
+  /// That the socket answers, and whose it is.
+  [[nodiscard]] std::string describe_holder() const;
+};
+
+namespace detail {
+
+/// Enters the wait for the socket into `race`.
+Attempt enter(Race& race, const UnixSocketCheck* check, const Process& process);
+
+}  // namespace detail
+}  // namespace mirakuru
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/impl/unix_socket.ipp>
+#endif

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <mirakuru.hpp>
+
+namespace mk = mirakuru;
+
+// error: mirakuru: a readiness check is called .* returns bool or mirakuru::Readiness
+
+int main() {
+#if defined(CONTROL)
+  mk::Executor executor{"true", [](const mk::Process&) { return true; }};
+#else
+  mk::Executor executor{"true", [](const mk::Process&) {}};
+#endif
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <mirakuru.hpp>
+
+namespace mk = mirakuru;
+
+// error: mirakuru: a policy of this executor's type has to be given
+
+int main() {
+#if defined(CONTROL)
+  mk::HTTPExecutor executor{"true", mk::HTTPCheck{"http://localhost:8080/"}};
+#else
+  mk::HTTPExecutor executor{"true"};
+#endif
+}

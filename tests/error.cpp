@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <type_traits>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru/error.hpp>
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+using mk::detail::Circumstances;
+using mk::detail::exit_headline;
+using mk::detail::reason_text;
+using mk::detail::to_text;
+
+TEST_CASE("what goes wrong with a process has one base") {
+  static_assert(std::is_base_of_v<std::runtime_error, mk::ExecutorError>);
+  static_assert(std::is_base_of_v<mk::ExecutorError, mk::AlreadyRunning>);
+  static_assert(std::is_base_of_v<mk::ExecutorError, mk::SpawnError>);
+  static_assert(std::is_base_of_v<mk::ExecutorError, mk::TimeoutExpired>);
+  static_assert(std::is_base_of_v<mk::ExecutorError, mk::ProcessExitedWithError>);
+  static_assert(std::is_base_of_v<mk::ProcessExitedWithError, mk::ProcessFinishedWithError>);
+  // What is caught as one of them is none of the others.
+  static_assert(!std::is_base_of_v<mk::SpawnError, mk::AlreadyRunning>);
+  static_assert(!std::is_base_of_v<mk::ProcessExitedWithError, mk::TimeoutExpired>);
+  static_assert(!std::is_base_of_v<mk::ProcessFinishedWithError, mk::ProcessExitedWithError>);
+  // Wrong arguments are the caller's fault, not the process's.
+  static_assert(!std::is_base_of_v<std::invalid_argument, mk::ExecutorError>);
+  static_assert(!std::is_base_of_v<mk::ExecutorError, std::invalid_argument>);
+  // Throwing one of them cannot fail.
+  static_assert(std::is_nothrow_copy_constructible_v<mk::ExecutorError>);
+  static_assert(std::is_nothrow_copy_constructible_v<mk::SpawnError>);
+  static_assert(std::is_nothrow_copy_constructible_v<mk::TimeoutExpired>);
+  static_assert(std::is_nothrow_copy_constructible_v<mk::ProcessFinishedWithError>);
+}
+
+TEST_CASE("each tells its message and its value") {
+  CHECK(std::string{mk::ExecutorError{"a"}.what()} == "a");
+  CHECK(std::string{mk::AlreadyRunning{"b"}.what()} == "b");
+
+  const mk::SpawnError spawn{"c", {EACCES, std::generic_category()}};
+  CHECK(std::string{spawn.what()} == "c");
+  CHECK(spawn.code() == std::errc::permission_denied);
+
+  const mk::TimeoutExpired timeout{"d", 1500ms};
+  CHECK(std::string{timeout.what()} == "d");
+  CHECK(timeout.timeout() == 1500ms);
+
+  const mk::ProcessExitedWithError exited{"e", 3};
+  CHECK(std::string{exited.what()} == "e");
+  CHECK(exited.exit_code() == 3);
+  const mk::ProcessFinishedWithError finished{"f", -SIGSEGV};
+  CHECK(std::string{finished.what()} == "f");
+  CHECK(finished.exit_code() == -SIGSEGV);
+}
+
+TEST_CASE("a duration is written as a person would write it") {
+  struct Row {
+    std::chrono::nanoseconds duration;
+    std::string text;
+  };
+  const Row rows[] = {
+      {0s, "0 ms"},          {1us, "0.001 ms"},
+      {500us, "0.5 ms"},     {1ms, "1 ms"},
+      {1234us, "1.23 ms"},   {1236us, "1.24 ms"},
+      {20ms, "20 ms"},       {99'960us, "100 ms"},
+      {100ms, "100 ms"},     {999ms, "999 ms"},
+      {999'400us, "999 ms"}, {1s, "1 s"},
+      {1s + 1ns, "1 s"},     {1004ms, "1 s"},
+      {1500ms, "1.5 s"},     {1994ms, "1.99 s"},
+      {10s, "10 s"},         {59'940ms, "59.9 s"},
+      {99'960ms, "100 s"},   {999s, "999 s"},
+      {999'400ms, "999 s"},  {1000s, "1000 s"},
+      {1h, "3600 s"},        {3600s + 600ms, "3601 s"},
+      {24h, "86400 s"},      {std::chrono::nanoseconds::max(), "9223372037 s"},
+  };
+  for (const auto& [duration, text] : rows) {
+    CAPTURE(duration.count());
+    CHECK(to_text(duration) == text);
+  }
+}
+
+TEST_CASE("a duration that is rounded up to the next unit is written in it") {
+  CHECK(to_text(999'499'999ns) == "999 ms");
+  CHECK(to_text(999'500us) == "1 s");
+  CHECK(to_text(1s - 1ns) == "1 s");
+  CHECK(to_text(999'499ms) == "999 s");
+  CHECK(to_text(999'600ms) == "1000 s");
+  CHECK(to_text(1000s - 1ns) == "1000 s");
+}
+
+TEST_CASE("an end is told by its code or its signal") {
+  CHECK(exit_headline(0) == "exited with code 0");
+  CHECK(exit_headline(1) == "exited with a non-zero code: 1");
+  CHECK(exit_headline(255) == "exited with a non-zero code: 255");
+  CHECK(exit_headline(-SIGKILL) == "ended by signal 9 (Killed)");
+  CHECK(exit_headline(-SIGTERM) == "ended by signal 15 (Terminated)");
+  CHECK(exit_headline(-SIGHUP) == "ended by signal 1 (Hangup)");
+  CHECK(exit_headline(-1000).starts_with("ended by signal 1000 ("));
+}
+
+TEST_CASE("a reason begins with a small letter") {
+  const auto reason = [](int error) { return reason_text({error, std::generic_category()}); };
+  CHECK(reason(ECONNREFUSED) == "connection refused");
+  CHECK(reason(ENOENT) == "no such file or directory");
+  CHECK(reason(EACCES) == "permission denied");
+
+  class Silent : public std::error_category {
+    const char* name() const noexcept override { return "silent"; }
+    std::string message(int) const override { return {}; }
+  };
+  const Silent silent;
+  CHECK(reason_text({1, silent}).empty());
+}
+
+TEST_CASE("a message tells what is known, an item a line") {
+  CHECK(Circumstances{.command = "./server --port 80"}.tell("cannot run ./server: no") ==
+        "cannot run ./server: no\n"
+        "  command: ./server --port 80");
+
+  CHECK(Circumstances{.command = "./server --port 8080",
+                      .awaited = "a connection to 127.0.0.1:8080",
+                      .waited = 12ms,
+                      .reason = "connection refused",
+                      .output = "starting\nstill starting",
+                      .err_output = "config.toml: no such file"}
+            .tell("exited with a non-zero code: 3 before it was ready") ==
+        "exited with a non-zero code: 3 before it was ready\n"
+        "  command: ./server --port 8080\n"
+        "  waited for: a connection to 127.0.0.1:8080, for 12 ms\n"
+        "  last answer: connection refused\n"
+        "  the end of standard error:\n"
+        "    config.toml: no such file\n"
+        "  the end of standard output:\n"
+        "    starting\n"
+        "    still starting");
+}
+
+TEST_CASE("a message leaves out what is not known") {
+  // For how long makes no sense without what for.
+  CHECK(Circumstances{.command = "a", .waited = 5s}.tell("b") == "b\n  command: a");
+  CHECK(Circumstances{.command = "a", .awaited = "c", .waited = 1500ms}.tell("b") ==
+        "b\n  command: a\n  waited for: c, for 1.5 s");
+  CHECK(Circumstances{.command = "a", .reason = "d"}.tell("b") ==
+        "b\n  command: a\n  last answer: d");
+  CHECK(Circumstances{.command = "a", .output = "o"}.tell("b") ==
+        "b\n  command: a\n  the end of standard output:\n    o");
+  CHECK(Circumstances{.command = "a", .err_output = "e"}.tell("b") ==
+        "b\n  command: a\n  the end of standard error:\n    e");
+}
+
+TEST_CASE("streams that share a file are told once") {
+  CHECK(Circumstances{.command = "a", .output = "both\nlines", .err_output = "both\nlines"}.tell(
+            "b") == "b\n  command: a\n  the end of standard error:\n    both\n    lines");
+}
+
+TEST_CASE("lines of output are indented, empty ones too") {
+  CHECK(Circumstances{.command = "a", .output = "x\n\ny"}.tell("b") ==
+        "b\n  command: a\n  the end of standard output:\n    x\n    \n    y");
+}

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: BSL-1.0
+// What an HTTP check is made of, and the request that it makes.
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru/ready/http.hpp>
+
+namespace mk = mirakuru;
+using namespace std::string_literals;
+using mk::detail::request_text;
+
+namespace {
+
+/// The message of the std::invalid_argument that `make` throws; "nothing" if it throws none.
+template <class Make>
+std::string refusal(Make make) {
+  try {
+    make();
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "nothing";
+}
+
+/// The codes that a pattern matches, with blanks between them.
+std::string codes(const mk::StatusPattern& pattern) {
+  std::string text;
+  for (int code = -1000; code <= 10'000; ++code)
+    if (pattern.matches(code)) text += (text.empty() ? "" : " ") + std::to_string(code);
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("a URL is a host, a port and a target") {
+  struct Row {
+    std::string text, host;
+    int port;
+    std::string target;
+  };
+  const Row rows[] = {
+      {"http://example.org", "example.org", 80, "/"},
+      {"http://example.org/", "example.org", 80, "/"},
+      {"http://example.org:8080", "example.org", 8080, "/"},
+      {"http://example.org:8080/", "example.org", 8080, "/"},
+      {"http://example.org:/a", "example.org", 80, "/a"},
+      {"http://example.org:080/a", "example.org", 80, "/a"},
+      {"http://example.org:1/", "example.org", 1, "/"},
+      {"http://example.org:65535/", "example.org", 65535, "/"},
+      {"http://127.0.0.1:80/a/b%20c?d=e&f=/?g", "127.0.0.1", 80, "/a/b%20c?d=e&f=/?g"},
+      {"http://h?a=b", "h", 80, "/?a=b"},
+      {"http://h:81?a=b", "h", 81, "/?a=b"},
+      {"http://h/?", "h", 80, "/?"},
+      // What stands behind the host is not looked at: an @ or a colon is itself there.
+      {"http://h/a@b:c", "h", 80, "/a@b:c"},
+      {"http://h?a@b:c//d", "h", 80, "/?a@b:c//d"},
+      {"http://h//a/../b", "h", 80, "//a/../b"},
+      // A fragment stays here.
+      {"http://h/a#b", "h", 80, "/a"},
+      {"http://h/a?b#c?d/e", "h", 80, "/a?b"},
+      {"http://h#b", "h", 80, "/"},
+      {"http://h:81#b", "h", 81, "/"},
+      {"http://h?a#b", "h", 80, "/?a"},
+      // IPv6.
+      {"http://[::1]", "::1", 80, "/"},
+      {"http://[::1]:8080/a", "::1", 8080, "/a"},
+      {"http://[::ffff:127.0.0.1]:81?a", "::ffff:127.0.0.1", 81, "/?a"},
+      // The scheme in any case, a target in any bytes.
+      {"HTTP://Example.ORG/A", "Example.ORG", 80, "/A"},
+      {"hTTp://h/", "h", 80, "/"},
+      {"http://h/sch\u00f6n", "h", 80, "/sch\u00f6n"},
+  };
+  for (const auto& [text, host, port, target] : rows) {
+    CAPTURE(text);
+    const mk::URL url{text};
+    CHECK(url.host().str() == host);
+    CHECK(url.port() == port);
+    CHECK(url.target() == target);
+    CHECK(url.text() == text);
+  }
+  const mk::URL from_literal = "http://h:81/a";
+  CHECK(from_literal.port() == 81);
+}
+
+TEST_CASE("a URL that is none, or none of ours, is refused and named") {
+  const auto refused = [](const std::string& text) {
+    return refusal([&] { (void)mk::URL{text}; });
+  };
+  const auto why = [&](const std::string& text) {
+    const auto message = refused(text), begin = "the URL '" + text + "' ";
+    return message.starts_with(begin) ? message.substr(begin.size()) : "not: " + message;
+  };
+  const auto scheme = "does not begin with http://";
+  CHECK(why("") == scheme);
+  CHECK(why("example.org/") == scheme);
+  CHECK(why("/a") == scheme);
+  CHECK(why("http:/h/") == scheme);
+  CHECK(why("http:h") == scheme);
+  CHECK(why("ftp://h/") == scheme);
+  CHECK(why("httpx://h/") == scheme);
+  CHECK(why("https:h") == scheme);
+  CHECK(why("https://h/") == "asks for TLS, which is not supported");
+  CHECK(why("HTTPS://h/") == "asks for TLS, which is not supported");
+
+  CHECK(why("http://") == "has no host");
+  CHECK(why("http:///a") == "has no host");
+  CHECK(why("http://:80/") == "has no host");
+  CHECK(why("http://?a") == "has no host");
+  CHECK(why("http://#a") == "has no host");
+
+  const auto user = "has a user name in it; give an Authorization header instead";
+  CHECK(why("http://me@h/") == user);
+  CHECK(why("http://me:secret@h:80/") == user);
+  CHECK(why("http://@h/") == user);
+
+  const auto blank = "has a blank or a control character in it";
+  for (const std::string text :
+       {" http://h/", "http://h/ ", "http://h /", "http://h/a b", "http://h/?a b", "http://h/\t",
+        "http://h/\r\nHost: x", "http://h/a\nb", "http://h/\x7f", "http://h/#a b"})
+    CHECK(why(text) == blank);
+  CHECK(refused("http://h/a\0b"s).starts_with("the URL 'http://h/a"));
+
+  const auto number = "has a port that is no number";
+  CHECK(why("http://h:a/") == number);
+  CHECK(why("http://h:-1/") == number);
+  CHECK(why("http://h:+80/") == number);
+  CHECK(why("http://h:8a/") == number);
+  CHECK(why("http://h:80:81/") == number);
+  CHECK(why("http://h:0x50/") == number);
+  CHECK(why("http://h:99999999999999999999/") == number);
+  CHECK(refused("http://h:0/") == "a port is 1 to 65535, not 0");
+  CHECK(refused("http://h:65536/") == "a port is 1 to 65535, not 65536");
+
+  // What is wrong with a host, the host says.
+  const auto host = [](const std::string& name) {
+    return "not a host name or an address: '" + name + "'";
+  };
+  CHECK(refused("http://[::1/") == host("[::1"));
+  CHECK(refused("http://[]/") == host("[]"));
+  CHECK(refused("http://[1.2.3.4]/") == host("1.2.3.4"));
+  CHECK(refused("http://[::1]x/") == host("[::1]x"));
+  CHECK(refused("http://::1/") != "nothing");
+}
+
+TEST_CASE("a status is a number or an expression that matches the whole code") {
+  CHECK(codes(200) == "200");
+  CHECK(codes(100) == "100");
+  CHECK(codes(999) == "999");
+  CHECK(codes("200") == "200");
+  CHECK(codes("20[0-3]") == "200 201 202 203");
+  CHECK(codes("(200|404)") == "200 404");
+  CHECK(codes("200|404") == "200 404");
+  CHECK(codes("2|404|5") == "404");
+  CHECK(codes("(?:2|4)0\\d"s) ==
+        "200 201 202 203 204 205 206 207 208 209 400 401 402 403 404 405 406 407 408 409");
+  CHECK(codes("^200$") == "200");
+  CHECK(codes("[^1-8]+9") == "909 999");
+  CHECK(codes("\\d*7{3}") == "777");
+  // A part of the code is not the code.
+  CHECK(codes("20.?") == codes("20\\d"));
+  CHECK_THROWS_AS((void)mk::StatusPattern{"20"}, std::invalid_argument);
+
+  const mk::StatusPattern success{"2\\d\\d"};
+  CHECK_FALSE(success.matches(199));
+  CHECK(success.matches(200));
+  CHECK(success.matches(299));
+  CHECK_FALSE(success.matches(300));
+  CHECK_FALSE(success.matches(0));
+  CHECK_FALSE(success.matches(-200));
+  CHECK_FALSE(success.matches(1200));
+  CHECK_FALSE(success.matches(2000));
+
+  std::string all;
+  for (int code = 100; code <= 999; ++code) all += (all.empty() ? "" : " ") + std::to_string(code);
+  CHECK(codes(".*") == all);
+  CHECK(codes("\\d{3}") == all);
+}
+
+TEST_CASE("a status that no code can match, or that is no expression, is refused") {
+  const auto why = [](auto given) { return refusal([&] { (void)mk::StatusPattern{given}; }); };
+  CHECK(why(0) == "no status code matches '0'");
+  CHECK(why(99) == "no status code matches '99'");
+  CHECK(why(1000) == "no status code matches '1000'");
+  CHECK(why(-200) == "no status code matches '-200'");
+  CHECK(why("") == "no status code matches ''");
+  CHECK(why("OK") == "no status code matches 'OK'");
+  CHECK(why("2xx") == "no status code matches '2xx'");
+  CHECK(why("200 ") == "no status code matches '200 '");
+  CHECK(why("(200") != "nothing");
+  CHECK(why("*") != "nothing");
+  CHECK(why("2\\") != "nothing");
+  CHECK(why("(?!200)...") != "nothing");
+}
+
+TEST_CASE("a method is any token") {
+  for (const std::string name :
+       {"HEAD", "GET", "POST", "OPTIONS", "PROPFIND", "get", "M-SEARCH", "a1!#$%&'*+-.^_`|~"}) {
+    CAPTURE(name);
+    CHECK(mk::Method{name}.str() == name);
+  }
+  for (const auto& name : {""s, "GET "s, " GET"s, "GET /"s, "GET\r\n"s, "G\tT"s, "G(T"s, "G:T"s,
+                           "G\"T"s, "G\0T"s, "\0"s, "G\x7f"s, "gr\u00fc\u00df"s}) {
+    CAPTURE(name);
+    CHECK(refusal([&] { (void)mk::Method{name}; }).starts_with("not a method: '"));
+  }
+}
+
+TEST_CASE("a payload is nothing, a text, or a form") {
+  const mk::Payload nothing;
+  CHECK(nothing.body().empty());
+  CHECK(nothing.content_type().empty());
+
+  const mk::Payload text = "{\"a\": [1, 2]}\r\n\u00fc";
+  CHECK(text.body() == "{\"a\": [1, 2]}\r\n\u00fc");
+  CHECK(text.content_type() == "text/plain; charset=utf-8");
+  CHECK(mk::Payload{"a\0b"s}.body() == "a\0b"s);
+  CHECK(mk::Payload{""}.body().empty());
+  CHECK(mk::Payload{""}.content_type() == "text/plain; charset=utf-8");
+
+  const mk::Payload form{{"key", "hole"}, {"other", "value"}};
+  CHECK(form.body() == "key=hole&other=value");
+  CHECK(form.content_type() == "application/x-www-form-urlencoded");
+}
+
+TEST_CASE("a form is encoded as browsers do it") {
+  const auto form = [](mk::Payload::Fields fields) { return mk::Payload{fields}.body(); };
+  CHECK(form({{"a", "b"}}) == "a=b");
+  CHECK(form({{"a", ""}}) == "a=");
+  CHECK(form({{"", "b"}}) == "=b");
+  CHECK(form({{"a", "1"}, {"a", "2"}}) == "a=1&a=2");
+  CHECK(form({{"a b", " c "}}) == "a+b=+c+");
+  CHECK(form({{"x", "azAZ09*-._"}}) == "x=azAZ09*-._");
+  CHECK(form({{"a=b&c", "d=e&f"}}) == "a%3Db%26c=d%3De%26f");
+  CHECK(form({{"x", "+%~/?#!'()@:;,$[]\"<>\\^`{|}"}}) ==
+        "x=%2B%25%7E%2F%3F%23%21%27%28%29%40%3A%3B%2C%24%5B%5D%22%3C%3E%5C%5E%60%7B%7C%7D");
+  CHECK(form({{"x", "\r\n\t\x7f"}}) == "x=%0D%0A%09%7F");
+  CHECK(form({{"x", "\u00fc\u4e2d\xff"}}) == "x=%C3%BC%E4%B8%AD%FF");
+  CHECK(form({{"x", "a\0b"s}}) == "x=a%00b");
+}
+
+TEST_CASE("headers are kept in order, and found in whatever case") {
+  const mk::Headers none;
+  CHECK(none.fields().empty());
+  CHECK_FALSE(none.has("Host"));
+
+  const mk::Headers headers{{"X-Test", "1"}, {"accept", "a/b; q=0.5, \tc\u00fc"}, {"X-Test", ""}};
+  REQUIRE(headers.fields().size() == 3);
+  CHECK(headers.fields()[0] == mk::Headers::Field{"X-Test", "1"});
+  CHECK(headers.fields()[1] == mk::Headers::Field{"accept", "a/b; q=0.5, \tc\u00fc"});
+  CHECK(headers.fields()[2] == mk::Headers::Field{"X-Test", ""});
+  CHECK(headers.has("X-Test"));
+  CHECK(headers.has("x-tEST"));
+  CHECK(headers.has("Accept"));
+  CHECK_FALSE(headers.has("X-Tes"));
+  CHECK_FALSE(headers.has("X-Test2"));
+  CHECK_FALSE(headers.has(""));
+
+  const mk::Headers from_vector{std::vector<mk::Headers::Field>{{"A", "b"}}};
+  CHECK(from_vector.has("a"));
+  const mk::Headers one{{"A", "b"}};
+  REQUIRE(one.fields().size() == 1);
+  CHECK(one.fields()[0] == mk::Headers::Field{"A", "b"});
+}
+
+TEST_CASE("a header that would break the request is refused") {
+  const auto refused = [](const std::string& name, const std::string& value) {
+    return refusal([&] { (void)mk::Headers{{name, value}}; });
+  };
+  for (const auto& name :
+       {""s, "A B"s, "A:"s, "A\r\nB"s, "A\t"s, "(A)"s, "A\0"s, "\u00fc"s, "A/B"s}) {
+    CAPTURE(name);
+    CHECK(refused(name, "x").starts_with("this cannot be a header: '"));
+  }
+  for (const auto& value : {"a\r\nB: c"s, "a\n"s, "a\r"s, "a\0b"s, "\x01"s, "\x7f"s}) {
+    CAPTURE(value);
+    CHECK(refused("A", value) == "this cannot be a header: 'A'");
+  }
+  CHECK(refused("A", "") == "nothing");
+  CHECK(refused("A", "\t \u00fc\xff:;\"") == "nothing");
+}
+
+TEST_CASE("a check asks by HEAD, and takes success as the answer") {
+  const mk::HTTPCheck check{"http://127.0.0.1:8080/status"};
+  CHECK(check.method.str() == "HEAD");
+  CHECK(codes(check.status) == codes("2\\d\\d"));
+  CHECK(check.payload.content_type().empty());
+  CHECK(check.headers.fields().empty());
+  CHECK(check.describe() == "HEAD http://127.0.0.1:8080/status");
+  CHECK(mk::HTTPCheck{.url = "http://h/a#b", .method = "GET"}.describe() == "GET http://h/a#b");
+}
+
+TEST_CASE("a check on a URL holds a check on its port") {
+  const mk::TCPCheck tcp = mk::HTTPCheck{"http://[::1]:8080/status"};
+  CHECK(tcp.host.str() == "::1");
+  CHECK(tcp.port == 8080);
+  CHECK(static_cast<mk::TCPCheck>(mk::HTTPCheck{"http://localhost"}).port == 80);
+}
+
+TEST_CASE("the plain request") {
+  CHECK(request_text({.url = "http://127.0.0.1:8080/status?full=1#top"}) ==
+        "HEAD /status?full=1 HTTP/1.1\r\n"
+        "Host: 127.0.0.1:8080\r\n"
+        "User-Agent: mirakuru\r\n"
+        "Accept: */*\r\n"
+        "Connection: close\r\n"
+        "\r\n");
+}
+
+TEST_CASE("the host is named without a port that goes without saying") {
+  const auto host = [](const char* url) {
+    const auto text = request_text({.url = url});
+    const auto begin = text.find("\r\nHost: ") + 8;
+    return text.substr(begin, text.find('\r', begin) - begin);
+  };
+  CHECK(host("http://example.org") == "example.org");
+  CHECK(host("http://example.org:80/") == "example.org");
+  CHECK(host("http://example.org:81/") == "example.org:81");
+  CHECK(host("http://localhost:8080/") == "localhost:8080");
+  CHECK(host("http://[::1]:8080/") == "[::1]:8080");
+  CHECK(host("http://[::1]/") == "[::1]:80");
+}
+
+TEST_CASE("the request of a form") {
+  CHECK(request_text({.url = "http://h:81/",
+                      .method = "POST",
+                      .payload = {{"key", "hole"}, {"a b", "\u00fc"}}}) ==
+        "POST / HTTP/1.1\r\n"
+        "Host: h:81\r\n"
+        "User-Agent: mirakuru\r\n"
+        "Accept: */*\r\n"
+        "Connection: close\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n"
+        "Content-Length: 19\r\n"
+        "\r\n"
+        "key=hole&a+b=%C3%BC");
+}
+
+TEST_CASE("the request of a text, and of one that is empty") {
+  CHECK(request_text({.url = "http://h/a", .method = "PUT", .payload = "line\r\n\r\n\u00fc\0"s}) ==
+        "PUT /a HTTP/1.1\r\n"
+        "Host: h\r\n"
+        "User-Agent: mirakuru\r\n"
+        "Accept: */*\r\n"
+        "Connection: close\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\n"
+        "Content-Length: 11\r\n"
+        "\r\n"
+        "line\r\n\r\n\u00fc\0"s);
+  CHECK(request_text({.url = "http://h/a", .method = "PUT", .payload = ""}) ==
+        "PUT /a HTTP/1.1\r\n"
+        "Host: h\r\n"
+        "User-Agent: mirakuru\r\n"
+        "Accept: */*\r\n"
+        "Connection: close\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\n"
+        "Content-Length: 0\r\n"
+        "\r\n");
+}
+
+TEST_CASE("a header given is added, or takes the place of the check's own") {
+  CHECK(request_text({.url = "http://h:81/", .headers = {{"X-Test", "1"}, {"X-Test", "2"}}}) ==
+        "HEAD / HTTP/1.1\r\n"
+        "Host: h:81\r\n"
+        "User-Agent: mirakuru\r\n"
+        "Accept: */*\r\n"
+        "Connection: close\r\n"
+        "X-Test: 1\r\n"
+        "X-Test: 2\r\n"
+        "\r\n");
+  CHECK(request_text({.url = "http://h:81/",
+                      .method = "POST",
+                      .payload = "{}",
+                      .headers = {{"content-type", "application/json"},
+                                  {"HOST", "example.org"},
+                                  {"Accept", "application/json"},
+                                  {"user-agent", ""},
+                                  {"Connection", "keep-alive"},
+                                  {"Content-Length", "2"}}}) ==
+        "POST / HTTP/1.1\r\n"
+        "content-type: application/json\r\n"
+        "HOST: example.org\r\n"
+        "Accept: application/json\r\n"
+        "user-agent: \r\n"
+        "Connection: keep-alive\r\n"
+        "Content-Length: 2\r\n"
+        "\r\n"
+        "{}");
+}

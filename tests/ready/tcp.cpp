@@ -1,0 +1,635 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <dlfcn.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru.hpp>
+
+#include "support.hpp"
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A marker for the child's arguments, by which no other test's child is found.
+std::string mark() {
+  static int count = 0;
+  return "mark=tcp-" + std::to_string(::getpid()) + '-' + std::to_string(++count) + '-';
+}
+
+/// Words that run the helper program.
+template <class... Words>
+std::vector<std::string> helper(Words... words) {
+  return {test::helper(), words...};
+}
+
+/// Words that run the helper program as a server which does no more than listen.
+template <class... Words>
+std::vector<std::string> listener(const std::string& host, const test::Port& port, Words... words) {
+  return helper("listen", host, port.str(), words...);
+}
+
+/// The words as a shell reads them.
+std::string line(const std::vector<std::string>& words) { return mk::Argv{words}.line(); }
+
+/// A socket of this process that listens.
+class OwnListener {
+ public:
+  OwnListener(const std::string& host, const test::Port& port, int backlog = 16)
+      : socket_{host, port.number()} {
+    if (!socket_.can_bind() || ::listen(socket_.fd(), backlog) != 0)
+      throw std::system_error{errno, std::generic_category(), "no listener"};
+  }
+
+ private:
+  test::detail::Endpoint socket_;
+};
+
+/// A socket of this process that listens on 127.0.0.1, and to which no connection is made any more.
+class FullListener {
+ public:
+  explicit FullListener(const test::Port& port) : listener_{"127.0.0.1", port, 0} {
+    const sockaddr_in address{.sin_family = AF_INET,
+                              .sin_port = htons(static_cast<std::uint16_t>(port.number())),
+                              .sin_addr = {htonl(INADDR_LOOPBACK)},
+                              .sin_zero = {}};
+    // One is accepted by the kernel, and the next ones wait for a room in the queue.
+    for (bool full = false; !full;) {
+      clients_.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+      const int client = clients_.back();
+      ::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+      pollfd made{client, POLLOUT, 0};
+      full = ::poll(&made, 1, 50) == 0;
+    }
+  }
+  FullListener(const FullListener&) = delete;
+  FullListener& operator=(const FullListener&) = delete;
+  ~FullListener() {
+    for (const int client : clients_) ::close(client);
+  }
+
+ private:
+  OwnListener listener_;
+  std::vector<int> clients_;
+};
+
+bool has_ipv6() {
+  // The loopback address, on any interface.
+  if (test::slurp("/proc/net/if_inet6").find(std::string(31, '0') + '1') != std::string::npos)
+    return true;
+  MESSAGE("skipped: this machine has no ::1");
+  return false;
+}
+
+bool is_ipv6(const std::string& host) { return host.find(':') != std::string::npos; }
+
+/// What the error says that `action` throws; another error passes through.
+template <class Error, class Action>
+std::string message_of(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+/// Checks that `start` times out when its budget is over, and that `expected` holds for what it
+/// says. A busy machine may be late with the server or with the clock: it has five tries.
+template <class Start, class Expected>
+void check_timeout(std::chrono::milliseconds budget, Start start, Expected expected) {
+  std::string message;
+  std::chrono::nanoseconds took{};
+  for (int tries = 0; tries < 5; ++tries) {
+    const test::Elapsed elapsed;
+    message = message_of<mk::TimeoutExpired>(start);
+    took = elapsed.time();
+    CHECK(took >= budget);
+    if (took < budget + 250ms && expected(message)) return;
+  }
+  CAPTURE(message);
+  CHECK(took < budget + 250ms);
+  CHECK(expected(message));
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+/// The message with T in place of the time waited.
+std::string timeless(std::string message) {
+  const std::string marker = ", for ";
+  const auto begin = message.find(marker, message.find("\n  waited for: "));
+  if (begin == std::string::npos) return message;
+  const auto from = begin + marker.size(), to = std::min(message.find('\n', from), message.size());
+  const auto unit = message.find(' ', from);
+  if (unit < to && (message.substr(unit, to - unit) == " ms" || message[unit + 1] == 's'))
+    message.replace(from, to - from, "T");
+  return message;
+}
+
+/// The lines as one text.
+std::string text_of(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const auto& text_line : lines) text += (text.empty() ? "" : "\n") + text_line;
+  return text;
+}
+
+/// A process as messages name it.
+std::string named(pid_t pid) {
+  auto words = test::slurp("/proc/" + std::to_string(pid) + "/cmdline");
+  if (!words.empty()) words.pop_back();
+  std::replace(words.begin(), words.end(), '\0', ' ');
+  return "pid " + std::to_string(pid) + " (" + words + ')';
+}
+
+// A name that no real resolver is asked for.
+constexpr auto unknown_name = "unknown.mirakuru.test";
+
+}  // namespace
+
+/// The system's resolver, but for the name above: which names are unknown is not the same on every
+/// machine.
+extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo* hints,
+                           addrinfo** result) {
+  const std::string asked = name != nullptr ? name : "";
+  if (asked == unknown_name) return EAI_NONAME;
+  static const auto system =
+      reinterpret_cast<decltype(&getaddrinfo)>(::dlsym(RTLD_NEXT, "getaddrinfo"));
+  return system(name, service, hints, result);
+}
+
+TEST_CASE("scenario 45: ready when the port accepts, and not before") {
+  const test::Port port;
+  const auto tag = mark();
+  const auto words = listener("127.0.0.1", port, "delay=300", tag);
+  mk::TCPExecutor server{words, mk::TCPCheck{"127.0.0.1", port.number()},
+                         mk::TimeoutBudget{.start = 20s}};
+  CHECK(server.command() == line(words));
+  CHECK_FALSE(server.running());
+  const test::Elapsed elapsed;
+  server.start();
+  CHECK(elapsed >= 300ms);
+  CHECK(server.running());
+  CHECK(test::connects("127.0.0.1", port.number()));
+  CHECK(test::processes_matching(tag) == 1);
+  server.stop();
+  CHECK_FALSE(server.running());
+  CHECK_FALSE(test::connects("127.0.0.1", port.number()));
+  CHECK(test::processes_matching(tag) == 0);
+}
+
+TEST_CASE("scenario 46: a port that opens too late") {
+  const test::Port port;
+  const auto tag = mark();
+  mk::TCPExecutor server{listener("127.0.0.1", port, "delay=10000", tag),
+                         mk::TCPCheck{"127.0.0.1", port.number()},
+                         mk::TimeoutBudget{.start = 300ms}};
+  const auto start = [&] {
+    try {
+      server.start();
+    } catch (const mk::TimeoutExpired& error) {
+      CHECK(error.timeout() == 300ms);
+      throw;
+    }
+  };
+  check_timeout(300ms, start, [](const std::string& message) {
+    return contains(message, "timed out after 300 ms\n");
+  });
+  CHECK_FALSE(server.running());
+  CHECK(test::processes_matching(tag) == 0);
+}
+
+TEST_CASE("scenario 47: a port that another executor's server has is already running") {
+  const test::Port port;
+  const test::TempDir dir;
+  const std::vector<std::string> words{"python3",   "-m",       "http.server", "--bind",
+                                       "127.0.0.1", port.str(), "--directory", dir.path()};
+  mk::TCPExecutor first{words, mk::TCPCheck{"127.0.0.1", port.number()}};
+  mk::TCPExecutor second{words, mk::TCPCheck{"127.0.0.1", port.number()}};
+  first.start();
+  const auto message = message_of<mk::AlreadyRunning>([&] { second.start(); });
+  CHECK(contains(message, "seems to be already running"));
+  CHECK(contains(message, named(first.pid())));
+  CHECK_FALSE(second.running());
+  CHECK_THROWS_AS(mk::TCPExecutor(words, mk::TCPCheck{"127.0.0.1", port.number()}).start(),
+                  mk::AlreadyRunning);
+  CHECK(test::processes_matching(dir.path()) == 1);
+  CHECK(first.running());
+  first.stop();
+  second.start();
+  CHECK(second.running());
+  second.stop();
+  CHECK(test::processes_matching(dir.path()) == 0);
+}
+
+TEST_CASE("every form of a host: it is ready, and then it is already running") {
+  const std::pair<std::string, std::string> served_and_asked[] = {
+      {"127.0.0.1", "127.0.0.1"}, {"0.0.0.0", "127.0.0.1"},
+      {"127.0.0.1", "localhost"}, {"::1", "::1"},
+      {"::1", "[::1]"},           {"::1", "0:0:0:0:0:0:0:1"},
+      {"::1", "localhost"},       {"::", "::1"},
+      {"::", "127.0.0.1"},
+  };
+  const bool ipv6 = has_ipv6();
+  for (const auto& [served, asked] : served_and_asked) {
+    if (is_ipv6(served) && !ipv6) continue;
+    CAPTURE(served);
+    CAPTURE(asked);
+    const test::Port port;
+    const bool both = served == "::";
+    const auto tag = mark();
+    const auto words = listener(served, port, "delay=50", both ? "v6only=0" : "v6only=1", tag);
+    mk::TCPExecutor first{words, mk::TCPCheck{asked, port.number()},
+                          mk::TimeoutBudget{.start = 20s}};
+    mk::TCPExecutor second{words, mk::TCPCheck{asked, port.number()}};
+    first.start();
+    CHECK(first.running());
+    CHECK(contains(message_of<mk::AlreadyRunning>([&] { second.start(); }), named(first.pid())));
+    CHECK(test::processes_matching(tag) == 1);
+    first.stop();
+    CHECK(test::processes_matching(tag) == 0);
+  }
+}
+
+TEST_CASE("a name of the hosts file") {
+  // The first name of a loopback address that is not handled by the library itself.
+  std::string address, name;
+  std::ifstream hosts{"/etc/hosts"};
+  for (std::string text; name.empty() && std::getline(hosts, text);) {
+    std::istringstream words{text.substr(0, text.find('#'))};
+    words >> address;
+    if (!address.starts_with("127.")) continue;
+    for (std::string word; name.empty() && words >> word;)
+      if (word != "localhost") name = word;
+  }
+  if (name.empty()) {
+    MESSAGE("skipped: no name in the hosts file but localhost");
+    return;
+  }
+  CAPTURE(name);
+  const test::Port port;
+  const auto tag = mark();
+  const auto words = listener(address, port, "delay=50", tag);
+  mk::TCPExecutor first{words, mk::TCPCheck{name, port.number()}, mk::TimeoutBudget{.start = 20s}};
+  mk::TCPExecutor second{words, mk::TCPCheck{name, port.number()}};
+  first.start();
+  CHECK(first.running());
+  const auto message = message_of<mk::AlreadyRunning>([&] { second.start(); });
+  CHECK(contains(message, name + ':' + port.str() + " answers"));
+  CHECK(contains(message, named(first.pid())));
+  first.stop();
+  CHECK(test::processes_matching(tag) == 0);
+}
+
+TEST_CASE("a name that is not known is a timeout with the resolver's reason") {
+  const test::Port port;
+  const auto tag = mark();
+  mk::TCPExecutor server{listener("127.0.0.1", port, tag),
+                         mk::TCPCheck{unknown_name, port.number()},
+                         mk::TimeoutBudget{.start = 300ms}};
+  check_timeout(
+      300ms, [&] { server.start(); },
+      [](const std::string& message) {
+        return contains(message, std::string{"waited for: a connection to "} + unknown_name) &&
+               contains(message, "\n  last answer: host not found");
+      });
+  CHECK(test::processes_matching(tag) == 0);
+}
+
+TEST_CASE("already running: it says who listens, and nothing is spawned") {
+  const test::TempDir dir;
+  const auto touched = dir / "touched";
+  const auto refused = [&](const char* host, const test::Port& port) {
+    mk::TCPExecutor server{helper("touch", touched), mk::TCPCheck{host, port.number()}};
+    const auto message = message_of<mk::AlreadyRunning>([&] { server.start(); });
+    CHECK_FALSE(server.running());
+    CHECK(server.pid() == 0);
+    CHECK_FALSE(server.exit_code());
+    return message;
+  };
+
+  SUBCASE("another process") {
+    const test::Port port;
+    auto other =
+        mk::TCPExecutor{listener("127.0.0.1", port), mk::TCPCheck{"127.0.0.1", port.number()}}
+            .start();
+    const auto message = refused("127.0.0.1", port);
+    CHECK(contains(message, "127.0.0.1:" + port.str() + " answers, held by " + named(other.pid())));
+  }
+  SUBCASE("the test's own process") {
+    const test::Port port;
+    const OwnListener own{"127.0.0.1", port};
+    const auto message = refused("127.0.0.1", port);
+    CHECK(contains(message, "127.0.0.1:" + port.str() + " answers, held by " + named(::getpid())));
+  }
+  SUBCASE("the one that has the address, where two share the port") {
+    const test::Port port;
+    mk::TCPExecutor one{listener("127.0.0.1", port), mk::TCPCheck{"127.0.0.1", port.number()}};
+    mk::TCPExecutor two{listener("127.0.0.2", port), mk::TCPCheck{"127.0.0.2", port.number()}};
+    one.start();
+    two.start();
+    CHECK(contains(refused("127.0.0.1", port), named(one.pid())));
+    CHECK(contains(refused("127.0.0.2", port), named(two.pid())));
+  }
+  SUBCASE("the one that has the address, where two families share the port") {
+    if (!has_ipv6()) return;
+    const test::Port port;
+    mk::TCPExecutor one{listener("127.0.0.1", port), mk::TCPCheck{"127.0.0.1", port.number()}};
+    mk::TCPExecutor two{listener("::1", port, "v6only=1"), mk::TCPCheck{"::1", port.number()}};
+    one.start();
+    two.start();
+    CHECK(contains(refused("127.0.0.1", port), named(one.pid())));
+    CHECK(contains(refused("::1", port), named(two.pid())));
+  }
+  CHECK_FALSE(test::exists(touched));
+}
+
+TEST_CASE("a listener whose queue is full does not outlive the deadline") {
+  const test::Port port;
+  const auto tag = mark();
+  std::optional<FullListener> full;
+
+  SUBCASE("it appears after the look") {
+    const auto appears = [&](const mk::Process&) {
+      full.emplace(port);
+      return true;
+    };
+    mk::Executor server{helper("sleep", "60000", tag), appears,
+                        mk::TCPCheck{"127.0.0.1", port.number()},
+                        mk::TimeoutBudget{.start = 700ms}};
+    const auto start = [&] {
+      full.reset();
+      server.start();
+    };
+    // A single attempt has a second: the deadline has to end it.
+    check_timeout(700ms, start, [](const std::string& message) {
+      return contains(message, "\n  last answer: no answer within ");
+    });
+    CHECK_FALSE(server.running());
+  }
+  SUBCASE("it was there before") {
+    full.emplace(port);
+    mk::TCPExecutor server{helper("sleep", "60000", tag), mk::TCPCheck{"127.0.0.1", port.number()},
+                           mk::TimeoutBudget{.start = 300ms}};
+    const test::Elapsed elapsed;
+    CHECK_THROWS_AS(server.start(), mk::ExecutorError);
+    // The look has a second, and the kernel tries for minutes.
+    CHECK(elapsed < 6s);
+    CHECK_FALSE(server.running());
+  }
+  CHECK(test::processes_matching(tag) == 0);
+}
+
+TEST_CASE("localhost is ready at ::1 while 127.0.0.1 never answers") {
+  if (!has_ipv6()) return;
+  const test::Port port;
+  const auto tag = mark();
+  std::optional<FullListener> full;
+  const auto appears = [&](const mk::Process&) {
+    full.emplace(port);
+    return true;
+  };
+  mk::Executor server{listener("::1", port, "v6only=1", "delay=200", tag), appears,
+                      mk::TCPCheck{"localhost", port.number()}, mk::TimeoutBudget{.start = 5s}};
+  CHECK_NOTHROW(server.start());
+  CHECK(server.running());
+  server.stop();
+  CHECK(test::processes_matching(tag) == 0);
+}
+
+TEST_CASE("what is no port and no host is refused at once") {
+  const auto made = [](const std::string& host, long long port) {
+    return mk::TCPCheck{host, port};
+  };
+  for (const long long number : {0LL, -1LL, 65536LL, 70000LL, 4294967376LL}) {
+    CAPTURE(number);
+    CHECK_THROWS_AS(made("127.0.0.1", number), std::invalid_argument);
+  }
+  CHECK(mk::TCPCheck{"127.0.0.1", 1}.port == 1);
+  CHECK(mk::TCPCheck{"127.0.0.1", 65535}.port == 65535);
+  CHECK_THROWS_WITH_AS(made("127.0.0.1", 70000), "a port is 1 to 65535, not 70000",
+                       std::invalid_argument);
+  for (const std::string host : {"", "[]", "[127.0.0.1]", "a b", "http://localhost", "localhost:80",
+                                 "user@localhost", "::1]", "[::1", "1:2", "localhost\n"}) {
+    CAPTURE(host);
+    CHECK_THROWS_AS(made(host, 80), std::invalid_argument);
+  }
+}
+
+TEST_CASE("a busy UDP port does not matter") {
+  const test::Port port;
+  const int udp = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const sockaddr_in address{.sin_family = AF_INET,
+                            .sin_port = htons(static_cast<std::uint16_t>(port.number())),
+                            .sin_addr = {htonl(INADDR_LOOPBACK)},
+                            .sin_zero = {}};
+  REQUIRE(::bind(udp, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  mk::TCPExecutor server{listener("127.0.0.1", port, "delay=50"),
+                         mk::TCPCheck{"127.0.0.1", port.number()}};
+  CHECK_NOTHROW(server.start());
+  CHECK(server.running());
+  server.stop();
+  ::close(udp);
+}
+
+TEST_CASE("Redis") {
+  const test::Port port;
+  const test::TempDir dir;
+  mk::TCPExecutor redis{{"redis-server", "--port", port.str(), "--bind", "127.0.0.1", "--save", "",
+                         "--appendonly", "no", "--dir", dir.path()},
+                        mk::TCPCheck{"127.0.0.1", port.number()},
+                        mk::TimeoutBudget{.start = 20s}};
+  try {
+    redis.start();
+  } catch (const mk::SpawnError& error) {
+    MESSAGE("skipped: ", error.what());
+    return;
+  }
+  const auto pid = redis.pid();
+  const mk::TCPExecutor* self = &redis.stopped([&] {
+    CHECK_FALSE(test::alive(pid));
+    CHECK_FALSE(test::connects("127.0.0.1", port.number()));
+  });
+  CHECK(self == &redis);
+  CHECK(redis.running());
+  CHECK(redis.pid() != pid);
+  CHECK(test::connects("127.0.0.1", port.number()));
+  const auto second = redis.pid();
+  redis.stop();
+  CHECK(redis.exit_code() == 0);
+  CHECK(contains(redis.output(), "port=" + port.str()));
+  CHECK_FALSE(test::alive(second));
+  CHECK_FALSE(test::connects("127.0.0.1", port.number()));
+}
+
+TEST_CASE("two ports of one service") {
+  const test::Port first, second;
+  const auto tag = mark();
+  const auto both = [&](const char* delay) {
+    return mk::Shell{line(listener("127.0.0.1", first, tag)) + " & exec " +
+                     line(listener("127.0.0.1", second, delay, tag))};
+  };
+  const mk::TCPCheck checks[] = {{"127.0.0.1", first.number()}, {"127.0.0.1", second.number()}};
+
+  SUBCASE("it is ready when both answer") {
+    mk::Executor server{both("delay=300"), checks[0], checks[1], mk::TimeoutBudget{.start = 20s}};
+    server.start();
+    CHECK(test::connects("127.0.0.1", first.number()));
+    CHECK(test::connects("127.0.0.1", second.number()));
+    server.stop();
+  }
+  SUBCASE("the message names the one that does not") {
+    mk::Executor server{both("delay=20000"), checks[0], checks[1],
+                        mk::TimeoutBudget{.start = 500ms}};
+    check_timeout(
+        500ms, [&] { server.start(); },
+        [&](const std::string& message) {
+          return contains(message,
+                          "waited for: a connection to 127.0.0.1:" + second.str() + ", for ") &&
+                 contains(message, "last answer: connection refused");
+        });
+  }
+  SUBCASE("each of them may be taken") {
+    const OwnListener own{"127.0.0.1", second};
+    mk::Executor server{both("delay=0"), checks[0], checks[1]};
+    const auto message = message_of<mk::AlreadyRunning>([&] { server.start(); });
+    CHECK(contains(message, "127.0.0.1:" + second.str() + " answers, held by "));
+  }
+  CHECK(test::processes_matching(tag) == 0);
+}
+
+TEST_CASE("defect 6: a stranger's listener does not stand in for a child that has ended") {
+  const test::Port port;
+  std::optional<OwnListener> stranger;
+  // Comes in after the look, and once the child has ended.
+  const auto appears = [&](const mk::Process& process) {
+    CHECK(test::eventually([&] { return !test::alive(process.pid()); }));
+    stranger.emplace("127.0.0.1", port);
+    return true;
+  };
+  mk::Executor server{helper("exit", "0", "after=20"), appears,
+                      mk::TCPCheck{"127.0.0.1", port.number()}, mk::TimeoutBudget{.start = 20s}};
+  const test::Elapsed elapsed;
+  try {
+    server.start();
+    FAIL("it counts as ready");
+  } catch (const mk::ProcessExitedWithError& error) {
+    CHECK(error.exit_code() == 0);
+    CHECK(contains(error.what(), "exited with code 0 before it was ready"));
+  }
+  CHECK(elapsed < 5s);
+  CHECK_FALSE(server.running());
+}
+
+TEST_CASE("a leader that ends with 0 and leaves a server of its group behind is waited for") {
+  const test::Port port;
+  const auto tag = mark();
+  mk::TCPExecutor server{mk::Shell{line(listener("127.0.0.1", port, "delay=300", tag)) + " &"},
+                         mk::TCPCheck{"127.0.0.1", port.number()}, mk::TimeoutBudget{.start = 20s}};
+  server.start();
+  CHECK(server.running());
+  CHECK(server.exit_code() == 0);
+  CHECK(test::connects("127.0.0.1", port.number()));
+  server.stop();
+  CHECK(test::processes_matching(tag) == 0);
+  CHECK_FALSE(test::connects("127.0.0.1", port.number()));
+}
+
+TEST_CASE("it is started again and again on the same port, and keeps no descriptor") {
+  const test::Port port;
+  mk::TCPExecutor server{listener("127.0.0.1", port), mk::TCPCheck{"127.0.0.1", port.number()},
+                         mk::TimeoutBudget{.start = 20s}};
+  server.start().stop();
+  const auto before = test::open_fds().size();
+  for (int i = 0; i < 5; ++i) {
+    server.start();
+    CHECK(server.running());
+    server.stop();
+  }
+  CHECK(test::open_fds().size() == before);
+}
+
+TEST_CASE("the whole message: a program that says why and exits with 3") {
+  const test::Port port;
+  const auto words = helper("exit", "3", "out=reading the settings",
+                            "err=server: cannot bind to 1025\\nserver: I give up\\n", "after=300");
+  mk::TCPExecutor server{words, mk::TCPCheck{"127.0.0.1", port.number()},
+                         mk::TimeoutBudget{.start = 20s}};
+  const auto message = message_of<mk::ProcessExitedWithError>([&] { server.start(); });
+  CHECK(timeless(message) ==
+        text_of({"exited with a non-zero code: 3 before it was ready", "  command: " + line(words),
+                 "  waited for: a connection to 127.0.0.1:" + port.str() + ", for T",
+                 "  last answer: connection refused", "  the end of standard error:",
+                 "    server: cannot bind to 1025", "    server: I give up",
+                 "  the end of standard output:", "    reading the settings"}));
+  CHECK(server.exit_code() == 3);
+}
+
+TEST_CASE("the whole message: a timeout") {
+  const test::Port port;
+  mk::TCPExecutor server{helper("sleep", "20000"), mk::TCPCheck{"::1", port.number()},
+                         mk::TimeoutBudget{.start = 300ms}};
+  if (!has_ipv6()) return;
+  check_timeout(
+      300ms, [&] { server.start(); },
+      [&](const std::string& message) {
+        return timeless(message) ==
+               text_of({"timed out after 300 ms", "  command: " + test::helper() + " sleep 20000",
+                        "  waited for: a connection to [::1]:" + port.str() + ", for T",
+                        "  last answer: connection refused"});
+      });
+}
+
+TEST_CASE("the whole message: a port that is taken") {
+  const test::Port port;
+  auto other =
+      mk::TCPExecutor{listener("127.0.0.1", port), mk::TCPCheck{"127.0.0.1", port.number()}}
+          .start();
+  mk::TCPExecutor server{"smtpd -n 'a b'", mk::TCPCheck{"127.0.0.1", port.number()}};
+  const auto message = message_of<mk::AlreadyRunning>([&] { server.start(); });
+  CHECK(message ==
+        text_of({"127.0.0.1:" + port.str() + " answers, held by pid " +
+                     std::to_string(other.pid()) + " (" + test::helper() + " listen 127.0.0.1 " +
+                     port.str() + "): it seems to be already running",
+                 "  command: smtpd -n 'a b'"}));
+}
+
+TEST_CASE("the whole message: a program that is not there") {
+  const test::Port port;
+  const auto missing = [&](mk::Command command) {
+    mk::TCPExecutor server{command, mk::TCPCheck{"127.0.0.1", port.number()}};
+    return message_of<mk::SpawnError>([&] {
+      try {
+        server.start();
+      } catch (const mk::SpawnError& error) {
+        CHECK(error.code() == std::errc::no_such_file_or_directory);
+        throw;
+      }
+    });
+  };
+  CHECK(missing({.argv = "smtpd -n", .env = {{"PATH", "/no/bin:/no/sbin"}}}) ==
+        "cannot run smtpd, looked up in PATH=/no/bin:/no/sbin: no such file or directory\n"
+        "  command: smtpd -n");
+  CHECK(missing({.argv = "/no/bin/smtpd -n"}) ==
+        "cannot run /no/bin/smtpd: no such file or directory\n"
+        "  command: /no/bin/smtpd -n");
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSL-1.0
+// Walks through a schedule of signals with made-up time points.
+
+#pragma once
+
+#include <chrono>
+#include <initializer_list>
+#include <span>
+#include <string>
+
+#include <mirakuru/detail/signal_schedule.hpp>
+
+namespace test {
+
+using TimePoint = mirakuru::detail::Clock::time_point;
+
+// When a made-up stop begins.
+inline constexpr TimePoint stop_begin{std::chrono::hours{100}};
+
+// What a schedule does when it is asked whenever it wants to be: "15@0 9@10000 over@20000", in
+// milliseconds from stop_begin. An end of time is "never".
+inline std::string walk(mirakuru::detail::SignalSchedule schedule, TimePoint now = stop_begin) {
+  std::string text;
+  const auto add = [&](const std::string& what) {
+    using std::chrono::milliseconds;
+    const auto ms = std::chrono::duration_cast<milliseconds>(now - stop_begin).count();
+    text += what + '@' + (now == TimePoint::max() ? "never" : std::to_string(ms));
+  };
+  for (int times = 0; times < 100; ++times) {
+    while (const int signal = schedule.due(now)) {
+      add(std::to_string(signal));
+      text += ' ';
+    }
+    if (schedule.over(now)) {
+      add("over");
+      return text;
+    }
+    now = schedule.next();
+  }
+  return text + "without end";
+}
+
+inline std::string walk(std::span<const mirakuru::SignalStep> steps,
+                        std::chrono::nanoseconds budget) {
+  return walk(mirakuru::detail::SignalSchedule{steps, budget, stop_begin});
+}
+
+inline std::string walk(std::initializer_list<mirakuru::SignalStep> steps,
+                        std::chrono::nanoseconds budget) {
+  return walk(std::span{steps.begin(), steps.size()}, budget);
+}
+
+}  // namespace test
