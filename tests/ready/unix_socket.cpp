@@ -90,10 +90,12 @@ TEST_CASE("a socket that answers is somebody running, who is named") {
 }
 
 TEST_CASE("the path's limit is checked in the constructor") {
-  CHECK_THROWS_AS(mk::UnixSocketCheck{""}, std::invalid_argument);
-  CHECK_THROWS_AS(mk::UnixSocketCheck{"@"}, std::invalid_argument);
-  CHECK_NOTHROW(mk::UnixSocketCheck{std::string(107, 'x')});
-  CHECK_THROWS_AS(mk::UnixSocketCheck{std::string(108, 'x')}, std::invalid_argument);
-  CHECK_NOTHROW(mk::UnixSocketCheck{'@' + std::string(107, 'x')});
-  CHECK_THROWS_AS(mk::UnixSocketCheck{'@' + std::string(108, 'x')}, std::invalid_argument);
+  CHECK_THROWS_AS(static_cast<void>(mk::UnixSocketCheck{""}), std::invalid_argument);
+  CHECK_THROWS_AS(static_cast<void>(mk::UnixSocketCheck{"@"}), std::invalid_argument);
+  CHECK_NOTHROW(static_cast<void>(mk::UnixSocketCheck{std::string(107, 'x')}));
+  CHECK_THROWS_AS(static_cast<void>(mk::UnixSocketCheck{std::string(108, 'x')}),
+                  std::invalid_argument);
+  CHECK_NOTHROW(static_cast<void>(mk::UnixSocketCheck{'@' + std::string(107, 'x')}));
+  CHECK_THROWS_AS(static_cast<void>(mk::UnixSocketCheck{'@' + std::string(108, 'x')}),
+                  std::invalid_argument);
 }
