@@ -265,6 +265,35 @@ TEST_CASE("scenario 21: a kill signal given to kill()") {
   CHECK(executor.exit_code() == -SIGQUIT);
 }
 
+TEST_CASE("scenario 22: a group that somebody has killed is held until it is stopped") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  executor.start();
+  REQUIRE(::kill(-executor.pid(), SIGKILL) == 0);
+  executor.wait_for([&] { return !executor.running(); });
+  CHECK(executor.pid() != 0);
+  try {
+    executor.stop();
+    FAIL("stop() did not report the end");
+  } catch (const mk::ProcessFinishedWithError& error) {
+    CHECK(error.exit_code() == -SIGKILL);
+  }
+  CHECK(executor.pid() == 0);
+}
+
+TEST_CASE(
+    "scenario 26: what catches every signal is killed at the end of the budget, and no error") {
+  const test::Port port;
+  mk::HTTPExecutor executor{
+      {test::helper(), "h2", "127.0.0.1", port.str(), "immortal", "HEAD", "countdown=20"},
+      mk::HTTPCheck{port.url("/")},
+      mk::TimeoutBudget{.start = 20s, .stop = 200ms}};
+  executor.start();
+  const test::Elapsed elapsed;
+  executor.stop();
+  CHECK(elapsed >= 200ms);
+  CHECK(executor.exit_code() == -SIGKILL);
+}
+
 TEST_CASE("start() of what runs returns at once, and of what has died starts anew") {
   mk::SimpleExecutor executor{"sleep 300"};
   const auto first = executor.start().pid();
@@ -329,6 +358,18 @@ TEST_CASE("stop() waits for the whole process group") {
   executor.start();
   const auto pids = test::read_pids(directory / "pids");
   CHECK(pids.size() == 3);
+  executor.stop();
+  for (const auto pid : pids) CHECK_FALSE(test::alive(pid));
+}
+
+TEST_CASE("defect 8: grandchildren that ignore the stop signal are gone when stop() returns") {
+  const test::TempDir directory;
+  mk::Executor executor{helper("tree", "width=2", "ignore=TERM", "pidfile=" + (directory / "pids")),
+                        mk::TimeoutBudget{.stop = 100ms},
+                        [](const mk::Process& process) { return process.output() == "ready\n"; }};
+  executor.start();
+  const auto pids = test::read_pids(directory / "pids");
+  CHECK(pids.size() == 2);
   executor.stop();
   for (const auto pid : pids) CHECK_FALSE(test::alive(pid));
 }

@@ -3,7 +3,7 @@
 
 namespace mk = mirakuru;
 
-// error: mirakuru: a readiness check is called .* returns bool or mirakuru::Readiness
+// error: mirakuru: a readiness check is called .* returns bool, mirakuru::Readiness or, with <mirakuru/async.hpp>, an awaitable
 
 int main() {
 #if defined(CONTROL)

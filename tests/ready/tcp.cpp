@@ -481,6 +481,16 @@ TEST_CASE("Redis") {
   CHECK_FALSE(test::connects("127.0.0.1", port.number()));
 }
 
+TEST_CASE("defect 5: a service that prints more than a pipe holds before it listens") {
+  const test::Port port;
+  mk::TCPExecutor server{mk::Shell{test::helper() + " flood 300000 exit=0; exec " + test::helper() +
+                                   " listen 127.0.0.1 " + port.str()},
+                         mk::TCPCheck{"127.0.0.1", port.number()}, mk::TimeoutBudget{.start = 20s}};
+  server.start();
+  CHECK(server.running());
+  CHECK(server.output().size() == 300'000);
+}
+
 TEST_CASE("two ports of one service") {
   const test::Port first, second;
   const auto tag = mark();

@@ -63,7 +63,8 @@ template <class Policy, Axis axis = axis_of<Policy>()>
 struct Placed {
   static_assert(axis != Axis::misshapen_check,
                 "mirakuru: a readiness check is called as check(const mirakuru::Process&) and "
-                "returns bool or mirakuru::Readiness; this one cannot be called so");
+                "returns bool, mirakuru::Readiness or, with <mirakuru/async.hpp>, an awaitable; "
+                "this one cannot be called so");
   static_assert(axis != Axis::none,
                 "mirakuru: this policy fits no axis: it is neither a spawner, a budget, a signal "
                 "strategy, an output nor a readiness check");

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <mirakuru/command.hpp>
+#include <mirakuru/concepts.hpp>
+#include <mirakuru/detail/schedule.hpp>
+#include <mirakuru/detail/unique_fd.hpp>
+#include <mirakuru/error.hpp>
+#include <mirakuru/executor.hpp>
+#include <mirakuru/output/capture.hpp>
+
+// What a model of each concept has to do beyond having the right members. Each function tries a
+// policy and returns the laws that it breaks, none if all is well, so it fits any test framework:
+//
+//     CHECK(mirakuru::laws::of_spawner(MySpawner{}) == std::vector<std::string>{});
+
+namespace mirakuru::laws {
+
+using Broken = std::vector<std::string>;
+
+namespace detail {
+
+using namespace mirakuru::detail;
+
+/// Waits until the tree is gone, as an executor does; false when that takes more than ten seconds.
+template <ProcessHandle Handle>
+bool gone(Handle& handle) {
+  const auto begin = Clock::now();
+  while (handle.alive()) {
+    const auto waited = Clock::now() - begin;
+    if (waited > std::chrono::seconds{10}) return false;
+    pollfd event{.fd = handle.event(), .events = POLLIN, .revents = 0};
+    const auto pause =
+        event.fd >= 0 ? std::chrono::nanoseconds{std::chrono::seconds{1}} : pause_after(waited);
+    const timespec limit{.tv_sec = pause / std::chrono::seconds{1},
+                         .tv_nsec = (pause % std::chrono::seconds{1}).count()};
+    ::ppoll(&event, 1, &limit, nullptr);
+  }
+  return true;
+}
+
+/// A shell's line as a spawner is given it, its output captured.
+struct Run {
+  explicit Run(const std::string& line, const std::string& program = "/bin/sh")
+      : invocation{Command{
+            .argv = line, .cwd = "/", .env = {{"MIRAKURU_LAW", "kept"}}, .shell = true}},
+        launch{.program = program,
+               .argv = invocation.words(),
+               .environment = invocation.environment(),
+               .cwd = invocation.cwd(),
+               .in = input.reading.get(),
+               .out = streams.out(),
+               .err = streams.err()} {}
+
+  Invocation invocation;
+  OutputStreams streams = Capture{}.open();
+  Pipe input = make_pipe();
+  Launch launch;
+};
+
+}  // namespace detail
+
+/// A spawner starts what it is given, where and as it is told, and tells its end exactly.
+template <Spawner T>
+Broken of_spawner(const T& spawner) {
+  Broken broken;
+  const auto require = [&broken](bool holds, const char* law) {
+    if (!holds) broken.emplace_back(law);
+  };
+  {
+    detail::Run run{"pwd; echo $MIRAKURU_LAW; echo err >&2; exit 7"};
+    auto handle = spawner.spawn(run.launch);
+    require(handle.pid() > 0, "pid() is the process's id");
+    require(detail::gone(handle), "alive() is false once all has ended");
+    require(handle.exit_code() == 7, "exit_code() is the exit status");
+    require(!handle.alive(), "alive() stays false");
+    require(run.streams.output() == "/\nkept\n",
+            "the command runs in its directory, with its environment, and prints to `out`");
+    require(run.streams.err_output() == "err\n", "standard error goes to `err`");
+    handle.signal(SIGKILL);  // nothing happens
+  }
+  {
+    detail::Run run{"exec sleep 300"};
+    auto handle = spawner.spawn(run.launch);
+    require(handle.alive(), "alive() is true while it runs");
+    require(!handle.exit_code(), "exit_code() is empty while it runs");
+    require(handle.pid() != ::getpgrp() && ::getpgid(handle.pid()) != ::getpgrp(),
+            "the command is not in the caller's process group");
+    handle.signal(SIGTERM);
+    require(detail::gone(handle), "signal() reaches the process");
+    require(handle.exit_code() == -SIGTERM, "exit_code() is minus the signal that ended it");
+  }
+  {
+    detail::Run run{"sleep 300 & sleep 300 & wait"};
+    auto handle = spawner.spawn(run.launch);
+    handle.signal(SIGKILL);
+    require(detail::gone(handle), "signal() reaches what the process has started");
+  }
+  {
+    detail::Run run{"true", "/no/such/program"};
+    int error = 0;
+    try {
+      auto handle = spawner.spawn(run.launch);
+      detail::gone(handle);
+    } catch (const std::system_error& thrown) {
+      error = thrown.code().value();
+    }
+    require(error == ENOENT, "a program that is not there is a std::system_error with ENOENT");
+  }
+  return broken;
+}
+
+/// A budget's spans are not negative.
+template <Budget T>
+Broken of_budget(const T& budget) {
+  Broken broken;
+  if (std::chrono::nanoseconds{budget.start} < std::chrono::nanoseconds::zero())
+    broken.emplace_back("the start budget is not negative");
+  if (std::chrono::nanoseconds{budget.stop} < std::chrono::nanoseconds::zero())
+    broken.emplace_back("the stop budget is not negative");
+  return broken;
+}
+
+/// A signal strategy has steps, and every signal is one.
+template <SignalStrategy T>
+Broken of_signals(const T& signals) {
+  Broken broken;
+  const auto& steps = signals.steps();
+  if (std::span<const SignalStep>{steps}.empty()) broken.emplace_back("there is a first step");
+  for (const SignalStep& step : steps) {
+    if (step.signal < 1 || step.signal > SIGRTMAX) broken.emplace_back("every step has a signal");
+    if (step.wait < std::chrono::nanoseconds::zero())
+      broken.emplace_back("no step waits for less than no time");
+  }
+  if (const int kill = signals.kill; kill < 1 || kill > SIGRTMAX)
+    broken.emplace_back("`kill` is a signal");
+  return broken;
+}
+
+/// An output's streams can be written to, are close-on-exec, and what is kept can be read, of this
+/// run alone.
+template <Output T>
+Broken of_output(const T& output) {
+  Broken broken;
+  for (int run = 0; run < 2; ++run) {
+    const auto streams = output.open();
+    for (const int fd : {streams.out(), streams.err()}) {
+      if (fd < 0) continue;  // the caller's own
+      if (fd < 3) broken.emplace_back("a descriptor is none of the standard streams");
+      if ((::fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0)
+        broken.emplace_back("a descriptor is close-on-exec");
+      if (::write(fd, "text\n", 5) != 5) broken.emplace_back("a stream can be written to");
+    }
+    if (T::keeps_output && streams.output().find("text\n") != 0)
+      broken.emplace_back("what is kept can be read, of this run alone");
+    if (!T::keeps_output && !streams.output().empty())
+      broken.emplace_back("what is not kept is empty");
+  }
+  return broken;
+}
+
+/// A readiness check lets an executor start a command under which it comes to hold, gives up at the
+/// deadline of one under which it does not, and names itself.
+template <ReadinessCheck T>
+Broken of_check(const T& check, const Command& ready,
+                const Command& never = {.argv = "sleep 300"}) {
+  using namespace std::chrono_literals;
+  Broken broken;
+  if constexpr (requires { check.describe(); })
+    if (std::string{check.describe()}.empty()) broken.emplace_back("describe() says something");
+  try {
+    Executor executor{ready, check, TimeoutBudget{.start = 30s, .stop = 5s}};
+    if (!executor.start().stop().stop().start().stop().exit_code())
+      broken.emplace_back("a command under which it holds starts, again and again");
+  } catch (const ExecutorError& error) {
+    broken.emplace_back(std::string{"a command under which it holds starts: "} + error.what());
+  }
+  Executor executor{never, check, TimeoutBudget{.start = 100ms, .stop = 5s}};
+  const auto begin = detail::Clock::now();
+  try {
+    executor.start();
+    broken.emplace_back("it does not hold under a command that is never ready");
+  } catch (const TimeoutExpired&) {
+    if (detail::Clock::now() - begin > 5s) broken.emplace_back("it lets go at the deadline");
+  } catch (const ExecutorError& error) {
+    broken.emplace_back(std::string{"it goes on until the deadline: "} + error.what());
+  }
+  return broken;
+}
+
+}  // namespace mirakuru::laws
