@@ -3,7 +3,7 @@
 
 namespace mk = mirakuru;
 
-// error: mirakuru: a readiness check is called .* returns bool, mirakuru::Readiness or, with <mirakuru/async.hpp>, an awaitable
+// error: mirakuru: a readiness check is called .* returns bool, mirakuru::Readiness or
 
 int main() {
 #if defined(CONTROL)

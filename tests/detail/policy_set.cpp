@@ -33,6 +33,7 @@ std::size_t allocations = 0;
 
 }  // namespace
 
+#if !defined(MIRAKURU_TEST_SANITIZED)
 void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
@@ -40,6 +41,7 @@ void* operator new(std::size_t size) {
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#endif
 
 namespace {
 

@@ -28,7 +28,22 @@
 #include <system_error>
 #include <vector>
 
+// A sanitizer has memory, descriptors and an allocator of its own.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MIRAKURU_TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MIRAKURU_TEST_SANITIZED 1
+#endif
+#endif
+
 namespace test {
+
+#if defined(MIRAKURU_TEST_SANITIZED)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
 
 using std::chrono::milliseconds;
 

@@ -119,7 +119,8 @@ MIRAKURU_DECL int ResponseHead::on_headers_complete(llhttp_t* parser) {
 MIRAKURU_DECL bool ResponseHead::feed(std::string_view bytes) {
   const auto head = bytes.substr(0, most_bytes - size_);
   size_ += head.size();
-  const auto result = llhttp_execute(&parser_, head.data(), head.size());
+  // llhttp does arithmetic with the pointer, which may be null when there is nothing behind it.
+  const auto result = head.empty() ? HPE_OK : llhttp_execute(&parser_, head.data(), head.size());
   if (status_ != 0) return false;
   if (result != HPE_OK)
     problem_ = std::string{"not an HTTP answer: "} + llhttp_get_error_reason(&parser_);
