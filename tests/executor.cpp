@@ -153,6 +153,20 @@ TEST_CASE("scenario 10: stopped() is down inside, up after") {
   CHECK_FALSE(test::alive(pid));
 }
 
+TEST_CASE("stopped() lets the body's exception through, whatever becomes of the start") {
+  const test::TempDir directory;
+  const auto program = directory / "program";
+  REQUIRE(::symlink("/bin/sleep", program.c_str()) == 0);
+  mk::SimpleExecutor executor{{program, "300"}};
+  executor.start();
+  CHECK_THROWS_AS(executor.stopped([&] {
+    ::unlink(program.c_str());
+    throw std::out_of_range{"mine"};
+  }),
+                  std::out_of_range);
+  CHECK_FALSE(executor.running());
+}
+
 TEST_CASE("stopped() of what does not run starts nothing") {
   mk::SimpleExecutor executor{"sleep 300"};
   bool called = false;
@@ -442,6 +456,12 @@ TEST_CASE("wait_for() returns when the predicate holds") {
   executor.wait_for([](const mk::Process& process) { return process.output() == "ready"; });
 }
 
+TEST_CASE("wait_for() tells its predicate whether the process runs") {
+  mk::SimpleExecutor executor{helper("exit", "0", "after=50")};
+  executor.start().wait_for([](const mk::Process& process) { return !process.running(); }, 10s);
+  CHECK(executor.exit_code() == 0);
+}
+
 TEST_CASE("wait_for() kills the tree when its time is up") {
   mk::SimpleExecutor executor{"sleep 300"};
   executor.start();
@@ -501,7 +521,7 @@ TEST_CASE("a command that cannot run is a SpawnError at once, and says why") {
         "cannot run " + odd + ": exec format error\n  command: " + odd);
   const auto orphan = write("orphan", "#!/no/such/interpreter\n", 0755);
   CHECK(message(mk::SimpleExecutor{{orphan}}) ==
-        "cannot run " + orphan + ": no such file or directory\n  command: " + orphan);
+        "cannot run " + orphan + ": its interpreter is not there\n  command: " + orphan);
   CHECK(message(mk::SimpleExecutor{mk::Command{.argv = "true", .cwd = "/no/such/directory"}}) ==
         "cannot run in the directory /no/such/directory: no such file or directory\n"
         "  command: true");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <string>
 
@@ -27,11 +28,15 @@ class Host {
 /// A port, 1 to 65535. Throws `std::invalid_argument` for any other number.
 class Port {
  public:
-  Port(long long number);  // NOLINT(*-explicit-*)
+  template <std::integral Number>
+    requires(!std::same_as<Number, bool>)
+  Port(Number number) : number_{checked(static_cast<long long>(number))} {}  // NOLINT(*-explicit-*)
 
   operator std::uint16_t() const noexcept { return number_; }  // NOLINT(*-explicit-*)
 
  private:
+  static std::uint16_t checked(long long number);
+
   std::uint16_t number_;
 };
 

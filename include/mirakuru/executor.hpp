@@ -66,7 +66,7 @@ class Executor {
   /// nothing of it is left. Does nothing when nothing has been started.
   ///
   /// Throws `ProcessFinishedWithError` when the leader ended with a code that is not accepted: 0,
-  /// an end by the signal that was sent, 128 plus its number, and what the strategy accepts are.
+  /// an end by one of the strategy's signals, 128 plus its number, and what it accepts besides are.
   /// An end by force at the end of the budget is no error.
   Executor& stop() &;
   Executor&& stop() && { return std::move(stop()); }
@@ -102,7 +102,8 @@ class Executor {
   }
 
   /// Stops it, calls `body()` or `body(executor)`, and starts it again, also when the body throws;
-  /// the body's exception then passes through. Was it not running, nothing is started.
+  /// the body's exception then passes through, whatever the start comes to. Was it not running,
+  /// nothing is started. What `stop()` throws passes through, and the body is not called then.
   template <class Body>
   Executor& stopped(Body&& body) &;
   template <class Body>

@@ -44,11 +44,12 @@ class Starting;
 /// The process that a check is asked about.
 class Process {
  public:
-  Process(pid_t pid, const OutputStreams& streams) noexcept : pid_{pid}, streams_{&streams} {}
+  Process(pid_t pid, const OutputStreams& streams, bool running = true) noexcept
+      : pid_{pid}, streams_{&streams}, running_{running} {}
 
   /// The id of the command's own process, the leader of its session.
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-  /// False once nothing of its tree lives, or it has ended with an error. A check that reads what a
+  /// False once nothing of its tree lives, or it has ended with an error: a check that reads what a
   /// process leaves behind is asked a last time then.
   [[nodiscard]] bool running() const noexcept { return running_; }
   /// All that it has printed so far, where the output policy keeps it; else empty.
@@ -64,7 +65,7 @@ class Process {
 
   pid_t pid_;
   const OutputStreams* streams_;
-  bool running_ = true;
+  bool running_;
 };
 
 /// What a spawner is given: a command whose program has been found, and the descriptors that the

@@ -65,7 +65,7 @@ class Random {
 };
 
 /// An expression whose groups go `depth` deep.
-std::string random_expression(Random& random, int depth) {
+[[maybe_unused]] std::string random_expression(Random& random, int depth) {
   std::string text;
   for (auto atoms = random.below(4); atoms-- > 0;) {
     const auto kind = random.below(depth > 0 ? 16 : 12);
@@ -455,6 +455,7 @@ TEST_CASE("a pattern can be copied and moved") {
   CHECK_FALSE(second.found_in("caa"));
 }
 
+#if defined(__GLIBCXX__)  // libc++'s <regex> finds \B at the ends of a word
 TEST_CASE("random expressions find what <regex> finds") {
   Random random;
   int finds = 0;
@@ -477,6 +478,7 @@ TEST_CASE("random expressions find what <regex> finds") {
   CHECK(finds > rounds * texts / 10);
   CHECK(finds < rounds * texts / 10 * 9);
 }
+#endif
 
 TEST_CASE("an automaton with more sets than the table takes finds the same") {
   // Whether an `a` stood twelve characters ago: each history of twelve is a set of its own.

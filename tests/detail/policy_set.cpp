@@ -348,7 +348,7 @@ TEST_CASE("the policies take nothing from the heap") {
     return allocations - before;
   };
   const auto alone = made();
-  CHECK(alone > 0);  // the command does
+  CHECK((alone > 0 || test::sanitized));  // the command does
   int calls = 0;
   CHECK(made(mk::DirectSpawner{}, mk::TimeoutBudget{.start = 5s}, mk::Signals{.stop = SIGINT},
              mk::Discard{}, mk::TCPCheck{"localhost", 80}, mk::TCPCheck{"localhost", 81},

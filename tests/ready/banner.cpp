@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <sys/resource.h>
 #include <unistd.h>
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -209,6 +210,21 @@ TEST_CASE(
     }
     CHECK(bad.exit_code() == 3);
   }
+}
+
+TEST_CASE("a banner at the end of much output, of a process that ends at once") {
+  const auto slow = [](std::string_view line) {
+    return std::count(line.begin(), line.end(), 'y') < 0 || line == "READY";
+  };
+  for (const mk::LineMatcher& matcher :
+       {mk::LineMatcher{"READY"}, mk::LineMatcher{"R.ADY$"}, mk::LineMatcher{slow}})
+    for (int i = 0; i < 5; ++i) {
+      mk::OutputExecutor executor{
+          mk::Shell{"head -c 5000000 /dev/zero | tr '\\0' y; echo; echo READY"},
+          mk::BannerCheck{matcher}};
+      executor.start();
+      CHECK(executor.wait().exit_code() == 0);
+    }
 }
 
 TEST_CASE("two banners, one after the other") {

@@ -188,6 +188,32 @@ TEST_CASE("a host without a descriptor left") {
         }) == 0);
 }
 
+TEST_CASE("a host that runs out of descriptors can still stop what it has started") {
+  if (test::sanitized) return;
+  CHECK(in_child([] {
+          mk::Executor executor{
+              {test::helper(), "ignore", "TERM"},
+              mk::TimeoutBudget{.stop = 50ms},
+              [](const mk::Process& process) { return process.output() == "ready\n"; }};
+          const auto pid = executor.start().pid();
+          while (::dup(0) >= 0) {
+          }
+          executor.stop();
+          return !executor.running() && !test::alive(pid);
+        }) == 0);
+}
+
+TEST_CASE("a child that the host forks has no say in what the host has started") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  executor.start();
+  CHECK(in_child([&] {
+          auto mine = std::move(executor);  // and its destructor runs here
+          return !mine.running();
+        }) == 0);
+  CHECK(executor.running());
+  CHECK(executor.stop().exit_code() == -SIGTERM);
+}
+
 TEST_CASE("nothing of the process that the host is in is changed") {
   struct State {
     sigset_t mask{};

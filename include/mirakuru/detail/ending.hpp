@@ -24,19 +24,21 @@ class Ending {
       : service_{service},
         judgement_{judgement},
         begin_{Clock::now()},
-        schedule_{steps, service.budget.stop, begin_} {}
+        schedule_{steps, service.budget.stop, begin_} {
+    for (const auto& step : steps) signals_.push_back(step.signal);
+  }
 
   /// Goes on as far as it can without waiting. True when it is over; else `race` has what to wait
   /// for. Throws `ProcessFinishedWithError` if that is to be reported, and `ExecutorError` when not
   /// even SIGKILL has ended the tree.
   bool resume(Race& race) {
     if (!service_.process) return true;
-    if (!service_.alive()) return finish();
+    if (!service_.alive()) return finish(race);
     const auto now = Clock::now();
     if (schedule_.over(now))
       throw ExecutorError{service_.circumstances().tell("something of it outlives SIGKILL")};
     while (const int signal = schedule_.due(now)) {
-      if (!service_.exit_code) sent_.push_back(signal);
+      if (!service_.exit_code) signals_.push_back(signal);
       service_.process->signal(signal);
     }
     race.watch(service_.process->event());
@@ -50,7 +52,8 @@ class Ending {
   void hurry() { schedule_.hurry(Clock::now()); }
 
  private:
-  bool finish() {
+  bool finish(Race& race) {
+    race.forget();
     service_.clear();
     const int code = service_.exit_code.value_or(0);
     if (judgement_ == Judgement::ignore || accepts(code)) return true;
@@ -60,20 +63,17 @@ class Ending {
   }
 
   [[nodiscard]] bool accepts(int code) const {
-    const auto by = [code](int signal) { return code == -signal || code == 128 + signal; };
-    const auto& steps = service_.signals.steps();
-    const auto by_step = [by](const SignalStep& step) { return by(step.signal); };
-    return code == 0 ||
-           std::count(service_.signals.accept.begin(), service_.signals.accept.end(), code) > 0 ||
-           std::any_of(sent_.begin(), sent_.end(), by) ||
-           std::any_of(std::begin(steps), std::end(steps), by_step);
+    const auto& accepted = service_.signals.accept;
+    return code == 0 || std::count(std::begin(accepted), std::end(accepted), code) > 0 ||
+           std::any_of(signals_.begin(), signals_.end(),
+                       [code](int signal) { return code == -signal || code == 128 + signal; });
   }
 
   Service<Set>& service_;
   Judgement judgement_;
   Clock::time_point begin_;
   SignalSchedule schedule_;
-  std::vector<int> sent_;  // while the leader lived
+  std::vector<int> signals_;  // those of the steps, and what the leader was sent besides
 };
 
 }  // namespace mirakuru::detail

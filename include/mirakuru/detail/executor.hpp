@@ -100,7 +100,7 @@ Executor<Policies...>& Executor<Policies...>::wait_for(Predicate predicate,
     if constexpr (std::is_invocable_r_v<bool, Predicate&>)
       return predicate();
     else if constexpr (std::is_invocable_r_v<bool, Predicate&, const Process&>)
-      return predicate(Process{pid(), service_.streams});
+      return predicate(Process{pid(), service_.streams, running()});
     else
       return true;  // has had its error
   };
@@ -133,7 +133,10 @@ Executor<Policies...>& Executor<Policies...>::stopped(Body&& body) & {
     else
       std::forward<Body>(body)();
   } catch (...) {
-    if (was_running) start();
+    try {
+      if (was_running) start();
+    } catch (const std::exception&) {  // the body's own exception is the one to be seen
+    }
     throw;
   }
   if (was_running) start();

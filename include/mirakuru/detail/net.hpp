@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <sys/socket.h>
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -12,6 +14,7 @@
 #include <asio/system_error.hpp>
 
 #include <mirakuru/detail/asio.hpp>
+#include <mirakuru/detail/unique_fd.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/process.hpp>
 
@@ -58,6 +61,14 @@ inline Readiness failed(const asio::error_code& error) {
 inline asio::awaitable<void> connect(asio::ip::tcp::socket& socket,
                                      const asio::ip::tcp::endpoint& endpoint,
                                      asio::error_code& error) {
+  // Asio's own sockets are not close-on-exec.
+  const auto protocol = endpoint.protocol();
+  UniqueFd fd{::socket(protocol.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  if (!fd)
+    error = asio::error_code{errno, asio::error::get_system_category()};
+  else if (!socket.assign(protocol, fd.get(), error))
+    static_cast<void>(fd.release());
+  if (error) co_return;
   co_await socket.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return;
   // A connection to a port in the ephemeral range where nobody listens can meet itself.

@@ -22,12 +22,17 @@ bool for_each_pid(Visit visit) {
   return true;
 }
 
-/// What a process is now; `state` is 0 for one that is gone. Source: proc_pid_stat(5).
+/// What a process is now; `state` is 0 for one that is gone, and '?' when that cannot be told.
+/// Source: proc_pid_stat(5).
 struct ProcessStat {
   char state = 0;
   pid_t parent = 0, group = 0;
+  int threads = 0;
 
-  [[nodiscard]] bool lives() const noexcept { return state != 0 && state != 'Z' && state != 'X'; }
+  /// A zombie lives on in its threads when only the first of them has ended.
+  [[nodiscard]] bool lives() const noexcept {
+    return state != 0 && ((state != 'Z' && state != 'X') || threads > 1);
+  }
 };
 [[nodiscard]] ProcessStat process_stat(pid_t pid);
 

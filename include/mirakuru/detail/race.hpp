@@ -35,7 +35,7 @@ class Race {
   void watch(int fd) noexcept { fd_ = fd; }
   /// The moment to wake at the latest.
   void until(Clock::time_point moment) noexcept { until_ = moment; }
-  /// Waits, in the calling thread.
+  /// Waits, in the calling thread. Without an attempt in flight that takes no I/O context.
   void run();
   /// Begins to wait, for `run()` and the Asio forms.
   void arm();
@@ -46,6 +46,9 @@ class Race {
   void call_off();
   /// What the last attempt came to, once. Rethrows what it threw.
   [[nodiscard]] std::optional<Readiness> take_readiness();
+
+  /// Lets go of the descriptor watched, which is about to be closed.
+  void forget() noexcept;
 
   /// Asio's side of it, made if need be.
   Core& core();

@@ -183,9 +183,9 @@ class Starting {
     with_check([&]<class Check>(Check& check) {
       last_words_ = OutlivesProcess<Check>;
       if constexpr (requires { enter(race, &check, *process_); }) {
-        const bool limited = enter(race, &check, *process_) == Attempt::limited;
-        entered(limited ? attempt_limit(Clock::now() - service_.spawned)
-                        : std::chrono::nanoseconds::max());
+        limited_ = guarded([&] { return enter(race, &check, *process_); }) == Attempt::limited;
+        entered(limited_ ? attempt_limit(Clock::now() - service_.spawned)
+                         : std::chrono::nanoseconds::max());
       } else {
         judge(guarded([&]() -> std::optional<Readiness> { return Readiness{check(*process_)}; }));
       }
@@ -202,7 +202,7 @@ class Starting {
     const auto now = Clock::now();
     // An attempt that the deadline has cut short does not hide what was said before.
     const bool was_long = now - entered_at_ > (now - service_.spawned) / 2;
-    if (!answer && (was_long || reason_.empty()))
+    if (!answer && limited_ && (was_long || reason_.empty()))
       reason_ = "no answer within " + to_text(now - entered_at_);
     else if (answer && !answer->reason().empty())
       reason_ = answer->reason();
@@ -273,6 +273,7 @@ class Starting {
   Stage stage_ = Stage::begin;
   std::size_t check_ = 0;  // the check at hand
   bool entered_ = false;   // its attempt has been entered into the race, and not been judged yet
+  bool limited_ = false;   // and it has a time limit
   bool tried_ = false;
   bool last_words_ = false;          // the check tried last outlives the process
   std::size_t last_asked_ = checks;  // which check was asked after the end

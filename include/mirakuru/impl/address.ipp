@@ -33,9 +33,10 @@ MIRAKURU_DECL Host::Host(std::string name) : name_{std::move(name)} {
     throw std::invalid_argument{"not a host name or an address: '" + name_ + "'"};
 }
 
-MIRAKURU_DECL Port::Port(long long number) : number_{static_cast<std::uint16_t>(number)} {
+MIRAKURU_DECL std::uint16_t Port::checked(long long number) {
   if (number < 1 || number > 65535)
     throw std::invalid_argument{"a port is 1 to 65535, not " + std::to_string(number)};
+  return static_cast<std::uint16_t>(number);
 }
 
 namespace detail {

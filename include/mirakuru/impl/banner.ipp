@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
+#include <limits>
+#include <span>
 #include <vector>
 
 #include <asio/post.hpp>
@@ -29,18 +32,27 @@ struct BannerStream {
 
   /// Looks through the next block. `more` when there may be another one.
   bool found(const OutputStreams& streams, std::span<char> block, bool& more) {
-    const auto size = err ? streams.read_err(offset, block) : streams.read_out(offset, block);
-    offset += static_cast<long long>(size);
-    more |= size == block.size();
-    return size > 0 && search.feed({block.data(), size});
+    if (offset > size(streams)) offset = 0;  // the file has been cut off
+    block = block.first(std::min(block.size(), static_cast<std::size_t>(end - offset)));
+    const auto read = err ? streams.read_err(offset, block) : streams.read_out(offset, block);
+    offset += static_cast<long long>(read);
+    more |= read > 0 && read == block.size();
+    return read > 0 && search.feed({block.data(), read});
+  }
+
+  [[nodiscard]] long long size(const OutputStreams& streams) const {
+    return err ? streams.err_size() : streams.out_size();
   }
 
   LineSearch search;
   bool err;
   long long offset = 0;
+  long long end = std::numeric_limits<long long>::max();
 };
 
 inline asio::awaitable<Readiness> await_banner(const BannerCheck& check, const Process& process) {
+  // Called off, it still looks through what is there at that time: the banner may be in it.
+  co_await asio::this_coro::throw_if_cancelled(false);
   const auto executor = co_await asio::this_coro::executor;
   const auto& streams = process.streams();
   std::vector<BannerStream> searched;
@@ -57,17 +69,21 @@ inline asio::awaitable<Readiness> await_banner(const BannerCheck& check, const P
 
   std::vector<char> block(64 * 1024);
   const auto begin = Clock::now();
-  for (bool waited = true;;) {
+  for (bool last = false;;) {
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (!last && (state.cancelled() != asio::cancellation_type::none || !process.running())) {
+      last = true;
+      for (auto& stream : searched) stream.end = std::max(stream.offset, stream.size(streams));
+    }
     bool more = false;
     for (auto& stream : searched)
       if (stream.found(streams, block, more)) co_return true;
-    if (more && waited) {  // a flood must not keep the deadline and the exit from being seen
+    if (last && !more) co_return false;
+    if (last) continue;
+    if (more)  // a flood must not keep the deadline and the exit from being seen
       co_await asio::post(executor, asio::use_awaitable);
-    } else if (!more) {
-      if (!waited || !process.running()) co_return false;
-      const auto pause = watched ? std::chrono::seconds{1} : pause_after(Clock::now() - begin);
-      waited = co_await watch.changed(pause);
-    }
+    else
+      co_await watch.changed(watched ? std::chrono::seconds{1} : pause_after(Clock::now() - begin));
   }
 }
 

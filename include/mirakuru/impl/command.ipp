@@ -126,6 +126,7 @@ MIRAKURU_DECL std::string Invocation::program() const {
     const std::error_code code{error, std::generic_category()};
     throw SpawnError{Circumstances{.command = text_}.tell(what + ": " + reason_text(code)), code};
   };
+  if (words_.empty()) throw std::logic_error{"this executor has been moved from"};
   struct stat status{};
   if (!cwd_.empty()) {
     int error = ::stat(cwd_.c_str(), &status) != 0 ? errno : 0;

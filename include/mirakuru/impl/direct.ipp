@@ -27,7 +27,7 @@ MIRAKURU_DECL bool group_lives(pid_t group) {
   bool found = false;
   const bool can_tell = for_each_pid([&](pid_t pid) {
     const auto stat = process_stat(pid);
-    found = stat.group == group && stat.lives();
+    found = stat.state == '?' || (stat.group == group && stat.lives());
     return !found;
   });
   return found || !can_tell;
@@ -80,9 +80,10 @@ inline std::vector<char*> pointers(const std::vector<std::string>& strings) {
 }  // namespace detail
 
 MIRAKURU_DECL DirectProcess::DirectProcess(pid_t pid)
-    : pid_{pid}, pidfd_{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))} {}
+    : pid_{pid}, owner_{::getpid()}, pidfd_{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))} {}
 
 MIRAKURU_DECL bool DirectProcess::alive() {
+  if (::getpid() != owner_) return false;
   if (!exit_code_) {
     siginfo_t info{};
     int error = 0;
@@ -101,7 +102,7 @@ MIRAKURU_DECL bool DirectProcess::alive() {
 }
 
 MIRAKURU_DECL void DirectProcess::signal(int signal) noexcept {
-  if (!group_gone_) ::kill(-pid_, signal);
+  if (!group_gone_ && ::getpid() == owner_) ::kill(-pid_, signal);
 }
 
 MIRAKURU_DECL DirectProcess DirectSpawner::spawn(const Launch& launch) const {

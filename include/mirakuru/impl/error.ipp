@@ -35,7 +35,9 @@ MIRAKURU_DECL std::string reason_text(const std::error_code& code) {
 }
 
 MIRAKURU_DECL std::string Circumstances::tell(const std::string& headline) const {
-  std::string text = headline + "\n  command: " + command;
+  constexpr std::size_t longest_command = 1000;
+  std::string text = headline + "\n  command: " + command.substr(0, longest_command);
+  if (command.size() > longest_command) text += " [...]";
   if (!awaited.empty()) text += "\n  waited for: " + awaited + ", for " + to_text(waited);
   if (!reason.empty()) text += "\n  last answer: " + reason;
   const auto quote = [&text](const char* name, const std::string& lines) {

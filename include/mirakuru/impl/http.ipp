@@ -187,6 +187,7 @@ MIRAKURU_DECL StatusPattern::StatusPattern() {
 }
 
 MIRAKURU_DECL StatusPattern::StatusPattern(const std::string& pattern) {
+  static_cast<void>(detail::Pattern{pattern});  // an error is told of what was given
   const detail::Pattern whole{"^(?:" + pattern + ")$"};
   detail::PatternSearch search{whole};
   for (std::size_t code = 100; code < codes_.size(); ++code) {

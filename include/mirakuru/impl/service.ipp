@@ -39,7 +39,10 @@ MIRAKURU_DECL Launch ServiceBase::prepare(UniqueFd& child_input) {
 
 MIRAKURU_DECL SpawnError ServiceBase::spawn_error(const std::system_error& error,
                                                   const std::string& program) const {
-  const auto reason = reason_text(error.code());
+  // The program was found, so what is not there is what it names in its first line.
+  const auto reason = error.code() == std::errc::no_such_file_or_directory
+                          ? std::string{"its interpreter is not there"}
+                          : reason_text(error.code());
   const bool of_exec = std::string{error.what()}.starts_with("posix_spawn");
   return {circumstances().tell(of_exec ? "cannot run " + program + ": " + reason
                                        : "cannot start: " + std::string{error.what()}),

@@ -37,6 +37,10 @@ MIRAKURU_DECL OutputStreams::OutputStreams(detail::UniqueFd out, detail::UniqueF
   err_begin_ = detail::file_size(err_);
 }
 
+MIRAKURU_DECL long long OutputStreams::size(const detail::UniqueFd& file, long long begin) const {
+  return kept_ ? detail::file_size(file) - begin : 0;
+}
+
 MIRAKURU_DECL std::size_t OutputStreams::read_at(const detail::UniqueFd& file, long long offset,
                                                  std::span<char> into) const {
   std::size_t done = 0;

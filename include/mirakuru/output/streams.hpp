@@ -38,11 +38,16 @@ class OutputStreams {
     return read_at(err_, err_begin_ + offset, into);
   }
 
+  /// How much this run has printed so far; less than it was if the file has been cut off.
+  [[nodiscard]] long long out_size() const { return size(out_, out_begin_); }
+  [[nodiscard]] long long err_size() const { return size(err_, err_begin_); }
+
   /// The last lines, ten or two kilobytes of them, for a message.
   [[nodiscard]] std::string output_end() const { return read_end(out_, out_begin_); }
   [[nodiscard]] std::string err_output_end() const { return read_end(err_, err_begin_); }
 
  private:
+  [[nodiscard]] long long size(const detail::UniqueFd& file, long long begin) const;
   [[nodiscard]] std::size_t read_at(const detail::UniqueFd& file, long long offset,
                                     std::span<char> into) const;
   [[nodiscard]] std::string read(const detail::UniqueFd& file, long long from) const;

@@ -30,6 +30,7 @@ class DirectProcess {
 
  private:
   pid_t pid_;
+  pid_t owner_;  // a child that the host forks has a copy of this, and no say in it
   detail::UniqueFd pidfd_;
   std::optional<int> exit_code_;
   bool group_gone_ = false;
