@@ -90,7 +90,13 @@ concept Output = requires(const T& output) {
 ///
 /// It is called again and again until it says that it is ready, is trusted to return, and answers
 /// by a `bool` or a `Readiness` that tells why not. With a `std::string describe() const` an
-/// executor's messages name it.
+/// executor's messages name it. With a `bool held() const` and a `std::string describe_holder()
+/// const` it is asked before the start, too, and `AlreadyRunning` says what the latter returns.
+///
+/// With <mirakuru/async.hpp> a check may be an awaitable instead, and is waited for:
+///
+///     asio::awaitable<void> operator()(const mirakuru::Process& process);  // or of bool,
+///     Readiness
 template <class T>
 concept Predicate = requires(T check, const Process& process) {
   { check(process) } -> std::convertible_to<Readiness>;

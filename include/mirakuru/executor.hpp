@@ -40,7 +40,8 @@ class Executor {
   static_assert(Set::ok && Set::readable);
 
  public:
-  /// Takes what to run, and the values of policies in any order. A check of the type that is not
+  /// Takes what to run (one string is split as a shell's line, a braced list is the words, even if
+  /// it is one), and the values of policies in any order. A check of the type that is not
   /// given is derived from one that is (TCP's port from HTTP's URL) or default-constructed.
   ///
   /// Throws `std::invalid_argument` for a command that has no words or cannot be split.

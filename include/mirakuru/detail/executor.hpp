@@ -32,7 +32,7 @@ template <class... Policies>
 Executor<Policies...>::~Executor() {
   try {
     end(service_.signals.steps(), detail::Judgement::ignore);
-  } catch (...) {  // what cannot be ended at all has nobody left to hear of it
+  } catch (...) {  // a destructor has nobody to tell
   }
 }
 

@@ -17,7 +17,8 @@ enum class Attempt;
 /// Ready when a TCP port accepts a connection, which is then closed.
 ///
 /// Something that accepts before the start is `AlreadyRunning`. A name is looked up anew for each
-/// attempt; it has several addresses: any of them will do. Rests on a non-blocking `connect`.
+/// attempt, which a deadline does not cut off; of several addresses any will do. Rests on a
+/// non-blocking `connect`.
 struct TCPCheck {
   Host host;
   Port port;

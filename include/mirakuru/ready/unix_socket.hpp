@@ -15,7 +15,8 @@ enum class Attempt;
 }  // namespace detail
 
 /// The address of a Unix socket: a path, or `@` and a name for one in Linux's abstract name space.
-/// Throws `std::invalid_argument` for an empty one and one of more than 107 bytes. Source: unix(7).
+/// Throws `std::invalid_argument` for an empty one, and for more than 107 bytes, not counting the
+/// `@`. Source: unix(7).
 class SocketPath {
  public:
   SocketPath(std::string path);                                    // NOLINT(*-explicit-*)
