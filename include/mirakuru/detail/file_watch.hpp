@@ -44,8 +44,9 @@ class FileWatch {
            ::inotify_add_watch(state_->events.native_handle(), path.c_str(), mask) >= 0;
   }
 
-  /// Waits for a change, and `pause` at the most. False when the wait has been called off.
-  asio::awaitable<bool> changed(std::chrono::nanoseconds pause) {
+  /// Waits for a change, and `pause` at the most. Ends at once when it is called off; whoever waits
+  /// looks at the cancellation state then.
+  asio::awaitable<void> changed(std::chrono::nanoseconds pause) {
     if (!state_->waiting && state_->events.is_open()) {
       state_->waiting = true;
       // The state outlives this object by the end of the wait.
@@ -55,12 +56,12 @@ class FileWatch {
                                   if (!error) state->drain();
                                 });
     }
-    asio::error_code over;
     if (!state_->changed) {
+      asio::error_code ignored;
       state_->timer.expires_after(pause);
-      co_await state_->timer.async_wait(asio::redirect_error(asio::use_awaitable, over));
+      co_await state_->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
-    co_return std::exchange(state_->changed, false) || !over;
+    state_->changed = false;
   }
 
  private:
@@ -85,20 +86,22 @@ class FileWatch {
 };
 
 /// Asks `attempt` again whenever something happens in the file's directory, or the nearest one
-/// above it that is there, and after pauses. What it said last is the answer of a wait called off.
+/// above it that is there, and after pauses. Called off, it asks a last time, and answers what that
+/// said.
 template <class Try>
 asio::awaitable<Readiness> await_file(std::string path, Try attempt) {
   constexpr std::uint32_t changes = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ATTRIB;
+  co_await asio::this_coro::throw_if_cancelled(false);
   FileWatch watch{co_await asio::this_coro::executor};
-  const auto begin = Clock::now();
-  for (;;) {
+  for (const auto begin = Clock::now();;
+       co_await watch.changed(pause_after(Clock::now() - begin))) {
+    const auto state = co_await asio::this_coro::cancellation_state;
     // Watched before it is asked, so that no change falls in between.
     if (!path.empty())
       for (auto directory = parent(path); !watch.add(directory, changes) && directory.size() > 1;)
         directory = parent(directory);
     auto readiness = attempt();
-    if (readiness || !co_await watch.changed(pause_after(Clock::now() - begin)))
-      co_return readiness;
+    if (readiness || state.cancelled() != asio::cancellation_type::none) co_return readiness;
   }
 }
 
