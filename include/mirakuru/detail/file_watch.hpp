@@ -93,8 +93,8 @@ asio::awaitable<Readiness> await_file(std::string path, Try attempt) {
   constexpr std::uint32_t changes = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ATTRIB;
   co_await asio::this_coro::throw_if_cancelled(false);
   FileWatch watch{co_await asio::this_coro::executor};
-  for (const auto begin = Clock::now();;
-       co_await watch.changed(pause_after(Clock::now() - begin))) {
+  const auto begin = Clock::now();
+  for (;;) {
     const auto state = co_await asio::this_coro::cancellation_state;
     // Watched before it is asked, so that no change falls in between.
     if (!path.empty())
@@ -102,6 +102,7 @@ asio::awaitable<Readiness> await_file(std::string path, Try attempt) {
         directory = parent(directory);
     auto readiness = attempt();
     if (readiness || state.cancelled() != asio::cancellation_type::none) co_return readiness;
+    co_await watch.changed(pause_after(Clock::now() - begin));
   }
 }
 
