@@ -12,7 +12,9 @@
 #include <mirakuru/process.hpp>
 
 // How the process is made.
+#include <mirakuru/spawn/cgroup.hpp>
 #include <mirakuru/spawn/direct.hpp>
+#include <mirakuru/spawn/guarded.hpp>
 // How long a start and a stop may take.
 #include <mirakuru/budget/timeout.hpp>
 // By which signals the tree is ended.

@@ -15,10 +15,9 @@ for what, file, name in rows:
     if name not in ["".join(re.findall(r'"((?:[^"\\]|\\.)*)"', case)) for case in cases]:
         problems.append(f"{what}: {file} has no test '{name}'")
 
-# 13, 24 and 25 are about Python. 19, 23 and defect 9 are about what leaves the process group, which
-# DirectSpawner does not promise to end.
-expected = {f"scenario {n}" for n in range(1, 50)} - {f"scenario {n}" for n in (13, 19, 23, 24, 25)}
-expected |= {f"defect {n}" for n in range(1, 11)} - {"defect 9"}
+# 13, 24 and 25 are about Python.
+expected = {f"scenario {n}" for n in range(1, 50)} - {f"scenario {n}" for n in (13, 24, 25)}
+expected |= {f"defect {n}" for n in range(1, 11)}
 expected |= {f"difference {n}" for n in range(1, 14)} | {"scenario 38b"}
 problems += [f"{what} has no row" for what in sorted(expected - {what for what, _, _ in rows})]
 print("\n".join(problems) or f"{len(rows)} rows")

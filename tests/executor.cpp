@@ -203,7 +203,7 @@ TEST_CASE("scenario 15: dropping the executor ends the shell's command too") {
   auto executor = std::make_unique<mk::SimpleExecutor>(
       mk::Shell{test::helper() + " sleep 60000 " + marker + " && true"});
   executor->start();
-  CHECK(test::eventually([&] { return test::processes_matching(marker) >= 2; }));
+  CHECK(test::eventually([&] { return test::commands_matching(marker) >= 2; }));
   executor.reset();
   CHECK(test::processes_matching(marker) == 0);
 }

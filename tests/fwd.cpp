@@ -41,7 +41,7 @@ static_assert(std::is_same_v<mk::OutputExecutor, mk::Executor<mk::BannerCheck>>)
 static_assert(std::is_same_v<mk::UnixSocketExecutor, mk::Executor<mk::UnixSocketCheck>>);
 static_assert(std::is_same_v<mk::PidExecutor, mk::Executor<mk::PidCheck>>);
 
-static_assert(std::is_same_v<mk::Defaults::Spawner, mk::DirectSpawner>);
+static_assert(std::is_same_v<mk::Defaults::Spawner, mk::GuardedSpawner>);
 static_assert(std::is_same_v<mk::Defaults::Budget, mk::TimeoutBudget>);
 static_assert(std::is_same_v<mk::Defaults::SignalStrategy, mk::Signals>);
 static_assert(std::is_same_v<mk::Defaults::Output, mk::Capture>);

@@ -77,6 +77,7 @@ struct Circumstances {
   std::string awaited = {};              ///< the check that was waited for; empty for none
   std::chrono::nanoseconds waited = {};  ///< since the spawn
   std::string reason = {};               ///< the last one that the check gave
+  std::string trouble = {};              ///< with what guards the command
   std::string output = {};               ///< the end of standard output
   std::string err_output = {};           ///< the end of standard error
 

@@ -21,7 +21,7 @@
 #include <mirakuru/fwd.hpp>
 #include <mirakuru/output/capture.hpp>
 #include <mirakuru/process.hpp>
-#include <mirakuru/spawn/direct.hpp>
+#include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/stop/signals.hpp>
 
 namespace mirakuru {
@@ -137,6 +137,22 @@ class Executor {
   }
   /// The command as one printable line.
   [[nodiscard]] const std::string& command() const noexcept { return service_.invocation.text(); }
+
+  /// Which promise the spawner gives: what ends with `stop()`, and what when this process dies.
+  [[nodiscard]] static constexpr Guarantee guarantee() noexcept {
+    if constexpr (requires { Set::Spawner::guarantee; })
+      return Set::Spawner::guarantee;
+    else
+      return Guarantee::group_only;
+  }
+  /// What the last `stop()`, `kill()` or failed start had to force: the processes that were still
+  /// there when the leader had ended, and needed a signal of their own. Kept until the next start.
+  /// Only for a spawner that can tell, such as GuardedSpawner.
+  [[nodiscard]] const std::vector<Straggler>& stragglers() const {
+    static_assert(detail::TellsStragglers<typename detail::Service<Set>::Handle>,
+                  "mirakuru: stragglers() needs a spawner that can tell, such as GuardedSpawner");
+    return service_.stragglers;
+  }
 
   /// `start()` for Asio; with `#include <mirakuru/async.hpp>`, which says the rest.
   template <class CompletionToken>

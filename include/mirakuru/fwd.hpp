@@ -19,6 +19,8 @@ class Process;
 class Readiness;
 
 // The axes' choices, one folder each.
+struct GuardedSpawner;
+struct CgroupSpawner;
 struct DirectSpawner;
 struct TimeoutBudget;
 struct Signals;
@@ -48,7 +50,7 @@ using PidExecutor = Executor<PidCheck>;
 
 /// The policy of each axis that is left out; every executor's defaults are these.
 struct Defaults {
-  using Spawner = DirectSpawner;
+  using Spawner = GuardedSpawner;
   using Budget = TimeoutBudget;
   using SignalStrategy = Signals;
   using Output = Capture;

@@ -47,8 +47,8 @@ namespace {
 
 // A policy of each axis that has no data.
 struct NoSpawner {
-  mk::DirectProcess spawn(const mk::Launch& launch) const {
-    return mk::DirectSpawner{}.spawn(launch);
+  mk::GuardedProcess spawn(const mk::Launch& launch) const {
+    return mk::GuardedSpawner{}.spawn(launch);
   }
 };
 struct NoBudget {
@@ -125,31 +125,32 @@ const std::string long_host = "a-name-that-is-too-long-to-be-kept-in-place.examp
 }  // namespace
 
 // What is left out is the default.
-static_assert(is_made_of<PolicySet<>, mk::DirectSpawner, mk::TimeoutBudget, mk::Signals,
+static_assert(is_made_of<PolicySet<>, mk::GuardedSpawner, mk::TimeoutBudget, mk::Signals,
                          mk::Capture, Checks<>>);
 static_assert(is_made_of<PolicySet<NoSpawner>, NoSpawner, mk::TimeoutBudget, mk::Signals,
                          mk::Capture, Checks<>>);
-static_assert(is_made_of<PolicySet<NoBudget>, mk::DirectSpawner, NoBudget, mk::Signals, mk::Capture,
-                         Checks<>>);
-static_assert(is_made_of<PolicySet<NoSignals>, mk::DirectSpawner, mk::TimeoutBudget, NoSignals,
+static_assert(is_made_of<PolicySet<NoBudget>, mk::GuardedSpawner, NoBudget, mk::Signals,
                          mk::Capture, Checks<>>);
-static_assert(is_made_of<PolicySet<NoOutput>, mk::DirectSpawner, mk::TimeoutBudget, mk::Signals,
+static_assert(is_made_of<PolicySet<NoSignals>, mk::GuardedSpawner, mk::TimeoutBudget, NoSignals,
+                         mk::Capture, Checks<>>);
+static_assert(is_made_of<PolicySet<NoOutput>, mk::GuardedSpawner, mk::TimeoutBudget, mk::Signals,
                          NoOutput, Checks<>>);
-static_assert(is_made_of<PolicySet<NoCheck>, mk::DirectSpawner, mk::TimeoutBudget, mk::Signals,
+static_assert(is_made_of<PolicySet<NoCheck>, mk::GuardedSpawner, mk::TimeoutBudget, mk::Signals,
                          mk::Capture, Checks<NoCheck>>);
 
 // The checks keep their order, whatever stands between them.
 static_assert(is_made_of<PolicySet<Named, NoOutput, mk::TCPCheck, Named, NoBudget, NoCheck>,
-                         mk::DirectSpawner, NoBudget, mk::Signals, NoOutput,
+                         mk::GuardedSpawner, NoBudget, mk::Signals, NoOutput,
                          Checks<Named, mk::TCPCheck, Named, NoCheck>>);
 static_assert(is_made_of<PolicySet<NoCheck, Named, NoBudget, mk::TCPCheck, NoOutput, Named>,
-                         mk::DirectSpawner, NoBudget, mk::Signals, NoOutput,
+                         mk::GuardedSpawner, NoBudget, mk::Signals, NoOutput,
                          Checks<NoCheck, Named, mk::TCPCheck, Named>>);
 
 // Nothing has a virtual function.
 template <class... All>
 constexpr bool none_is_polymorphic = !(std::is_polymorphic_v<All> || ...);
-static_assert(none_is_polymorphic<mk::DirectSpawner, mk::DirectProcess, mk::TimeoutBudget,
+static_assert(none_is_polymorphic<mk::GuardedSpawner, mk::GuardedProcess, mk::CgroupSpawner,
+                                  mk::DirectSpawner, mk::DirectProcess, mk::TimeoutBudget,
                                   mk::Signals, mk::SignalLadder, mk::Capture, mk::Inherit,
                                   mk::Discard, mk::ToFile, mk::OutputStreams, mk::BannerCheck,
                                   mk::TCPCheck, mk::UnixSocketCheck, mk::HTTPCheck, mk::PidCheck,
@@ -278,7 +279,7 @@ TEST_CASE("a TCP check that is given is not derived") {
 }
 
 TEST_CASE("an HTTP check alone makes an executor that waits for it alone") {
-  static_assert(is_made_of<PolicySet<mk::HTTPCheck>, mk::DirectSpawner, mk::TimeoutBudget,
+  static_assert(is_made_of<PolicySet<mk::HTTPCheck>, mk::GuardedSpawner, mk::TimeoutBudget,
                            mk::Signals, mk::Capture, Checks<mk::HTTPCheck>>);
   const auto made = service<mk::HTTPCheck>(mk::HTTPCheck{"http://" + long_host + "/"});
   CHECK(hana::at_c<0>(made.checks).url.host().str() == long_host);
@@ -323,7 +324,7 @@ TEST_CASE("a policy without data costs no space") {
 
   // Without any, there is the command and what is known of its run.
   struct Bare : mk::detail::ServiceBase {
-    std::optional<mk::DirectProcess> process;
+    std::optional<mk::GuardedProcess> process;
   };
   static_assert(sizeof(mk::Executor<NoSpawner, NoBudget, NoSignals, NoOutput, NoCheck, Empty>) ==
                 sizeof(Bare));
@@ -350,7 +351,7 @@ TEST_CASE("the policies take nothing from the heap") {
   const auto alone = made();
   CHECK((alone > 0 || test::sanitized));  // the command does
   int calls = 0;
-  CHECK(made(mk::DirectSpawner{}, mk::TimeoutBudget{.start = 5s}, mk::Signals{.stop = SIGINT},
+  CHECK(made(mk::GuardedSpawner{}, mk::TimeoutBudget{.start = 5s}, mk::Signals{.stop = SIGINT},
              mk::Discard{}, mk::TCPCheck{"localhost", 80}, mk::TCPCheck{"localhost", 81},
              [&calls](const mk::Process&) { return ++calls > 1; }) == alone);
   CHECK(made(mk::HTTPCheck{"http://h/"}, mk::TCPCheck{"h", 80}) == alone);

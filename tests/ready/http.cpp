@@ -243,7 +243,7 @@ TEST_CASE("scenario 32: two executors on one port") {
   mk::Executor alone{python(port, dir), mk::HTTPCheck{port.url()}};
   CHECK(contains(message_of<mk::AlreadyRunning>([&] { alone.start(); }),
                  "held by pid " + std::to_string(first.pid()) + " ("));
-  CHECK(test::processes_matching(dir.path()) == 1);
+  CHECK(test::commands_matching(dir.path()) == 1);
   first.stop();
   CHECK(test::processes_matching(dir.path()) == 0);
 }

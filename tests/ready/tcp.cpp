@@ -190,7 +190,7 @@ TEST_CASE("scenario 45: ready when the port accepts, and not before") {
   CHECK(elapsed >= 300ms);
   CHECK(server.running());
   CHECK(test::connects("127.0.0.1", port.number()));
-  CHECK(test::processes_matching(tag) == 1);
+  CHECK(test::commands_matching(tag) == 1);
   server.stop();
   CHECK_FALSE(server.running());
   CHECK_FALSE(test::connects("127.0.0.1", port.number()));
@@ -232,7 +232,7 @@ TEST_CASE("scenario 47: a port that another executor's server has is already run
   CHECK_FALSE(second.running());
   CHECK_THROWS_AS(mk::TCPExecutor(words, mk::TCPCheck{"127.0.0.1", port.number()}).start(),
                   mk::AlreadyRunning);
-  CHECK(test::processes_matching(dir.path()) == 1);
+  CHECK(test::commands_matching(dir.path()) == 1);
   CHECK(first.running());
   first.stop();
   second.start();
@@ -264,7 +264,7 @@ TEST_CASE("every form of a host: it is ready, and then it is already running") {
     first.start();
     CHECK(first.running());
     CHECK(contains(message_of<mk::AlreadyRunning>([&] { second.start(); }), named(first.pid())));
-    CHECK(test::processes_matching(tag) == 1);
+    CHECK(test::commands_matching(tag) == 1);
     first.stop();
     CHECK(test::processes_matching(tag) == 0);
   }

@@ -1,22 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
-#include <array>
-#include <cerrno>
 #include <chrono>
-#include <csignal>
-#include <cstddef>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -27,258 +13,29 @@
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
 
-namespace {
-
-/// Runs `body` in a child of its own, which may spoil its process as it likes; the exit status, 0
-/// if `body` returned true.
-template <class Body>
-int in_child(Body body) {
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    int status = 2;
-    try {
-      status = body() ? 0 : 1;
-    } catch (const std::exception& error) {
-      std::fprintf(stderr, "in the child: %s\n", error.what());
-    }
-    ::_exit(status);
-  }
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-/// From here on the system call answers ENOSYS in this thread, as on a kernel without it.
-bool take_away(unsigned call) {
-  std::array filter{
-      sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
-      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program{.len = filter.size(), .filter = filter.data()};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
-/// What the helper program sees of itself when started by `start()` in this process.
-std::map<std::string, std::string> inspect() {
-  const test::TempDir directory;
-  mk::SimpleExecutor{{test::helper(), "inspect", directory / "seen"}}.start().wait();
-  return test::read_inspect(directory / "seen");
-}
-
-}  // namespace
+static_assert(mk::Executor<mk::DirectSpawner>::guarantee() == mk::Guarantee::group_only);
 
 TEST_CASE("the process leads a session of its own") {
-  auto seen = inspect();
+  const test::TempDir directory;
+  mk::Executor<mk::DirectSpawner>{{test::helper(), "inspect", directory / "seen"}}.start().wait();
+  auto seen = test::read_inspect(directory / "seen");
   CHECK(seen["sid"] == seen["pid"]);
   CHECK(seen["pgid"] == seen["pid"]);
   CHECK(seen["ppid"] == std::to_string(::getpid()));
 }
 
-TEST_CASE("the child has three descriptors and no more, whatever the host has open") {
-  const int leaked = ::open("/dev/null", O_RDONLY);  // without close-on-exec, as careless hosts do
-  const int high = ::dup2(leaked, 900);
-  auto seen = inspect();
-  CHECK(seen["fds"] == "0,1,2");
-  CHECK(seen["stdin"] == "pipe");
-  CHECK(seen["stdout"] == "file");
-  CHECK(seen["stderr"] == "file");
-  ::close(leaked);
-  ::close(high);
-}
-
-TEST_CASE("the host's blocked and ignored signals do not reach the child") {
-  CHECK(in_child([] {
-          sigset_t all;
-          ::sigfillset(&all);
-          ::sigprocmask(SIG_SETMASK, &all, nullptr);
-          for (const int signal : {SIGINT, SIGTERM, SIGPIPE, SIGHUP, SIGQUIT, SIGUSR1})
-            ::signal(signal, SIG_IGN);
-          auto seen = inspect();
-          // Two real-time signals are the C library's own, and cannot be reset by others.
-          const auto mask = [](const std::string& hex) {
-            return std::stoull(hex, nullptr, 16) & ~0x180000000ULL;
-          };
-          return mask(seen["blocked"]) == 0 && mask(seen["ignored"]) == 0;
-        }) == 0);
-}
-
-TEST_CASE("the exit is noticed without pidfd_open") {
-  CHECK(in_child([] {
-          if (!take_away(SYS_pidfd_open)) return false;
-          mk::SimpleExecutor executor{{test::helper(), "exit", "5", "after=50"}};
-          const test::Elapsed elapsed;
-          if (executor.start().wait().exit_code() != 5 || elapsed >= 5s) return false;
-          mk::Executor failing{{test::helper(), "exit", "6", "after=50"},
-                               mk::TCPCheck{"127.0.0.1", test::free_port()}};
-          try {
-            failing.start();
-          } catch (const mk::ProcessExitedWithError& error) {
-            if (error.exit_code() != 6) return false;
-          }
-          mk::SimpleExecutor stopped{"sleep 300"};
-          return stopped.start().stop().exit_code() == -SIGTERM;
-        }) == 0);
-}
-
 TEST_CASE("with pidfd_open the parent sleeps until the exit") {
   rusage before{}, after{};
   ::getrusage(RUSAGE_SELF, &before);
-  mk::SimpleExecutor{{test::helper(), "exit", "0", "after=300"}}.start().wait();
+  mk::Executor<mk::DirectSpawner>{{test::helper(), "exit", "0", "after=300"}}.start().wait();
   ::getrusage(RUSAGE_SELF, &after);
   CHECK(after.ru_nvcsw - before.ru_nvcsw < 20);
 }
 
-TEST_CASE("a host that has closed its standard streams") {
-  CHECK(in_child([] {
-          ::close(0);
-          ::close(1);
-          ::close(2);
-          auto seen = inspect();
-          const bool intact = ::fcntl(0, F_GETFD) < 0 && ::fcntl(1, F_GETFD) < 0;
-          return intact && seen["fds"] == "0,1,2" && seen["stdin"] == "pipe" &&
-                 seen["stdout"] == "file" && seen["stderr"] == "file";
-        }) == 0);
-}
-
-TEST_CASE("a host that ignores SIGCHLD") {
-  CHECK(in_child([] {
-          ::signal(SIGCHLD, SIG_IGN);
-          mk::SimpleExecutor executor{"sleep 300"};
-          const auto pid = executor.start().pid();
-          executor.stop();
-          if (test::alive(pid) || executor.running()) return false;
-          // Only newer kernels tell the exit status of what has been reaped; it is noticed on all.
-          mk::SimpleExecutor failing{{test::helper(), "exit", "5"}};
-          const auto code = failing.start().wait().exit_code();
-          return code == 5 || code == 0;
-        }) == 0);
-}
-
-TEST_CASE("a host that reaps every child") {
-  CHECK(in_child([] {
-          ::signal(SIGCHLD, [](int) {
-            const int error = errno;
-            while (::waitpid(-1, nullptr, WNOHANG) > 0) {
-            }
-            errno = error;
-          });
-          mk::SimpleExecutor executor{"sleep 300"};
-          const auto pid = executor.start().pid();
-          executor.stop();
-          return !test::alive(pid) && !executor.running();
-        }) == 0);
-}
-
-TEST_CASE("a host without a descriptor left") {
-  if (test::sanitized) return;  // which needs one itself
-  CHECK(in_child([] {
-          while (::dup(0) >= 0) {
-          }
-          mk::SimpleExecutor executor{"sleep 300"};
-          try {
-            executor.start();
-          } catch (const mk::SpawnError& error) {
-            return error.code() == std::errc::too_many_files_open && !executor.running();
-          }
-          return false;
-        }) == 0);
-}
-
-TEST_CASE("a host that runs out of descriptors can still stop what it has started") {
-  if (test::sanitized) return;
-  CHECK(in_child([] {
-          mk::Executor executor{
-              {test::helper(), "ignore", "TERM"},
-              mk::TimeoutBudget{.stop = 50ms},
-              [](const mk::Process& process) { return process.output() == "ready\n"; }};
-          const auto pid = executor.start().pid();
-          while (::dup(0) >= 0) {
-          }
-          executor.stop();
-          return !executor.running() && !test::alive(pid);
-        }) == 0);
-}
-
-TEST_CASE("a child that the host forks has no say in what the host has started") {
-  mk::SimpleExecutor executor{"sleep 300"};
-  executor.start();
-  CHECK(in_child([&] {
-          auto mine = std::move(executor);  // and its destructor runs here
-          return !mine.running();
-        }) == 0);
-  CHECK(executor.running());
-  CHECK(executor.stop().exit_code() == -SIGTERM);
-}
-
-TEST_CASE("nothing of the process that the host is in is changed") {
-  struct State {
-    sigset_t mask{};
-    std::array<struct sigaction, 32> actions{};
-    mode_t umask = 0;
-    std::string cwd;
-    std::vector<int> descriptors = test::open_fds();
-    std::size_t threads = 0, children = test::children_of(::getpid()).size();
-
-    State() {
-      ::sigprocmask(SIG_SETMASK, nullptr, &mask);
-      for (int i = 1; i < 32; ++i) ::sigaction(i, nullptr, &actions[static_cast<std::size_t>(i)]);
-      ::umask(umask = ::umask(0));
-      char buffer[4096];
-      cwd = ::getcwd(buffer, sizeof buffer);
-      const auto status = test::slurp("/proc/self/status");
-      threads = std::stoul(status.substr(status.find("Threads:") + 8));
-    }
-  };
-  const State before;
-  {
-    const test::Port port;
-    mk::TCPExecutor executor{{test::helper(), "listen", "127.0.0.1", port.str()},
-                             mk::TCPCheck{"localhost", port.number()}};
-    executor.start().stop().start().kill();
-  }
-  const State after;
-  for (int i = 1; i < 32; ++i) {
-    CHECK(::sigismember(&before.mask, i) == ::sigismember(&after.mask, i));
-    const auto n = static_cast<std::size_t>(i);
-    const bool same_handler = before.actions[n].sa_handler == after.actions[n].sa_handler;
-    CHECK(same_handler);
-    CHECK(before.actions[n].sa_flags == after.actions[n].sa_flags);
-  }
-  CHECK(before.umask == after.umask);
-  CHECK(before.cwd == after.cwd);
-  CHECK(before.descriptors == after.descriptors);
-  CHECK(before.threads == after.threads);
-  CHECK(before.children == after.children);
-}
-
-TEST_CASE("everything that is open while it runs is close-on-exec") {
-  const auto before = test::open_fds();
-  mk::SimpleExecutor executor{"sleep 300"};
-  executor.start();
-  int opened = 0;
-  for (const int fd : test::open_fds()) {
-    if (std::find(before.begin(), before.end(), fd) != before.end()) continue;
-    ++opened;
-    CHECK((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
-  }
-  CHECK(opened > 0);
-}
-
-TEST_CASE("a stopped process is ended") {
-  mk::SimpleExecutor executor{"sleep 300", mk::TimeoutBudget{.stop = 100ms}};
-  executor.start();
-  REQUIRE(::kill(executor.pid(), SIGSTOP) == 0);
-  executor.stop();
-  CHECK_FALSE(executor.running());
-}
-
 TEST_CASE("a group's zombies do not hold up the stop") {
   // The leader leaves a child behind that it never waits for, and then becomes a mere sleeper.
-  mk::Executor executor{mk::Shell{"sleep 0.01 & exec sleep 300"}, [](const mk::Process& process) {
+  mk::Executor executor{mk::Shell{"sleep 0.01 & exec sleep 300"}, mk::DirectSpawner{},
+                        [](const mk::Process& process) {
                           for (const auto pid : test::children_of(process.pid()))
                             if (!test::alive(pid)) return true;
                           return false;

@@ -210,15 +210,21 @@ inline std::vector<pid_t> children_of(pid_t parent) {
   return children;
 }
 
-// How many live processes other than this one have the marker in their command line.
-inline int processes_matching(const std::string& marker) {
+// How many live processes other than this one have the marker in their command line. A guardian has
+// its command's in its title.
+inline int processes_matching(const std::string& marker, bool guardians = true) {
   int count = 0;
   detail::each_number_in("/proc", [&](pid_t pid, int) {
     std::string line = slurp("/proc/" + std::to_string(pid) + "/cmdline");
     std::replace(line.begin(), line.end(), '\0', ' ');
-    if (pid != getpid() && line.find(marker) != line.npos && alive(pid)) ++count;
+    if (pid != getpid() && line.find(marker) != line.npos && alive(pid) &&
+        (guardians || !line.starts_with("mirakuru: guards ")))
+      ++count;
   });
   return count;
+}
+inline int commands_matching(const std::string& marker) {
+  return processes_matching(marker, false);
 }
 
 // Network ----------------------------------------------------------------------------------------

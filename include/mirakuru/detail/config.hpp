@@ -9,3 +9,13 @@
 #else
 #define MIRAKURU_DECL inline
 #endif
+
+// A sanitizer's code looks into tables of its own, which a part of this library has to know.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MIRAKURU_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+#define MIRAKURU_SANITIZED 1
+#endif
+#endif

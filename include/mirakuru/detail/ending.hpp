@@ -56,7 +56,7 @@ class Ending {
     race.forget();
     service_.clear();
     const int code = service_.exit_code.value_or(0);
-    if (judgement_ == Judgement::ignore || accepts(code)) return true;
+    if (judgement_ == Judgement::ignore || (accepts(code) && service_.trouble.empty())) return true;
     throw ProcessFinishedWithError{
         service_.circumstances().tell(exit_headline(code) + ", which stop() does not accept"),
         code};

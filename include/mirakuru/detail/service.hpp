@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <concepts>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <string>
@@ -27,6 +29,8 @@ struct ServiceBase {
   UniqueFd input = {};  // the end of standard input that is held open
   Clock::time_point spawned = {};
   std::optional<int> exit_code = {};
+  std::vector<Straggler> stragglers = {};
+  std::string trouble = {};  // with the spawner's own means
 
   /// Begins a run: finds the program and opens standard input. Throws `SpawnError`, and
   /// `std::system_error` when there is no descriptor to be had.
@@ -43,6 +47,16 @@ struct ServiceBase {
 [[nodiscard]] std::array<SignalStep, 1> only(int signal);
 /// Throws `std::invalid_argument` for a number that is no signal's.
 void check_signals(std::span<const SignalStep> steps);
+
+/// What a spawner's handle may know besides.
+template <class Handle>
+concept TellsStragglers = requires(const Handle& handle) {
+  { handle.stragglers() } -> std::convertible_to<const std::vector<Straggler>&>;
+};
+template <class Handle>
+concept TellsTrouble = requires(const Handle& handle) {
+  { handle.trouble() } -> std::convertible_to<std::string>;
+};
 
 /// An executor's data.
 template <class Set>
@@ -62,7 +76,10 @@ struct Service : ServiceBase {
     std::string program;
     try {
       streams = output.open();
-      const auto launch = prepare(child_input);
+      auto launch = prepare(child_input);
+      const auto& steps = signals.steps();
+      launch.steps.assign(std::begin(steps), std::end(steps));
+      launch.stop_budget = budget.stop;
       program = launch.program;
       process.emplace(spawner.spawn(launch));
     } catch (const std::system_error& error) {
@@ -79,6 +96,8 @@ struct Service : ServiceBase {
     if (!process) return false;
     const bool lives = process->alive();
     exit_code = process->exit_code();
+    if constexpr (TellsStragglers<Handle>) stragglers = process->stragglers();
+    if constexpr (TellsTrouble<Handle>) trouble = process->trouble();
     return lives;
   }
 

@@ -10,6 +10,12 @@
 
 namespace mirakuru::detail {
 
+/// A signal and when it is due.
+struct TimedSignal {
+  Clock::time_point at;
+  int signal;
+};
+
 /// When which signal is due: the steps one after another within the budget, then SIGKILL. Knows
 /// neither a process nor a clock.
 class SignalSchedule {
@@ -28,13 +34,11 @@ class SignalSchedule {
   [[nodiscard]] Clock::time_point next() const noexcept;
   /// True when SIGKILL has had its time, in vain.
   [[nodiscard]] bool over(Clock::time_point now) const noexcept;
+  /// All of them, in order.
+  [[nodiscard]] const std::vector<TimedSignal>& entries() const noexcept { return entries_; }
 
  private:
-  struct Entry {
-    Clock::time_point at;
-    int signal;
-  };
-  std::vector<Entry> entries_;
+  std::vector<TimedSignal> entries_;
   std::size_t sent_ = 0;
 };
 

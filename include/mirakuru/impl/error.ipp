@@ -40,6 +40,7 @@ MIRAKURU_DECL std::string Circumstances::tell(const std::string& headline) const
   if (command.size() > longest_command) text += " [...]";
   if (!awaited.empty()) text += "\n  waited for: " + awaited + ", for " + to_text(waited);
   if (!reason.empty()) text += "\n  last answer: " + reason;
+  if (!trouble.empty()) text += "\n  note: " + trouble;
   const auto quote = [&text](const char* name, const std::string& lines) {
     if (lines.empty()) return;
     text += "\n  " + std::string{name} + ":\n    ";

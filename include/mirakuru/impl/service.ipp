@@ -28,6 +28,8 @@ MIRAKURU_DECL Launch ServiceBase::prepare(UniqueFd& child_input) {
   input = std::move(pipe.writing);
   spawned = Clock::now();
   exit_code.reset();
+  stragglers.clear();
+  trouble.clear();
   return {.program = std::move(program),
           .argv = invocation.words(),
           .environment = invocation.environment(),
@@ -43,9 +45,10 @@ MIRAKURU_DECL SpawnError ServiceBase::spawn_error(const std::system_error& error
   const auto reason = error.code() == std::errc::no_such_file_or_directory
                           ? std::string{"its interpreter is not there"}
                           : reason_text(error.code());
-  const bool of_exec = std::string{error.what()}.starts_with("posix_spawn");
+  const std::string what = error.what();
+  const bool of_exec = what.starts_with("posix_spawn") || what.starts_with("execve");
   return {circumstances().tell(of_exec ? "cannot run " + program + ": " + reason
-                                       : "cannot start: " + std::string{error.what()}),
+                                       : "cannot start: " + what),
           error.code()};
 }
 
@@ -55,6 +58,7 @@ MIRAKURU_DECL Circumstances ServiceBase::circumstances(std::string awaited,
           .awaited = std::move(awaited),
           .waited = Clock::now() - spawned,
           .reason = std::move(reason),
+          .trouble = trouble,
           .output = streams.output_end(),
           .err_output = streams.err_output_end()};
 }

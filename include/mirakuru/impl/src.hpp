@@ -14,11 +14,14 @@
 #include <mirakuru/impl/address.ipp>
 #include <mirakuru/impl/banner.ipp>
 #include <mirakuru/impl/capture.ipp>
+#include <mirakuru/impl/cgroup.ipp>
 #include <mirakuru/impl/command.ipp>
 #include <mirakuru/impl/direct.ipp>
 #include <mirakuru/impl/discard.ipp>
 #include <mirakuru/impl/error.ipp>
 #include <mirakuru/impl/file_name.ipp>
+#include <mirakuru/impl/guarded.ipp>
+#include <mirakuru/impl/guardian.ipp>
 #include <mirakuru/impl/line_search.ipp>
 #include <mirakuru/impl/pattern.ipp>
 #include <mirakuru/impl/pid.ipp>

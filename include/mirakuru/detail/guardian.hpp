@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <signal.h>
+#include <sys/types.h>
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <span>
+
+#include <mirakuru/detail/config.hpp>
+#include <mirakuru/detail/raw.hpp>
+#include <mirakuru/detail/signal_schedule.hpp>
+#include <mirakuru/process.hpp>
+
+namespace mirakuru::detail {
+
+struct Cgroup;
+
+/// What a guardian tells its owner; each is one message on their channel.
+struct Report {
+  enum Kind : int { spawned, failed, straggler, ended, empty };
+
+  Kind kind;
+  pid_t pid;
+  int value;       // the errno of `failed`, the exit code of `ended`
+  bool last;       // nothing is below the guardian any more, and it exits
+  char text[243];  // the call that failed, the straggler's command line
+};
+
+/// A signal for the command when its owner is dead.
+struct LastSignal {
+  std::int64_t after;  // nanoseconds
+  int signal;
+};
+
+/// Where the kernel reads a process's arguments: the environment, behind them, may be taken as
+/// well.
+struct ArgumentArea {
+  std::uintptr_t begin = 0, arguments_end = 0, end = 0;
+
+  [[nodiscard]] static ArgumentArea of_this_process();
+};
+
+/// The process between the owner, which is the test, and the command. It is a fork of the owner
+/// that executes nothing else.
+///
+/// From its fork on it lives on system calls and the memory of this object alone: whatever lock
+/// another thread of the owner held is held for ever in the copy, and the owner's memory is soon
+/// given back. So it calls nothing of a library but `syscall` and what that rests on; see raw.hpp.
+///
+///     spawn the command -> reap, signal, wait, until nothing is below it -> exit
+///
+/// The channel to the owner carries reports one way and signals, a byte each, the other way. When
+/// it closes, or the owner ends, the guardian sends the owner's last signals by itself.
+class [[gnu::visibility("hidden")]] Guardian {
+ public:
+  static constexpr std::size_t stack_size = 64 * 1024;
+
+  /// What it is told.
+  struct Task {
+    const Launch& launch;
+    std::span<const TimedSignal> last_signals;  // counted from the clock's begin
+    int channel;
+    int owner;           // a pidfd; -1 where the kernel has none
+    std::uint64_t mark;  // put on the command
+    ArgumentArea area;
+    const Cgroup& group;
+  };
+
+  /// How many bytes behind the object it takes.
+  [[nodiscard]] static std::size_t extra_size(const Task& task);
+  explicit Guardian(const Task& task);
+
+  /// What the fork runs, on a stack of its own. Never returns.
+  static int main(void* guardian);
+  [[nodiscard]] char* stack_top() noexcept { return stacks_[0] + stack_size; }
+
+  /// The memory that it cannot do without; sorted by no rule.
+  [[nodiscard]] const Range (&needed() const noexcept)[4] { return needed_; }
+
+ private:
+  struct Stat {
+    char state = 0;  // 0: it is gone
+    pid_t parent = 0, group = 0, threads = 0;
+
+    [[nodiscard]] bool lives() const noexcept {
+      return state != 0 && (state != 'Z' || threads > 1);
+    }
+  };
+  static constexpr int max_found = 4096, max_signalled = 1024, max_reports = 100;
+
+  void run();
+  static int run_command(void* guardian);
+  pid_t spawn();
+  void become_command();
+  [[nodiscard]] bool in_cgroup() const;
+  void fail(const char* name);
+  void report(Report::Kind kind, pid_t pid, int value, const char* text = nullptr,
+              bool last = false);
+
+  void settle();
+  void close_others();
+  static void close_range(unsigned first, unsigned last, bool at_exec = false);
+  void take_title();
+
+  bool reap();
+  void report_end(bool last);
+  void wait();
+  void listen();
+  void be_orphaned();
+  void keep_to_schedule();
+  void begin_step(int signal, bool group_signalled);
+  void signal_rest();
+  void find_all();
+  void find_children(pid_t parent);
+  void add(pid_t pid);
+  [[nodiscard]] static Stat stat(pid_t pid);
+  void report_straggler(pid_t pid);
+  [[nodiscard]] std::int64_t now() const;
+
+  // What it is told.
+  int channel_, owner_, group_, group_kill_;
+  std::uint64_t mark_;
+  ArgumentArea area_;
+  int streams_[3];
+  char* program_;
+  char** argv_;
+  char** environment_;
+  char* cwd_;
+  char* title_;
+  char* group_path_;
+  char* group_name_;  // the path's last part
+  LastSignal* signals_;
+  std::size_t signal_count_;
+  decltype(&::sigaction) sigaction_;  // two functions that have been looked up
+  decltype(&::clock_gettime) clock_gettime_;
+  struct sigaction wake_ = {};
+  Range needed_[4];
+
+  // What it knows.
+  pid_t leader_ = 0;
+  bool leader_ended_ = false, end_reported_ = false;
+  int exit_code_ = 0;
+  bool orphaned_ = false;
+  std::size_t next_signal_ = 0;  // of signals_, once orphaned
+  std::int64_t orphaned_at_ = 0;
+  int signal_ = 0;                // the last one it was to send; 0: none yet
+  bool group_signalled_ = false;  // the leader's group has had it as a whole
+  std::int64_t settle_at_ = 0;
+  std::int64_t look_at_ = 0;  // when to look who else there is
+  std::int64_t pause_ = 0;
+  int reports_ = 0;
+  siginfo_t info_ = {};
+  Report report_ = {};
+  int found_count_ = 0, signalled_count_ = 0;
+  pid_t found_[max_found];          // all below it, at the last look
+  pid_t signalled_[max_signalled];  // those that had signal_ for themselves
+  alignas(64) char stacks_[2][stack_size];
+};
+
+}  // namespace mirakuru::detail
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/impl/guardian.ipp>
+#endif

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <new>
+#include <string_view>
+#include <system_error>
+
+#include <mirakuru/detail/guardian.hpp>
+#include <mirakuru/detail/proc.hpp>
+#include <mirakuru/detail/raw.hpp>
+#include <mirakuru/error.hpp>
+#include <mirakuru/spawn/guarded.hpp>
+
+namespace mirakuru {
+
+namespace detail {
+
+/// While this lives no handler of the host's runs in this thread, nor in what it forks.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() noexcept {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+/// While this lives a fork does not copy the large parts of this process's own data, but for what
+/// is needed; that copy takes fifteen milliseconds a gigabyte. Not with other threads, for one of
+/// them might fork meanwhile and want that data; nor under Valgrind, which keeps its own data
+/// there.
+class LargeMemoryLeftOut {
+ public:
+  template <std::size_t count>
+  explicit LargeMemoryLeftOut(const Range (&needed)[count]) {
+#if !defined(MIRAKURU_SANITIZED)
+    constexpr long large_process = 64 * 1024;  // kilobytes
+    constexpr std::uintptr_t large = 1024 * 1024;
+    rusage usage;
+    if (::getrusage(RUSAGE_SELF, &usage) != 0 || usage.ru_maxrss < large_process) return;
+    struct stat threads;  // a directory has a link for each of those within, and two of its own
+    if (::stat("/proc/self/task", &threads) != 0 || threads.st_nlink != 3) return;
+    const char* preloaded = std::getenv("LD_PRELOAD");
+    if (preloaded != nullptr && std::string_view{preloaded}.find("vgpreload") != std::string::npos)
+      return;
+    std::vector<Range> ranges;
+    raw::each_mapping([&](const Mapping& mapping) {
+      if (mapping.disposable && !mapping.stack && !mapping.behind_file)
+        raw::for_each_part_outside(mapping.range, needed, [&](Range part) {
+          if (part.end - part.begin >= large) ranges.push_back(part);
+        });
+    });
+    for (const auto& range : ranges)
+      if (advise(range, MADV_DONTFORK)) left_out_.push_back(range);
+#else
+    (void)needed;
+#endif
+  }
+  ~LargeMemoryLeftOut() {
+    for (const auto& range : left_out_) advise(range, MADV_DOFORK);
+  }
+  LargeMemoryLeftOut(const LargeMemoryLeftOut&) = delete;
+  LargeMemoryLeftOut& operator=(const LargeMemoryLeftOut&) = delete;
+
+ private:
+  static bool advise(Range range, int advice) {
+    return ::madvise(reinterpret_cast<void*>(range.begin), range.end - range.begin, advice) == 0;
+  }
+
+  std::vector<Range> left_out_;
+};
+
+/// Pages for a guardian and what it is told.
+class GuardianMemory {
+ public:
+  explicit GuardianMemory(std::size_t size)
+      : size_{size},
+        pages_{::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)} {
+    if (pages_ == MAP_FAILED) throw std::system_error{errno, std::generic_category(), "mmap"};
+  }
+  ~GuardianMemory() { ::munmap(pages_, size_); }
+  GuardianMemory(const GuardianMemory&) = delete;
+  GuardianMemory& operator=(const GuardianMemory&) = delete;
+  [[nodiscard]] void* get() const noexcept { return pages_; }
+
+ private:
+  std::size_t size_;
+  void* pages_;
+};
+
+/// A number that no other executor's processes have as their limit on file locks, and that an
+/// unprivileged process may set.
+inline std::uint64_t make_mark() {
+  std::uint32_t random = 0;
+  if (::getrandom(&random, sizeof random, 0) != sizeof random)
+    throw std::system_error{errno, std::generic_category(), "getrandom"};
+  rlimit limit{};
+  ::getrlimit(RLIMIT_LOCKS, &limit);
+  return std::min<std::uint64_t>(limit.rlim_max, std::uint64_t{1} << 62) - 1 - random;
+}
+
+/// Makes a guardian. Throws `std::system_error`.
+inline pid_t fork_guardian(const Launch& launch, const Cgroup& group, int channel,
+                           std::uint64_t mark) {
+  static const auto area = ArgumentArea::of_this_process();
+  // Besides the channel's end: a child that the host forks has a copy of ours, and may outlive it.
+  const UniqueFd owner{static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))};
+  const SignalSchedule last{launch.steps, launch.stop_budget, {}};
+  const Guardian::Task task{.launch = launch,
+                            .last_signals = last.entries(),
+                            .channel = channel,
+                            .owner = owner.get(),
+                            .mark = mark,
+                            .area = area,
+                            .group = group};
+  const GuardianMemory memory{sizeof(Guardian) + Guardian::extra_size(task)};
+  auto* const guardian = new (memory.get()) Guardian{task};
+  const SignalsBlocked blocked;
+  const LargeMemoryLeftOut left_out{guardian->needed()};
+  // Without a signal at its end: neither the host's handlers nor its wait() get to know of it.
+  const pid_t pid = ::clone(Guardian::main, guardian->stack_top(), 0, guardian);
+  if (pid < 0) throw std::system_error{errno, std::generic_category(), "clone"};
+  return pid;
+}
+
+}  // namespace detail
+
+MIRAKURU_DECL GuardedProcess::GuardedProcess(pid_t guardian, detail::UniqueFd channel,
+                                             std::uint64_t mark, std::string cgroup)
+    : guardian_{guardian},
+      owner_{::getpid()},
+      mark_{mark},
+      cgroup_{std::move(cgroup)},
+      channel_{std::move(channel)} {}
+
+/// Takes a message off the channel, if there is one; waits for it if it is to. False when there
+/// will be none any more.
+MIRAKURU_DECL bool GuardedProcess::receive(int flags, bool& more) {
+  detail::Report report;
+  const auto size = ::recv(channel_.get(), &report, sizeof report, flags);
+  // ECONNRESET: it has ended without reading all; what it has written comes with the next call.
+  more = size > 0 || (size < 0 && (errno == EINTR || errno == ECONNRESET));
+  if (size > 0) take(report);
+  return size > 0 ? !report.last : size < 0;
+}
+
+MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
+  using Kind = detail::Report::Kind;
+  if (report.kind == Kind::spawned) leader_ = report.pid;
+  if (report.kind == Kind::ended) exit_code_ = report.value;
+  if (report.kind == Kind::straggler &&
+      std::none_of(stragglers_.begin(), stragglers_.end(),
+                   [&](const Straggler& known) { return known.pid == report.pid; }))
+    stragglers_.push_back({report.pid, report.text});
+  if (report.kind == Kind::failed)
+    throw std::system_error{report.value, std::generic_category(), report.text};
+}
+
+/// Waits for the guardian's own end, which is near.
+MIRAKURU_DECL void GuardedProcess::bury_guardian() {
+  channel_.reset();
+  siginfo_t info{};
+  int error = 0;
+  // It is on its way out, so to look a few times is faster than to sleep and be woken. __WALL: it
+  // is no child that a host's wait() finds.
+  for (int looks = 0; looks < 100 && error == 0 && info.si_pid == 0; ++looks) {
+    ::sched_yield();
+    error = ::waitid(P_PID, static_cast<id_t>(guardian_), &info, WEXITED | WNOHANG | __WALL);
+  }
+  while (info.si_pid == 0 && error == 0 &&
+         (error = ::waitid(P_PID, static_cast<id_t>(guardian_), &info, WEXITED | __WALL)) != 0 &&
+         errno == EINTR)
+    error = 0;
+  if (error == 0 && info.si_code != CLD_EXITED)
+    trouble_ = "its guardian was " + detail::exit_headline(-info.si_status);
+}
+
+/// Ends what a guardian that was killed has left. True while there is something.
+MIRAKURU_DECL bool GuardedProcess::kill_rest() {
+  bool found = false;
+  detail::for_each_pid([&](pid_t pid) {
+    rlimit limit;
+    if (::prlimit(pid, RLIMIT_LOCKS, nullptr, &limit) == 0 && limit.rlim_max == mark_ &&
+        detail::process_stat(pid).lives()) {
+      found = true;
+      ::kill(pid, SIGKILL);
+    }
+    return true;
+  });
+  if (found) return true;
+  if (!exit_code_) exit_code_ = -SIGKILL;
+  if (!cgroup_.empty()) ::rmdir(cgroup_.c_str());
+  return false;
+}
+
+MIRAKURU_DECL bool GuardedProcess::alive() {
+  if (::getpid() != owner_) return false;
+  if (channel_) {
+    bool open = true;
+    for (bool more = true; more && open;) open = receive(MSG_DONTWAIT, more);
+    if (open) return true;
+    bury_guardian();
+  }
+  return !trouble_.empty() && kill_rest();
+}
+
+MIRAKURU_DECL void GuardedProcess::signal(int signal) noexcept {
+  if (!channel_ || ::getpid() != owner_) return;
+  // The group has it from here, which saves the guardian's waking up in between. As long as the
+  // guardian has not told the leader's end, no other group can have its number.
+  if (!exit_code_) ::kill(-leader_, signal);
+  const auto byte = static_cast<unsigned char>(signal);
+  ::send(channel_.get(), &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+MIRAKURU_DECL GuardedProcess GuardedProcess::make(const Launch& launch, detail::Cgroup group) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    throw std::system_error{errno, std::generic_category(), "socketpair"};
+  detail::UniqueFd ours{ends[0]}, theirs{ends[1]};
+  ours = detail::above_standard(std::move(ours));
+  theirs = detail::above_standard(std::move(theirs));
+  const auto mark = detail::make_mark();
+  const pid_t guardian = detail::fork_guardian(launch, group, theirs.get(), mark);
+  GuardedProcess process{guardian, std::move(ours), mark, std::move(group.path)};
+  theirs.reset();
+  try {
+    for (bool more; process.leader_ == 0;)
+      if (!process.receive(0, more))
+        throw std::system_error{EPIPE, std::generic_category(), "the guardian"};
+  } catch (...) {
+    process.bury_guardian();
+    throw;
+  }
+  return process;
+}
+
+}  // namespace mirakuru

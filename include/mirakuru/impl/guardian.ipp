@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <ctime>
+
+#include <mirakuru/detail/guardian.hpp>
+#include <mirakuru/spawn/guarded.hpp>
+
+namespace mirakuru::detail {
+
+// What it is told --------------------------------------------------------------------------------
+
+/// Lays strings one behind another into memory that is large enough.
+class Packing {
+ public:
+  explicit Packing(char* at) : at_{at} {}
+
+  template <class T>
+  T* array(std::size_t count) {
+    at_ += -reinterpret_cast<std::uintptr_t>(at_) % alignof(T);
+    return reinterpret_cast<T*>(std::exchange(at_, at_ + count * sizeof(T)));
+  }
+  char* string(const std::string& text) {
+    auto* const copy = array<char>(text.size() + 1);
+    std::memcpy(copy, text.c_str(), text.size() + 1);
+    return copy;
+  }
+  char** strings(const std::vector<std::string>& list) {
+    auto* const copies = array<char*>(list.size() + 1);
+    for (std::size_t i = 0; i < list.size(); ++i) copies[i] = string(list[i]);
+    copies[list.size()] = nullptr;
+    return copies;
+  }
+
+ private:
+  char* at_;
+};
+
+inline std::string guardian_title(const Launch& launch) {
+  std::string title = "mirakuru: guards";
+  for (const auto& word : launch.argv) (title += ' ') += word;
+  title.resize(std::min<std::size_t>(title.size(), 1000));
+  return title;
+}
+
+MIRAKURU_DECL std::size_t Guardian::extra_size(const Task& task) {
+  const auto& launch = task.launch;
+  std::size_t size = launch.program.size() + launch.cwd.size() + task.group.path.size() + 1100 +
+                     task.last_signals.size_bytes();
+  for (const auto* list : {&launch.argv, &launch.environment})
+    for (const auto& text : *list) size += text.size() + 1 + 2 * sizeof(char*);
+  return size;
+}
+
+MIRAKURU_DECL Guardian::Guardian(const Task& task)
+    : channel_{task.channel},
+      owner_{task.owner},
+      group_{task.group.directory.get()},
+      group_kill_{task.group.kill.get()},
+      mark_{task.mark},
+      area_{task.area},
+      streams_{task.launch.in, task.launch.out, task.launch.err},
+      signal_count_{task.last_signals.size()},
+      sigaction_{::sigaction},
+      clock_gettime_{::clock_gettime} {
+  wake_.sa_handler = [](int) {};
+  wake_.sa_flags = SA_NOCLDSTOP;
+  Packing packing{reinterpret_cast<char*>(this + 1)};
+  signals_ = packing.array<LastSignal>(signal_count_);
+  for (std::size_t i = 0; i < signal_count_; ++i)
+    signals_[i] = {std::chrono::nanoseconds{task.last_signals[i].at.time_since_epoch()}.count(),
+                   task.last_signals[i].signal};
+  argv_ = packing.strings(task.launch.argv);
+  environment_ = packing.strings(task.launch.environment);
+  program_ = packing.string(task.launch.program);
+  cwd_ = packing.string(task.launch.cwd);
+  title_ = packing.string(guardian_title(task.launch));
+  group_path_ = packing.string(task.group.path);
+  group_name_ = group_path_ + task.group.path.rfind('/') + 1;  // npos + 1 is 0
+
+  // Itself, and the thread's own data, where `syscall` leaves its error; as large as a page can be.
+  constexpr std::uintptr_t page = 64 * 1024;
+  const auto around = [](const void* begin, std::size_t size) {
+    const auto at = reinterpret_cast<std::uintptr_t>(begin);
+    return Range{(at - page) & -page, (at + size + 2 * page) & -page};
+  };
+  needed_[0] = around(this, sizeof *this + extra_size(task));
+  needed_[1] = around(&errno, 0);
+  needed_[2] = around(__builtin_thread_pointer(), 0);
+  needed_[3] = around(reinterpret_cast<void*>(area_.begin), area_.end - area_.begin);
+}
+
+// Its life ---------------------------------------------------------------------------------------
+
+MIRAKURU_DECL int Guardian::main(void* guardian) {
+  static_cast<Guardian*>(guardian)->run();
+  raw::call(SYS_exit_group, 0);
+  return 0;
+}
+
+MIRAKURU_DECL void Guardian::run() {
+  // Before the command runs no more than must be: the owner waits. All signals are blocked.
+  raw::call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  sigaction_(SIGCHLD, &wake_, nullptr);
+  take_title();
+  leader_ = spawn();
+  if (leader_ < 0) return report(Report::failed, 0, errno, "clone");
+  report(Report::spawned, leader_, 0);
+  raw::call(SYS_setsid);
+  raw::call(SYS_chdir, "/");
+  close_others();
+
+  settle_at_ = now() + 2'000'000;
+  while (reap()) {
+    if (now() >= settle_at_) settle();
+    keep_to_schedule();
+    if (signal_ != 0 && now() >= look_at_) signal_rest();
+    wait();
+  }
+  if (group_ >= 0) raw::call(SYS_unlinkat, AT_FDCWD, group_path_, AT_REMOVEDIR);
+}
+
+MIRAKURU_DECL void Guardian::report(Report::Kind kind, pid_t pid, int value, const char* text,
+                                    bool last) {
+  report_.kind = kind;
+  report_.pid = pid;
+  report_.value = value;
+  report_.last = last;
+  std::size_t size = 0;
+  if (text != nullptr)
+    for (; text[size] != '\0' && size + 1 < sizeof report_.text; ++size)
+      report_.text[size] = text[size];
+  report_.text[size] = '\0';
+  raw::call(SYS_sendto, channel_, &report_, sizeof report_, MSG_NOSIGNAL | MSG_DONTWAIT, nullptr,
+            0);
+}
+
+// The command ------------------------------------------------------------------------------------
+
+/// Returns when the command is being executed.
+MIRAKURU_DECL pid_t Guardian::spawn() {
+  // Not a fork: what the copy has of the owner's pages would be copied again.
+  if (group_ < 0)
+    return ::clone(run_command, stacks_[1] + stack_size, CLONE_VM | CLONE_VFORK | SIGCHLD, this);
+  struct {  // linux/sched.h has it as clone_args
+    std::uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+        set_tid_size, cgroup;
+  } how = {};
+  how.flags = CLONE_VFORK | 0x200000000;  // CLONE_INTO_CGROUP
+  how.exit_signal = SIGCHLD;
+  how.cgroup = static_cast<std::uint64_t>(group_);
+  const auto pid = static_cast<pid_t>(raw::call(SYS_clone3, &how, sizeof how));
+  if (pid == 0) raw::call(SYS_exit_group, run_command(this));
+  return pid;
+}
+
+/// A system may take the group and do nothing about it.
+MIRAKURU_DECL bool Guardian::in_cgroup() const {
+  raw::File groups{"/proc/self/cgroup"};
+  std::size_t same = 0;
+  for (char c; (c = groups.get()) != '\0' && group_name_[same] != '\0';)
+    same = c == group_name_[same] ? same + 1 : c == group_name_[0] ? 1 : 0;
+  return group_name_[same] == '\0';
+}
+
+MIRAKURU_DECL int Guardian::run_command(void* guardian) {
+  static_cast<Guardian*>(guardian)->become_command();
+  return 127;
+}
+
+MIRAKURU_DECL void Guardian::fail(const char* name) {
+  report(Report::failed, 0, errno, name);
+  raw::call(SYS_exit_group, 127);
+}
+
+/// The child has the guardian's memory until it executes the command. Libraries' functions are not
+/// called here either: the first call of each costs its look-up by the dynamic linker.
+MIRAKURU_DECL void Guardian::become_command() {
+  if (group_ >= 0 && !in_cgroup()) {
+    errno = ESRCH;
+    fail("the command is not in its cgroup");
+  }
+  raw::call(SYS_setsid);
+  raw::call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // somebody may kill the guardian
+  const std::uint64_t mark[2] = {mark_, mark_};
+  raw::call(SYS_prlimit64, 0, RLIMIT_LOCKS, mark, nullptr);
+
+  // The command starts as from a shell: exec would hand on what the owner ignores or blocks.
+  const unsigned long defaults[4] = {};  // the kernel's struct sigaction, as large as it gets
+  for (int signal = 1; signal <= 64; ++signal)
+    if (signal != SIGKILL && signal != SIGSTOP)
+      raw::call(SYS_rt_sigaction, signal, defaults, nullptr, sizeof mark_);
+  const std::uint64_t none = 0;
+  raw::call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
+
+  if (*cwd_ != '\0' && raw::call(SYS_chdir, cwd_) != 0) fail("chdir");
+  for (int stream = 0; stream < 3; ++stream)
+    if (streams_[stream] >= 0 && raw::call(SYS_dup3, streams_[stream], stream, 0) < 0) fail("dup3");
+  close_range(3, ~0U, true);
+  raw::call(SYS_execve, program_, argv_, environment_);
+  fail("execve");
+}
+
+// Settling down ----------------------------------------------------------------------------------
+
+MIRAKURU_DECL void Guardian::close_others() {
+  const int own[] = {channel_, owner_, group_kill_};
+  for (unsigned from = 0; from <= INT_MAX;) {
+    unsigned next = ~0U;  // the first of its own from there on
+    for (const int fd : own)
+      if (fd >= 0 && static_cast<unsigned>(fd) >= from && static_cast<unsigned>(fd) < next)
+        next = static_cast<unsigned>(fd);
+    if (next > from) close_range(from, next == ~0U ? next : next - 1);
+    from = next == ~0U ? next : next + 1;
+  }
+}
+
+/// Closes these descriptors, now or when the process executes something.
+MIRAKURU_DECL void Guardian::close_range(unsigned first, unsigned last, bool at_exec) {
+#if defined(SYS_close_range)
+  if (raw::call(SYS_close_range, first, last, at_exec ? CLOSE_RANGE_CLOEXEC : 0U) == 0) return;
+#endif
+  raw::each_number("/proc/self/fd", [=](int number) {
+    const auto fd = static_cast<unsigned>(number);
+    if (fd < first || fd > last) return;
+    at_exec ? raw::call(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC) : raw::call(SYS_close, fd);
+  });
+}
+
+MIRAKURU_DECL ArgumentArea ArgumentArea::of_this_process() {
+  char text[2048];
+  raw::read_file("/proc/self/stat", text);
+  const char* at = text;
+  for (const char* c = text; *c != '\0'; ++c)
+    if (*c == ')') at = c;
+  // proc_pid_stat(5): behind the name comes field 3; arg_start is 48, the ends of both areas
+  // 49, 51.
+  std::uintptr_t fields[4] = {};
+  for (int field = 2; *at != '\0' && field < 51; ++at) {
+    if (*at != ' ' || ++field < 48) continue;
+    const char* value = at + 1;
+    fields[field - 48] = raw::number_at(value);
+  }
+  const auto [begin, arguments_end, environment, environment_end] = fields;
+  return {begin, arguments_end, environment == arguments_end ? environment_end : arguments_end};
+}
+
+/// Puts its title where `ps` reads the arguments, in place of the owner's.
+MIRAKURU_DECL void Guardian::take_title() {
+  raw::call(SYS_prctl, PR_SET_NAME, "mirakuru", 0, 0, 0);
+  if (area_.arguments_end <= area_.begin) return;
+  auto* const text = reinterpret_cast<char*>(area_.begin);
+  const auto room = area_.end - area_.begin;
+  std::size_t size = 0;
+  for (; size + 1 < room && title_[size] != '\0'; ++size) text[size] = title_[size];
+  do text[size++] = '\0';
+  while (size < area_.arguments_end - area_.begin);
+}
+
+/// Lets go of the owner's data; not at once, or it would compete with the command's own start and
+/// with an early stop. What is small stays: the dynamic linker's tables are among it.
+MIRAKURU_DECL void Guardian::settle() {
+  settle_at_ = INT64_MAX;
+#if !defined(MIRAKURU_SANITIZED)  // whose code looks into tables of its own
+  constexpr std::uintptr_t small = 128 * 1024;
+  raw::each_mapping([this](const Mapping& mapping) {
+    if (!mapping.disposable || mapping.range.end - mapping.range.begin < small) return;
+    raw::for_each_part_outside(mapping.range, needed_, [&](Range part) {
+      // Zeroed data is emptied and not unmapped: code that counts what it runs writes there.
+      const auto size = part.end - part.begin;
+      mapping.behind_file ? raw::call(SYS_madvise, part.begin, size, MADV_DONTNEED)
+                          : raw::call(SYS_munmap, part.begin, size);
+    });
+  });
+#endif
+}
+
+// Guarding ---------------------------------------------------------------------------------------
+
+/// False when nothing is below it any more.
+MIRAKURU_DECL bool Guardian::reap() {
+  for (;;) {
+    info_.si_pid = 0;
+    const bool empty =
+        raw::call(SYS_waitid, P_ALL, 0, &info_, WEXITED | WNOHANG | __WALL, nullptr) != 0;
+    if (empty || info_.si_pid == 0) {
+      report_end(empty);
+      return !empty;
+    }
+    if (info_.si_pid == leader_) {
+      leader_ended_ = true;
+      exit_code_ = info_.si_code == CLD_EXITED ? info_.si_status : -info_.si_status;
+    }
+    if (leader_ended_) look_at_ = 0;
+  }
+}
+
+/// In one message, so that the owner never sees the end of a lone process and not of its tree.
+MIRAKURU_DECL void Guardian::report_end(bool last) {
+  if (leader_ended_ && !end_reported_) {
+    end_reported_ = true;
+    report(Report::ended, leader_, exit_code_, nullptr, last);
+  } else if (last) {
+    report(Report::empty, 0, 0, nullptr, last);
+  }
+}
+
+MIRAKURU_DECL std::int64_t Guardian::now() const {
+  timespec time{};
+  clock_gettime_(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
+}
+
+/// Until a child ends, the owner says something or ends, or something is due.
+MIRAKURU_DECL void Guardian::wait() {
+  constexpr std::int64_t never = INT64_MAX, second = 1'000'000'000;
+  const auto time = now();
+  auto left = settle_at_ == never ? never : settle_at_ - time;
+  if (signal_ != 0) left = raw::least(left, look_at_ - time);
+  if (orphaned_ && next_signal_ < signal_count_)
+    left = raw::least(left, signals_[next_signal_].after - (time - orphaned_at_));
+  if (left < 0) left = 0;
+  const timespec limit{.tv_sec = left / second, .tv_nsec = left % second};
+
+  pollfd events[2] = {{.fd = orphaned_ ? -1 : channel_, .events = POLLIN, .revents = 0},
+                      {.fd = orphaned_ ? -1 : owner_, .events = POLLIN, .revents = 0}};
+  const std::uint64_t blocked = ~(std::uint64_t{1} << (SIGCHLD - 1));
+  if (raw::call(SYS_ppoll, events, 2, left == never ? nullptr : &limit, &blocked, sizeof blocked) <=
+      0)
+    return;
+  if (events[0].revents != 0) listen();
+  if (events[1].revents != 0) be_orphaned();
+}
+
+MIRAKURU_DECL void Guardian::listen() {
+  unsigned char signal = 0;
+  if (raw::call(SYS_recvfrom, channel_, &signal, 1, MSG_DONTWAIT, nullptr, nullptr) == 1)
+    begin_step(signal, !leader_ended_);  // the owner has signalled the group
+  else
+    be_orphaned();
+}
+
+MIRAKURU_DECL void Guardian::be_orphaned() {
+  if (orphaned_) return;
+  orphaned_ = true;
+  orphaned_at_ = now();
+}
+
+MIRAKURU_DECL void Guardian::keep_to_schedule() {
+  while (orphaned_ && next_signal_ < signal_count_ &&
+         now() - orphaned_at_ >= signals_[next_signal_].after) {
+    const int signal = signals_[next_signal_++].signal;
+    begin_step(signal, !leader_ended_ && raw::call(SYS_kill, -leader_, signal) == 0);
+  }
+}
+
+/// While the leader lives a signal goes to its process group, and it may end its tree as it knows
+/// how to; what is left when it has ended, or has left the group when it is to be killed, is
+/// signalled by itself. A step that changes nothing at once is looked after a little later.
+MIRAKURU_DECL void Guardian::begin_step(int signal, bool group_signalled) {
+  signal_ = signal;
+  signalled_count_ = 0;
+  group_signalled_ = group_signalled;
+  if (signal == SIGKILL && group_kill_ >= 0) raw::call(SYS_write, group_kill_, "1", 1);
+  pause_ = 2'000'000;
+  look_at_ = group_signalled_ ? now() + pause_ : 0;
+}
+
+MIRAKURU_DECL void Guardian::signal_rest() {
+  find_all();
+  for (int i = 0; i < found_count_; ++i) {
+    const pid_t pid = found_[i];
+    const auto process = stat(pid);
+    if (!process.lives()) continue;
+    bool has_it = group_signalled_ && process.group == leader_;
+    for (int j = 0; j < signalled_count_ && !has_it; ++j) has_it = signalled_[j] == pid;
+    if (!has_it && (leader_ended_ || signal_ == SIGKILL)) {
+      report_straggler(pid);
+      raw::call(SYS_kill, pid, signal_);
+      has_it = true;
+      if (signalled_count_ < max_signalled) signalled_[signalled_count_++] = pid;
+    }
+    if (has_it && process.state == 'T') raw::call(SYS_kill, pid, SIGCONT);  // else it sleeps on it
+  }
+  // New ones may be born, or stopped, at any time.
+  pause_ = raw::least(pause_ * 2, 100'000'000);
+  look_at_ = now() + pause_;
+}
+
+MIRAKURU_DECL void Guardian::add(pid_t pid) {
+  if (found_count_ < max_found) found_[found_count_++] = pid;
+}
+
+/// All processes below it. What is born meanwhile is found the next time.
+MIRAKURU_DECL void Guardian::find_all() {
+  found_count_ = 0;
+  const auto self = static_cast<pid_t>(raw::call(SYS_getpid));
+  const bool listed = raw::call(SYS_faccessat, AT_FDCWD, "/proc/thread-self/children", R_OK) == 0;
+  if (listed) {
+    find_children(self);
+    for (int i = 0; i < found_count_; ++i) find_children(found_[i]);
+    return;
+  }
+  // A kernel without CONFIG_PROC_CHILDREN: all processes, as often as there are generations.
+  const auto found = [this](pid_t pid) {
+    int i = 0;
+    while (i < found_count_ && found_[i] != pid) ++i;
+    return i < found_count_;
+  };
+  for (int before = -1; before != found_count_;) {
+    before = found_count_;
+    raw::each_number("/proc", [&](pid_t pid) {
+      if (const auto process = stat(pid);
+          process.state != 0 && (process.parent == self || found(process.parent)) && !found(pid))
+        add(pid);
+    });
+  }
+}
+
+/// A process's children are listed by those of its threads that made them.
+MIRAKURU_DECL void Guardian::find_children(pid_t parent) {
+  raw::each_number(raw::Path{} << "/proc/" << parent << "/task", [=, this](pid_t thread) {
+    raw::File children{raw::Path{} << "/proc/" << parent << "/task/" << thread << "/children"};
+    pid_t child = 0;
+    for (char c; (c = children.get()) != '\0';) {
+      if (c != ' ') {
+        child = child * 10 + (c - '0');
+      } else {
+        add(child);
+        child = 0;
+      }
+    }
+  });
+}
+
+MIRAKURU_DECL Guardian::Stat Guardian::stat(pid_t pid) {
+  char text[512];
+  Stat stat;
+  raw::read_file(raw::Path{} << "/proc/" << pid << "/stat", text);
+  const char* at = raw::behind_name(text);
+  if (at == nullptr) return stat;
+  stat.state = at[2];
+  for (int field = 2; *at != '\0' && field < 20; ++at) {
+    if (*at != ' ') continue;
+    const char* value = at + 1;
+    if (++field == 4) stat.parent = static_cast<pid_t>(raw::number_at(value));
+    if (field == 5) stat.group = static_cast<pid_t>(raw::number_at(value));
+    if (field == 20) stat.threads = static_cast<pid_t>(raw::number_at(value));
+  }
+  return stat;
+}
+
+MIRAKURU_DECL void Guardian::report_straggler(pid_t pid) {
+  // Each once, and not so many that the channel cannot hold them for an owner that does not read.
+  if (reports_ == max_reports) return;
+  ++reports_;
+  char text[sizeof report_.text];
+  long size = raw::read_file(raw::Path{} << "/proc/" << pid << "/cmdline", text);
+  while (size > 0 && text[size - 1] == '\0') --size;
+  for (long i = 0; i < size; ++i)
+    if (text[i] == '\0') text[i] = ' ';
+  if (size == 0) {
+    size = raw::read_file(raw::Path{} << "/proc/" << pid << "/comm", text);
+    if (size > 0) text[size - 1] = '\0';
+  }
+  report(Report::straggler, pid, 0, text);
+}
+
+}  // namespace mirakuru::detail

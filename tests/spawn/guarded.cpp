@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <cstdlib>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru.hpp>
+
+#include "child.hpp"
+#include "support.hpp"
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+
+static_assert(mk::SimpleExecutor::guarantee() == mk::Guarantee::tree_survives_owner);
+
+namespace {
+
+/// A number that a status file in /proc has for a name, in kilobytes or as it is.
+long status_of(pid_t pid, const std::string& name) {
+  const auto text = test::slurp("/proc/" + std::to_string(pid) + "/status");
+  const auto at = text.find("\n" + name + ":");
+  return at == std::string::npos ? -1 : std::atol(text.c_str() + at + name.size() + 2);
+}
+
+pid_t parent_of(pid_t pid) { return test::detail::stat_of(pid).parent; }
+
+/// Files that the processes of a tree write their ids to, and a marker in their arguments.
+struct Traces {
+  test::TempDir directory;
+  std::string mark = "mark=" + directory.path();
+
+  /// Arguments for the helper program.
+  [[nodiscard]] std::string pidfile(const std::string& name = "pid") const {
+    return "pidfile=" + (directory / name);
+  }
+  [[nodiscard]] std::vector<pid_t> pids() const {
+    std::vector<pid_t> all;
+    for (const auto* name : {"pid", "daemon", "session", "tree", "group"})
+      for (const auto pid : test::read_pids(directory / name)) all.push_back(pid);
+    return all;
+  }
+  /// True when nothing of it is left, the guardian neither.
+  [[nodiscard]] bool gone() const {
+    const auto all = pids();
+    return std::none_of(all.begin(), all.end(), test::alive) && test::processes_matching(mark) == 0;
+  }
+};
+
+/// Every way of getting out of a process group, and of not listening to signals.
+std::string tree_that_escapes(const Traces& traces) {
+  const auto helper = [&](const std::string& verb, const std::string& pids) {
+    return test::helper() + ' ' + verb + ' ' + traces.pidfile(pids) + ' ' + traces.mark;
+  };
+  return helper("daemon env=clear", "daemon") + "; " +  // double fork, setsid, no environment
+         "setsid " + helper("ignore all", "session") + " & " + "setsid " +
+         helper("tree depth=2 width=3 setsid=1 ignore=all", "tree") + " & " +
+         helper("ignore TERM", "group") + " & " + "setsid sh -c 'kill -STOP $$' " + traces.mark +
+         " & " +                                                   // stopped
+         "while :; do setsid sleep 0.01 & sleep 0.001; done & " +  // forking all the time
+         "echo up; exec sleep 300";
+}
+constexpr std::size_t tree_size = 1 + 1 + 12 + 1;  // of those that write their ids
+
+[[noreturn]] void throw_it() { throw std::runtime_error{"uncaught, as the test wants it"}; }
+
+/// Runs `host` in a process of its own, which says by `up` that it has started what it is to start,
+/// and is then left alone; what it ended with.
+template <class Host>
+pid_t host(Host run) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    try {
+      run();
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "in the host: %s\n", error.what());
+    }
+    ::_exit(1);
+  }
+  return pid;
+}
+
+}  // namespace
+
+TEST_CASE("the guardian stands between this process and the command, and names itself") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  executor.start();
+  const pid_t guardian = parent_of(executor.pid()), self = ::getpid();
+  CHECK(parent_of(guardian) == self);
+  CHECK(test::slurp("/proc/" + std::to_string(guardian) + "/comm") == "mirakuru\n");
+  auto title = test::slurp("/proc/" + std::to_string(guardian) + "/cmdline");
+  title.resize(title.find('\0'));
+  CHECK(title == "mirakuru: guards sleep 300");
+  CHECK(::getsid(guardian) == guardian);
+  CHECK(::getsid(executor.pid()) == executor.pid());
+  executor.stop();
+  CHECK_FALSE(test::alive(guardian));
+}
+
+TEST_CASE("a long command makes a long title, which is cut") {
+  const std::string word(5000, 'x');
+  mk::SimpleExecutor executor{{"sh", "-c", "exec sleep 300", word}};
+  executor.start();
+  const auto guardian = "/proc/" + std::to_string(parent_of(executor.pid()));
+  const auto title = test::slurp(guardian + "/cmdline");
+  CHECK(title.find("mirakuru: guards sh -c exec sleep 300 xxx") == 0);
+  CHECK(title.find(std::string(1001, 'x')) == std::string::npos);
+}
+
+TEST_CASE("the guardian has two descriptors, and gives back the host's memory") {
+  struct Large {
+    std::size_t size = std::size_t{300} << 20;
+    void* pages = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    ~Large() { ::munmap(pages, size); }
+  } large;
+  REQUIRE(large.pages != MAP_FAILED);
+  const std::vector<char> heap(std::size_t{64} << 20, 'x');
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool done = false;
+  std::thread other;
+  SUBCASE("with one thread") {}
+  SUBCASE("with several") {
+    other = std::thread{[&] {
+      std::unique_lock lock{mutex};
+      changed.wait(lock, [&] { return done; });
+    }};
+  }
+  mk::SimpleExecutor executor{"sleep 300"};
+  executor.start();
+  const pid_t guardian = parent_of(executor.pid());
+  CHECK(test::eventually([&] {
+    std::size_t descriptors = 0;
+    test::detail::each_number_in(("/proc/" + std::to_string(guardian) + "/fd").c_str(),
+                                 [&](int, int) { ++descriptors; });
+    return descriptors <= 2;
+  }));
+  if (!test::sanitized) {
+    const auto lean = [&] {
+      return status_of(guardian, "VmRSS") <= 4096 && status_of(guardian, "RssAnon") <= 1024;
+    };
+    CHECK(test::eventually(lean, 50ms));
+  }
+  // It is all here, and a fork of the host's own has it, too.
+  CHECK(test::in_child([&] {
+          return static_cast<char*>(large.pages)[large.size - 1] == 0 && heap.back() == 'x';
+        }) == 0);
+  executor.stop();
+  {
+    const std::lock_guard lock{mutex};
+    done = true;
+  }
+  changed.notify_one();
+  if (other.joinable()) other.join();
+}
+
+TEST_CASE("neither wait() nor SIGCHLD tells the host of the guardian") {
+  CHECK(test::in_child([] {
+          static volatile sig_atomic_t seen = 0;
+          ::signal(SIGCHLD, [](int) { seen = seen + 1; });
+          mk::SimpleExecutor executor{{test::helper(), "exit", "7"}};
+          executor.start().wait();
+          const bool none = ::waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD;
+          return none && executor.exit_code() == 7 && seen == 0;
+        }) == 0);
+}
+
+TEST_CASE("the exit status is exact, also where the host's handlers reap every child") {
+  for (const auto disposition : {SIG_DFL, SIG_IGN})
+    CHECK(test::in_child([&] {
+            ::signal(SIGCHLD, disposition);
+            mk::SimpleExecutor executor{{test::helper(), "exit", "5"}};
+            mk::SimpleExecutor killed{{test::helper(), "raise", "SEGV"}};
+            return executor.start().wait().exit_code() == 5 &&
+                   killed.start().wait().exit_code() == -SIGSEGV;
+          }) == 0);
+}
+
+TEST_CASE("a host with a low limit on open files") {
+  CHECK(test::in_child([] {
+          const auto high = static_cast<rlim_t>(::dup(0) + 12);
+          const rlimit limit{high, high};
+          ::setrlimit(RLIMIT_NOFILE, &limit);
+          mk::SimpleExecutor executor{"sleep 300"};
+          return executor.start().stop().exit_code() == -SIGTERM;
+        }) == 0);
+}
+
+TEST_CASE("without close_range the descriptors are closed one by one") {
+  CHECK(test::in_child([] {
+          if (!test::take_away(SYS_close_range)) return false;
+          const test::TempDir directory;
+          const int high = ::dup2(0, 900);
+          mk::SimpleExecutor executor{{test::helper(), "inspect", directory / "seen", "stay"}};
+          executor.start().wait_for(
+              [&] { return test::read_inspect(directory / "seen").contains("fds"); }, 5s);
+          std::size_t descriptors = 0;
+          const auto own = "/proc/" + std::to_string(parent_of(executor.pid())) + "/fd";
+          test::detail::each_number_in(own.c_str(), [&](int, int) { ++descriptors; });
+          return high == 900 && descriptors <= 2 &&
+                 test::read_inspect(directory / "seen")["fds"] == "0,1,2";
+        }) == 0);
+}
+
+TEST_CASE("a command that cannot run leaves no guardian behind") {
+  const auto before = test::children_of(::getpid());
+  const test::TempDir directory;
+  std::fclose(std::fopen((directory / "empty").c_str(), "w"));
+  REQUIRE(::chmod((directory / "empty").c_str(), 0755) == 0);
+  CHECK_THROWS_AS(mk::SimpleExecutor{mk::Argv{directory / "empty"}}.start(), mk::SpawnError);
+  CHECK(test::children_of(::getpid()) == before);
+}
+
+TEST_CASE("scenario 19: a daemon whose starter ends without a stop is gone") {
+  const Traces traces;
+  CHECK(test::in_child([&] {
+          mk::Executor executor{{test::helper(), "daemon", traces.pidfile(), traces.mark},
+                                mk::TimeoutBudget{.stop = 100ms}};
+          executor.start().wait();
+          ::_exit(executor.exit_code() == 0 && executor.running() ? 0 : 1);
+          return true;
+        }) == 0);
+  CHECK(traces.pids().size() == 1);
+  CHECK(test::eventually([&] { return traces.gone(); }));
+}
+
+TEST_CASE("scenario 23: the leader is gone, its daemon runs; kill() ends it") {
+  const Traces traces;
+  mk::SimpleExecutor executor{{test::helper(), "daemon", traces.pidfile(), traces.mark}};
+  executor.start().wait();
+  CHECK(executor.exit_code() == 0);
+  REQUIRE(traces.pids().size() == 1);
+  CHECK(test::alive(traces.pids()[0]));
+  CHECK(executor.running());
+  executor.kill();
+  CHECK(traces.gone());
+  CHECK_FALSE(executor.running());
+  REQUIRE(executor.stragglers().size() == 1);
+  CHECK(executor.stragglers()[0].pid == traces.pids()[0]);
+  CHECK(executor.stragglers()[0].command.find(traces.mark) != std::string::npos);
+}
+
+TEST_CASE("an empty tree is known at once") {
+  const Traces traces;
+  mk::SimpleExecutor executor{{test::helper(), "daemon", traces.pidfile(), traces.mark}};
+  executor.start().wait();
+  REQUIRE(executor.running());
+  const test::Elapsed elapsed;
+  REQUIRE(::kill(traces.pids().at(0), SIGKILL) == 0);
+  CHECK(test::eventually([&] { return !executor.running(); }));
+  CHECK(elapsed < 500ms);
+  executor.stop();
+  CHECK(executor.exit_code() == 0);
+  CHECK(executor.stragglers().empty());
+}
+
+TEST_CASE("whatever way it takes, nothing escapes stop() nor kill()") {
+  const Traces traces;
+  mk::Executor executor{mk::Shell{tree_that_escapes(traces)}, mk::BannerCheck{"up"},
+                        mk::TimeoutBudget{.start = 20s, .stop = 300ms}};
+  executor.start();
+  REQUIRE(test::eventually([&] { return traces.pids().size() == tree_size; }));
+  const test::Elapsed elapsed;
+  SUBCASE("stop") {
+    executor.stop();
+    CHECK(elapsed >= 300ms);  // what ignores SIGTERM has its time
+    CHECK(executor.stragglers().size() >= 11);
+  }
+  SUBCASE("kill") { executor.kill(); }
+  CHECK(elapsed < 5s);
+  CHECK(traces.gone());
+  CHECK_FALSE(executor.running());
+}
+
+TEST_CASE("what has left the leader's group is signalled when the leader has ended, and once") {
+  const test::TempDir directory;
+  const auto escaped = directory / "escaped", at_the_end = directory / "at-the-end";
+  mk::Executor executor{
+      mk::Shell{"trap 'sleep 0.1; cp " + escaped + " " + at_the_end + "; exit 0' TERM; setsid " +
+                test::helper() + " trap TERM,INT > " + escaped + " & while :; do sleep 0.01; done"},
+      [&](const mk::Process&) { return test::slurp(escaped) == "ready\n"; },
+      mk::TimeoutBudget{.start = 20s, .stop = 500ms}};
+  executor.start().stop();
+  CHECK(executor.exit_code() == 0);
+  CHECK(test::slurp(at_the_end) == "ready\n");
+  CHECK(test::slurp(escaped) == "ready\ngot 15\n");
+  CHECK(executor.stragglers().size() == 1);
+}
+
+TEST_CASE("the group has each signal once") {
+  mk::Executor executor{{test::helper(), "trap", "TERM,INT"},
+                        mk::BannerCheck{"ready"},
+                        mk::SignalLadder{{SIGINT, 50ms}, {SIGTERM, 50ms}}};
+  executor.start().stop();
+  CHECK(executor.output() == "ready\ngot 2\ngot 15\n");
+  CHECK(executor.exit_code() == -SIGKILL);
+  CHECK(executor.stragglers().empty());
+}
+
+TEST_CASE("a stopped tree gets its signal nonetheless, and soon") {
+  mk::Executor executor{{test::helper(), "trap", "TERM", "exit=3"},
+                        mk::BannerCheck{"ready"},
+                        mk::Signals{.accept = {3}}};
+  executor.start();
+  REQUIRE(::kill(executor.pid(), SIGSTOP) == 0);
+  const test::Elapsed elapsed;
+  executor.stop();
+  CHECK(elapsed < 5s);
+  CHECK(executor.exit_code() == 3);
+}
+
+TEST_CASE("defect 9: however the host ends, the tree is ended") {
+  const Traces traces;
+  const auto start = [&](auto end) {
+    return host([&] {
+      mk::Executor executor{mk::Shell{tree_that_escapes(traces)}, mk::BannerCheck{"up"},
+                            mk::TimeoutBudget{.start = 20s, .stop = 300ms}};
+      executor.start();
+      executor.wait_for([&] { return traces.pids().size() == tree_size; }, 20s);
+      end();
+      for (;;) ::pause();
+    });
+  };
+  const auto ends_with = [&](pid_t pid) {
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    CHECK(test::eventually([&] { return traces.gone(); }));
+    CHECK(traces.pids().size() == tree_size);
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+  };
+  const rlimit no_core{0, 0};
+  SUBCASE("exit") {
+    CHECK(ends_with(start([] { std::exit(3); })) == 3);
+  }
+  SUBCASE("_exit") {
+    CHECK(ends_with(start([] { ::_exit(4); })) == 4);
+  }
+  SUBCASE("abort") {
+    CHECK(ends_with(start([&] {
+            ::setrlimit(RLIMIT_CORE, &no_core);
+            ::signal(SIGABRT, SIG_DFL);
+            std::abort();
+          })) == -SIGABRT);
+  }
+  SUBCASE("an uncaught exception") {
+    CHECK(ends_with(start([&] {
+            ::setrlimit(RLIMIT_CORE, &no_core);
+            ::signal(SIGABRT, SIG_DFL);
+            []() noexcept { throw_it(); }();
+          })) == -SIGABRT);
+  }
+  SUBCASE("exec of another program") {
+    CHECK(ends_with(start([] { ::execl("/bin/sh", "sh", "-c", "exit 7", nullptr); })) == 7);
+  }
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGKILL}) {
+    SUBCASE(("signal " + std::to_string(signal)).c_str()) {
+      const pid_t pid = start([&] {
+        ::signal(signal, SIG_DFL);
+        ::raise(signal);
+      });
+      CHECK(ends_with(pid) == -signal);
+    }
+  }
+}
+
+TEST_CASE("the tree of a host that dies has the strategy's signals, and the time of the budget") {
+  const test::TempDir directory;
+  const auto seen = directory / "seen";
+  const auto mark = "mark=" + directory.path();
+  test::Elapsed elapsed;
+  CHECK(test::in_child([&] {
+          mk::Executor executor{
+              mk::Shell{"exec " + test::helper() + " trap INT,TERM " + mark + " > " + seen},
+              [&](const mk::Process&) { return test::slurp(seen) == "ready\n"; },
+              mk::SignalLadder{{SIGINT, 100ms}, {SIGTERM, 200ms}}};
+          executor.start();
+          elapsed.restart();
+          ::_exit(0);
+          return true;
+        }) == 0);
+  elapsed.restart();
+  CHECK(test::eventually([&] { return test::processes_matching(mark) == 0; }));
+  CHECK(elapsed >= 250ms);
+  CHECK(elapsed < 2s);
+  CHECK(test::slurp(seen) == "ready\ngot 2\ngot 15\n");
+}
+
+TEST_CASE("a host that dies while its own fork lives on") {
+  const Traces traces;
+  int alive[2];
+  REQUIRE(::pipe(alive) == 0);
+  const pid_t pid = host([&] {
+    mk::SimpleExecutor executor{{test::helper(), "ignore", "HUP", traces.pidfile(), traces.mark}};
+    executor.start();
+    executor.wait_for([&] { return !traces.pids().empty(); }, 20s);
+    if (::fork() == 0) {  // has a copy of all descriptors, and lives until the test has ended
+      ::close(alive[1]);
+      char byte;
+      ::_exit(static_cast<int>(::read(alive[0], &byte, 1)));
+    }
+    ::raise(SIGKILL);
+  });
+  ::waitpid(pid, nullptr, 0);
+  CHECK(test::eventually([&] { return traces.gone(); }));
+  CHECK(traces.pids().size() == 1);
+  ::close(alive[0]);
+  ::close(alive[1]);
+}
+
+TEST_CASE("the end of the thread that has called start() changes nothing") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  std::thread{[&] { executor.start(); }}.join();
+  const timespec pause{0, 50'000'000};
+  ::ppoll(nullptr, 0, &pause, nullptr);  // nothing is to happen in this time
+  CHECK(executor.running());
+  CHECK(executor.stop().exit_code() == -SIGTERM);
+}
+
+TEST_CASE("somebody kills the guardian: the owner notices, ends the tree, and says so") {
+  const Traces traces;
+  mk::Executor executor{mk::Shell{tree_that_escapes(traces)}, mk::BannerCheck{"up"},
+                        mk::TimeoutBudget{.start = 20s, .stop = 300ms}};
+  executor.start();
+  REQUIRE(test::eventually([&] { return traces.pids().size() == tree_size; }));
+  REQUIRE(::kill(parent_of(executor.pid()), SIGKILL) == 0);
+  const test::Elapsed elapsed;
+  CHECK(test::eventually([&] { return !executor.running(); }));
+  CHECK(traces.gone());
+  try {
+    executor.stop();
+    CHECK_MESSAGE(false, "stop() did not throw");
+  } catch (const mk::ProcessFinishedWithError& error) {
+    CHECK(error.exit_code() == -SIGKILL);
+    CHECK(std::string{error.what()}.find("its guardian was ended by signal 9") !=
+          std::string::npos);
+  }
+  CHECK(elapsed < 5s);
+  executor.start();  // and it starts anew
+  CHECK(executor.stop().exit_code() == -SIGTERM);
+}
+
+TEST_CASE("somebody kills the guardian while a start waits") {
+  const Traces traces;
+  mk::Executor executor{{test::helper(), "ignore", "TERM", traces.pidfile(), traces.mark},
+                        mk::TimeoutBudget{.start = 20s},
+                        [&](const mk::Process& process) {
+                          if (!traces.pids().empty()) ::kill(parent_of(process.pid()), SIGKILL);
+                          return false;
+                        }};
+  try {
+    executor.start();
+    CHECK_MESSAGE(false, "start() did not throw");
+  } catch (const mk::ProcessExitedWithError& error) {
+    CHECK(std::string{error.what()}.find("its guardian was ended by signal 9") !=
+          std::string::npos);
+  }
+  CHECK(traces.gone());
+}
+
+TEST_CASE("many executors, and each ends its own") {
+  std::vector<mk::SimpleExecutor> executors;
+  for (int i = 0; i < 20; ++i) executors.emplace_back("sleep 300").start();
+  executors[7].stop();
+  for (std::size_t i = 0; i < executors.size(); ++i) CHECK(executors[i].running() == (i != 7));
+}
+
+TEST_CASE("starts and stops in several threads at once") {
+  std::vector<std::thread> threads;
+  std::array<bool, 4> good{};
+  for (auto& each : good)
+    threads.emplace_back([&each] {
+      each = true;
+      for (int i = 0; i < 20; ++i)
+        each = each && mk::SimpleExecutor{"sleep 300"}.start().stop().exit_code() == -SIGTERM;
+    });
+  for (auto& thread : threads) thread.join();
+  for (const bool each : good) CHECK(each);
+}
