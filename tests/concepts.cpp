@@ -180,6 +180,9 @@ consteval bool is_check(T) {
 
 // Ours model their concept, and no other.
 static_assert(mk::ProcessHandle<mk::DirectProcess>);
+static_assert(mk::ProcessHandle<mk::GuardedProcess>);
+static_assert(mk::Spawner<mk::GuardedSpawner> && fits_one<mk::GuardedSpawner>);
+static_assert(mk::Spawner<mk::CgroupSpawner> && fits_one<mk::CgroupSpawner>);
 static_assert(mk::Spawner<mk::DirectSpawner> && fits_one<mk::DirectSpawner>);
 static_assert(mk::Budget<mk::TimeoutBudget> && fits_one<mk::TimeoutBudget>);
 static_assert(mk::SignalStrategy<mk::Signals> && fits_one<mk::Signals>);

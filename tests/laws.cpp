@@ -36,6 +36,7 @@ struct Forgetful {
 
 TEST_CASE("our policies keep the laws") {
   const test::TempDir directory;
+  CHECK(text(laws::of_spawner(mk::GuardedSpawner{})) == "");
   CHECK(text(laws::of_spawner(mk::DirectSpawner{})) == "");
   CHECK(text(laws::of_budget(mk::TimeoutBudget{})) == "");
   CHECK(text(laws::of_signals(mk::Signals{})) == "");

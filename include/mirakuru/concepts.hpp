@@ -27,6 +27,9 @@ namespace mirakuru {
 ///       std::optional<int> exit_code() const;  // the leader's, once alive() has seen its end
 ///       void signal(int number);               // to the whole tree
 ///     };
+///
+/// It may also have `const std::vector<Straggler>& stragglers() const`, for the executor's function
+/// of that name, and `std::string trouble() const`, which goes into messages if it is not empty.
 template <class T>
 concept ProcessHandle = std::movable<T> && requires(T handle, const T& seen, int number) {
   { seen.pid() } -> std::same_as<pid_t>;
@@ -41,6 +44,8 @@ concept ProcessHandle = std::movable<T> && requires(T handle, const T& seen, int
 ///     struct MySpawner {
 ///       Handle spawn(const mirakuru::Launch& launch) const;
 ///     };
+///
+/// With a `static constexpr Guarantee guarantee` it promises more than to end the process group.
 template <class T>
 concept Spawner = requires(const T& spawner, const Launch& launch) {
   { spawner.spawn(launch) } -> ProcessHandle;

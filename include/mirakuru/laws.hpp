@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -105,6 +106,20 @@ Broken of_spawner(const T& spawner) {
     auto handle = spawner.spawn(run.launch);
     handle.signal(SIGKILL);
     require(detail::gone(handle), "signal() reaches what the process has started");
+  }
+  if constexpr (requires { requires T::guarantee == Guarantee::tree_survives_owner; }) {
+    detail::Run run{"setsid sleep 300 & echo $!"};
+    auto handle = spawner.spawn(run.launch);
+    const auto begin = detail::Clock::now();
+    while (!handle.exit_code() && detail::Clock::now() - begin < std::chrono::seconds{10}) {
+      pollfd event{.fd = handle.event(), .events = POLLIN, .revents = 0};
+      ::poll(&event, 1, 10);
+      require(handle.alive(), "alive() is true while something of the tree lives");
+    }
+    handle.signal(SIGTERM);
+    require(detail::gone(handle), "signal() reaches what has left the process group");
+    require(::kill(std::atoi(run.streams.output().c_str()), 0) != 0,
+            "alive() is false when nothing of the tree lives");
   }
   {
     detail::Run run{"true", "/no/such/program"};

@@ -58,7 +58,8 @@ class Ending {
     const int code = service_.exit_code.value_or(0);
     if (judgement_ == Judgement::ignore || (accepts(code) && service_.trouble.empty())) return true;
     throw ProcessFinishedWithError{
-        service_.circumstances().tell(exit_headline(code) + ", which stop() does not accept"),
+        service_.circumstances().tell(exit_headline(code) +
+                                      (accepts(code) ? "" : ", which stop() does not accept")),
         code};
   }
 

@@ -178,21 +178,22 @@ MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
 
 /// Waits for the guardian's own end, which is near.
 MIRAKURU_DECL void GuardedProcess::bury_guardian() {
-  channel_.reset();
   siginfo_t info{};
-  int error = 0;
-  // It is on its way out, so to look a few times is faster than to sleep and be woken. __WALL: it
-  // is no child that a host's wait() finds.
-  for (int looks = 0; looks < 100 && error == 0 && info.si_pid == 0; ++looks) {
+  const auto look = [&](int options) {
+    // __WALL: it is no child that a host's wait() finds. ECHILD: unless that does the same.
+    return ::waitid(P_PID, static_cast<id_t>(guardian_), &info, WEXITED | __WALL | options) == 0 ||
+           errno == EINTR;
+  };
+  // To look a few times is faster than to sleep and be woken.
+  bool there = true;
+  for (int looks = 0; looks < 100 && there && info.si_pid == 0; ++looks) {
     ::sched_yield();
-    error = ::waitid(P_PID, static_cast<id_t>(guardian_), &info, WEXITED | WNOHANG | __WALL);
+    there = look(WNOHANG);
   }
-  while (info.si_pid == 0 && error == 0 &&
-         (error = ::waitid(P_PID, static_cast<id_t>(guardian_), &info, WEXITED | __WALL)) != 0 &&
-         errno == EINTR)
-    error = 0;
-  if (error == 0 && info.si_code != CLD_EXITED)
+  while (there && info.si_pid == 0) there = look(0);
+  if (info.si_pid != 0 && info.si_code != CLD_EXITED)
     trouble_ = "its guardian was " + detail::exit_headline(-info.si_status);
+  guardian_ = 0;
 }
 
 /// Ends what a guardian that was killed has left. True while there is something.
@@ -215,7 +216,7 @@ MIRAKURU_DECL bool GuardedProcess::kill_rest() {
 
 MIRAKURU_DECL bool GuardedProcess::alive() {
   if (::getpid() != owner_) return false;
-  if (channel_) {
+  if (guardian_ != 0) {
     bool open = true;
     for (bool more = true; more && open;) open = receive(MSG_DONTWAIT, more);
     if (open) return true;
@@ -225,7 +226,7 @@ MIRAKURU_DECL bool GuardedProcess::alive() {
 }
 
 MIRAKURU_DECL void GuardedProcess::signal(int signal) noexcept {
-  if (!channel_ || ::getpid() != owner_) return;
+  if (guardian_ == 0 || ::getpid() != owner_) return;
   // The group has it from here, which saves the guardian's waking up in between. As long as the
   // guardian has not told the leader's end, no other group can have its number.
   if (!exit_code_) ::kill(-leader_, signal);

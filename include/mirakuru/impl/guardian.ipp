@@ -119,10 +119,10 @@ MIRAKURU_DECL void Guardian::run() {
   take_title();
   leader_ = spawn();
   if (leader_ < 0) return report(Report::failed, 0, errno, "clone");
-  report(Report::spawned, leader_, 0);
   raw::call(SYS_setsid);
   raw::call(SYS_chdir, "/");
   close_others();
+  report(Report::spawned, leader_, 0);
 
   settle_at_ = now() + 2'000'000;
   while (reap()) {

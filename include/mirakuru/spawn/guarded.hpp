@@ -34,7 +34,7 @@ class GuardedProcess {
   [[nodiscard]] pid_t pid() const noexcept { return leader_; }
   /// A descriptor that turns readable when there is news for `alive()`; -1: ask again after a
   /// pause.
-  [[nodiscard]] int event() const noexcept { return channel_.get(); }
+  [[nodiscard]] int event() const noexcept { return guardian_ != 0 ? channel_.get() : -1; }
   /// True while the leader or anything that it has started lives, however it has detached itself.
   /// Blocks for no longer than the guardian takes to exit.
   [[nodiscard]] bool alive();
@@ -57,8 +57,8 @@ class GuardedProcess {
   void bury_guardian();
   bool kill_rest();
 
-  pid_t guardian_;
-  pid_t owner_;  // a child that the host forks has a copy of this, and no say in it
+  pid_t guardian_;  // 0 when it has ended
+  pid_t owner_;     // a child that the host forks has a copy of this, and no say in it
   pid_t leader_ = 0;
   std::uint64_t mark_;
   std::string cgroup_;
