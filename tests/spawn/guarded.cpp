@@ -9,6 +9,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <mutex>
 #include <stdexcept>
@@ -83,6 +84,7 @@ constexpr std::size_t tree_size = 1 + 1 + 12 + 1;  // of those that write their 
 /// and is then left alone; what it ended with.
 template <class Host>
 pid_t host(Host run) {
+  std::fflush(nullptr);
   const pid_t pid = ::fork();
   if (pid == 0) {
     try {

@@ -90,7 +90,7 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task)
   cwd_ = packing.string(task.launch.cwd);
   title_ = packing.string(guardian_title(task.launch));
   group_path_ = packing.string(task.group.path);
-  group_name_ = group_path_ + task.group.path.rfind('/') + 1;  // npos + 1 is 0
+  group_name_ = group_path_ + (task.group.path.rfind('/') + 1);  // npos + 1 is 0
 
   // Itself, and the thread's own data, where `syscall` leaves its error; as large as a page can be.
   constexpr std::uintptr_t page = 64 * 1024;
@@ -153,16 +153,18 @@ MIRAKURU_DECL void Guardian::report(Report::Kind kind, pid_t pid, int value, con
 
 /// Returns when the command is being executed.
 MIRAKURU_DECL pid_t Guardian::spawn() {
+#if !defined(MIRAKURU_SANITIZED)  // ThreadSanitizer takes every clone for a fork
   // Not a fork: what the copy has of the owner's pages would be copied again.
   if (group_ < 0)
     return ::clone(run_command, stacks_[1] + stack_size, CLONE_VM | CLONE_VFORK | SIGCHLD, this);
+#endif
   struct {  // linux/sched.h has it as clone_args
     std::uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
         set_tid_size, cgroup;
   } how = {};
-  how.flags = CLONE_VFORK | 0x200000000;  // CLONE_INTO_CGROUP
+  how.flags = CLONE_VFORK | (group_ < 0 ? 0 : 0x200000000);  // CLONE_INTO_CGROUP
   how.exit_signal = SIGCHLD;
-  how.cgroup = static_cast<std::uint64_t>(group_);
+  how.cgroup = group_ < 0 ? 0 : static_cast<std::uint64_t>(group_);
   const auto pid = static_cast<pid_t>(raw::call(SYS_clone3, &how, sizeof how));
   if (pid == 0) raw::call(SYS_exit_group, run_command(this));
   return pid;
