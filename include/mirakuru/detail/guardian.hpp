@@ -65,6 +65,7 @@ class [[gnu::visibility("hidden")]] Guardian {
     int owner;           // a pidfd; -1 where the kernel has none
     std::uint64_t mark;  // put on the command
     ArgumentArea area;
+    bool give_back;  // the owner's memory
     const Cgroup& group;
   };
 
@@ -123,6 +124,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   int channel_, owner_, group_, group_kill_;
   std::uint64_t mark_;
   ArgumentArea area_;
+  bool give_back_;
   int streams_[3];
   char* program_;
   char** argv_;

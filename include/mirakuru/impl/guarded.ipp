@@ -15,8 +15,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <new>
-#include <string_view>
 #include <system_error>
 
 #include <mirakuru/detail/guardian.hpp>
@@ -45,6 +45,20 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
+/// Valgrind keeps data of its own among the process's, of which it cannot be told.
+inline bool under_valgrind() {
+  const char* preloaded = std::getenv("LD_PRELOAD");
+  return preloaded != nullptr && std::strstr(preloaded, "vgpreload") != nullptr;
+}
+/// So does a sanitizer.
+inline bool instrumented() {
+#if defined(MIRAKURU_SANITIZED)
+  return true;
+#else
+  return under_valgrind();
+#endif
+}
+
 /// While this lives a fork does not copy the large parts of this process's own data, but for what
 /// is needed; that copy takes fifteen milliseconds a gigabyte. Not with other threads, for one of
 /// them might fork meanwhile and want that data; nor under Valgrind, which keeps its own data
@@ -53,16 +67,13 @@ class LargeMemoryLeftOut {
  public:
   template <std::size_t count>
   explicit LargeMemoryLeftOut(const Range (&needed)[count]) {
-#if !defined(MIRAKURU_SANITIZED)
     constexpr long large_process = 64 * 1024;  // kilobytes
     constexpr std::uintptr_t large = 1024 * 1024;
     rusage usage;
-    if (::getrusage(RUSAGE_SELF, &usage) != 0 || usage.ru_maxrss < large_process) return;
+    if (::getrusage(RUSAGE_SELF, &usage) != 0 || usage.ru_maxrss < large_process || instrumented())
+      return;
     struct stat threads;  // a directory has a link for each of those within, and two of its own
     if (::stat("/proc/self/task", &threads) != 0 || threads.st_nlink != 3) return;
-    const char* preloaded = std::getenv("LD_PRELOAD");
-    if (preloaded != nullptr && std::string_view{preloaded}.find("vgpreload") != std::string::npos)
-      return;
     std::vector<Range> ranges;
     raw::each_mapping([&](const Mapping& mapping) {
       if (mapping.disposable && !mapping.stack && !mapping.behind_file)
@@ -72,9 +83,6 @@ class LargeMemoryLeftOut {
     });
     for (const auto& range : ranges)
       if (advise(range, MADV_DONTFORK)) left_out_.push_back(range);
-#else
-    (void)needed;
-#endif
   }
   ~LargeMemoryLeftOut() {
     for (const auto& range : left_out_) advise(range, MADV_DOFORK);
@@ -131,7 +139,8 @@ inline pid_t fork_guardian(const Launch& launch, const Cgroup& group, int channe
                             .channel = channel,
                             .owner = owner.get(),
                             .mark = mark,
-                            .area = area,
+                            .area = under_valgrind() ? ArgumentArea{} : area,
+                            .give_back = !instrumented(),
                             .group = group};
   const GuardianMemory memory{sizeof(Guardian) + Guardian::extra_size(task)};
   auto* const guardian = new (memory.get()) Guardian{task};

@@ -73,6 +73,7 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task)
       group_kill_{task.group.kill.get()},
       mark_{task.mark},
       area_{task.area},
+      give_back_{task.give_back},
       streams_{task.launch.in, task.launch.out, task.launch.err},
       signal_count_{task.last_signals.size()},
       sigaction_{::sigaction},
@@ -277,7 +278,7 @@ MIRAKURU_DECL void Guardian::take_title() {
 /// with an early stop. What is small stays: the dynamic linker's tables are among it.
 MIRAKURU_DECL void Guardian::settle() {
   settle_at_ = INT64_MAX;
-#if !defined(MIRAKURU_SANITIZED)  // whose code looks into tables of its own
+  if (!give_back_) return;
   constexpr std::uintptr_t small = 128 * 1024;
   raw::each_mapping([this](const Mapping& mapping) {
     if (!mapping.disposable || mapping.range.end - mapping.range.begin < small) return;
@@ -288,7 +289,6 @@ MIRAKURU_DECL void Guardian::settle() {
                           : raw::call(SYS_munmap, part.begin, size);
     });
   });
-#endif
 }
 
 // Guarding ---------------------------------------------------------------------------------------
