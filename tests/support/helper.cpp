@@ -3,7 +3,8 @@
 //   helper VERB [WORD...] [key=value...]        (`helper help` lists the verbs)
 //
 // Every verb but args takes mark=TEXT and ignores it, so that a test can find its own processes.
-// Whatever a verb does, it ends by itself 60 s after its start: nothing is left for long.
+// Whatever a verb does, it ends by itself 60 s after its start: nothing is left for long, but for
+// what `escape stop` has stopped.
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -12,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <strings.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -496,6 +498,17 @@ pid_t forked() {
   return pid;
 }
 
+// Only a new program has a new environment to show. It keeps the marks of the old one.
+void exec_without_environment() {
+  std::vector<std::string> words{"helper", "sleep", std::to_string(poll_ms(deadline))};
+  for (char** word = arguments + 1; *word; ++word) words.push_back("mark=" + std::string{*word});
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  char* environment[] = {nullptr};
+  execve("/proc/self/exe", argv.data(), environment);
+}
+
 int run_daemon(const Args& a) {
   int alive[2];
   if (pipe2(alive, O_CLOEXEC) != 0) fail("pipe");
@@ -509,16 +522,7 @@ int run_daemon(const Args& a) {
   set_handler("all", SIG_IGN);
   const int fd = a.has("listen") ? listening("127.0.0.1", a.text("listen")) : -1;
   put_pid(a);
-  if (a.text("env") == "clear") {
-    // Only a new program has a new environment to show. It keeps the marks of the old one.
-    std::vector<std::string> words{"helper", "sleep", std::to_string(poll_ms(deadline))};
-    for (char** word = arguments + 1; *word; ++word) words.push_back("mark=" + std::string{*word});
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    char* environment[] = {nullptr};
-    execve("/proc/self/exe", argv.data(), environment);
-  }
+  if (a.text("env") == "clear") exec_without_environment();
   close(alive[1]);
   return fd >= 0 ? serve({.listener = fd}) : finish({});
 }
@@ -544,6 +548,87 @@ int run_tree(const Args& a) {
   int alive[2];
   if (pipe2(alive, O_CLOEXEC) != 0) fail("pipe");
   grow(a, a.number("depth", 1), alive[1]);
+  close(alive[1]);
+  wait_for_end(alive[0]);
+  write_all(1, "ready\n");
+  return finish(a);
+}
+
+// A line of its id and, as ids come again, of its start time: field 22 of proc_pid_stat(5).
+void put_record(const Args& a) {
+  if (!a.has("record")) return;
+  char text[1024] = {};
+  const int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || read(fd, text, sizeof text - 1) < 0) fail("/proc/self/stat");
+  close(fd);
+  const std::vector<std::string> fields = split(std::strrchr(text, ')'), ' ');  // from 2 on
+  put_file(a.text("record"), std::to_string(getpid()) + " " + fields[20] + "\n", O_APPEND);
+}
+
+// No marker finds it any more, neither in its name nor in its arguments.
+void rename_self() {
+  prctl(PR_SET_NAME, "renamed");
+  char** last = arguments;
+  while (last[1]) ++last;
+  std::memset(*arguments, 'x', static_cast<std::size_t>(*last + std::strlen(*last) - *arguments));
+}
+
+// A new child with each pause, which lives for five of them.
+void keep_forking(milliseconds pause) {
+  set_handler("CHLD", SIG_IGN);  // no zombies
+  for (; poll_ms(deadline) > 0; nap(pause)) {
+    if (fork() != 0) continue;
+    nap(5 * pause);
+    std::_Exit(0);
+  }
+}
+
+// Never the same process for longer than a pause.
+void keep_succeeding(milliseconds pause) {
+  for (; poll_ms(deadline) > 0; nap(pause))
+    if (fork() > 0) std::_Exit(0);
+}
+
+[[noreturn]] void escape(const Args& a, const std::string& ways, int alive) {
+  put_record(a);
+  for (const std::string& way : split(ways, '+')) {
+    // What does not return, or not soon, is as ready as it gets.
+    if (way == "stop" || way == "forks" || way == "chain") close(alive);
+    if (way == "session") {
+      setsid();
+    } else if (way == "group") {
+      setpgid(0, 0);
+    } else if (way == "daemon") {
+      setsid();
+      if (forked() != 0) std::_Exit(0);
+      put_record(a);
+    } else if (way == "ignore") {
+      set_handler("all", SIG_IGN);
+    } else if (way == "clean") {
+      exec_without_environment();
+    } else if (way == "name") {
+      rename_self();
+    } else if (way == "stop") {
+      raise(SIGSTOP);
+    } else if (way == "forks") {
+      keep_forking(a.ms("pause", 1));
+    } else if (way == "chain") {
+      keep_succeeding(a.ms("pause", 1));
+    } else {
+      fail("no such way: " + way, EINVAL);
+    }
+  }
+  close(alive);
+  sleep_until(deadline);
+  std::_Exit(0);
+}
+
+int run_escape(const Args& a) {
+  int alive[2];
+  if (pipe2(alive, O_CLOEXEC) != 0) fail("pipe");
+  put_record(a);
+  for (const std::string& ways : a.words)
+    if (forked() == 0) escape(a, ways, alive[1]);
   close(alive[1]);
   wait_for_end(alive[0]);
   write_all(1, "ready\n");
@@ -705,6 +790,9 @@ constexpr Verb verbs[] = {
     {"daemon", run_daemon, 0, 0, "[pidfile=FILE] [leader-exit=CODE] [listen=PORT] [env=clear]"},
     {"tree", run_tree, 0, 0,
      "[depth=N] [width=N] [setsid=0|1] [ignore=SIG,SIG] [pidfile=FILE] [exit=CODE]"},
+    {"escape", run_escape, 1, any,
+     "WAYS... [pause=MS] [record=FILE] [exit=CODE], WAYS of each child: session, group, daemon, "
+     "ignore, clean, name, stop, forks, chain, joined by +"},
     {"ignore", run_ignore, 1, 1, "SIG,SIG|all [pidfile=FILE]"},
     {"immortal", run_immortal, 0, 0, "[pidfile=FILE]"},
     {"trap", run_trap, 1, 1, "SIG,SIG|all [exit=CODE] [after=MS]"},

@@ -108,7 +108,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   bool reap();
   void report_end(bool last);
   void wait();
-  void listen();
+  void listen(int events);
   void be_orphaned();
   void keep_to_schedule();
   void begin_step(int signal, bool group_signalled);

@@ -116,11 +116,11 @@ MIRAKURU_DECL int Guardian::main(void* guardian) {
 MIRAKURU_DECL void Guardian::run() {
   // Before the command runs no more than must be: the owner waits. All signals are blocked.
   raw::call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  raw::call(SYS_setsid);  // here, as it may cost a process its turn, and there is no other yet
   sigaction_(SIGCHLD, &wake_, nullptr);
   take_title();
   leader_ = spawn();
   if (leader_ < 0) return report(Report::failed, 0, errno, "clone");
-  raw::call(SYS_setsid);
   raw::call(SYS_chdir, "/");
   close_others();
   report(Report::spawned, leader_, 0);
@@ -344,15 +344,15 @@ MIRAKURU_DECL void Guardian::wait() {
   if (raw::call(SYS_ppoll, events, 2, left == never ? nullptr : &limit, &blocked, sizeof blocked) <=
       0)
     return;
-  if (events[0].revents != 0) listen();
+  if (events[0].revents != 0) listen(events[0].revents);
   if (events[1].revents != 0) be_orphaned();
 }
 
-MIRAKURU_DECL void Guardian::listen() {
+MIRAKURU_DECL void Guardian::listen(int events) {
   unsigned char signal = 0;
   if (raw::call(SYS_recvfrom, channel_, &signal, 1, MSG_DONTWAIT, nullptr, nullptr) == 1)
     begin_step(signal, !leader_ended_);  // the owner has signalled the group
-  else
+  else if ((events & (POLLHUP | POLLERR)) != 0)
     be_orphaned();
 }
 
@@ -392,7 +392,8 @@ MIRAKURU_DECL void Guardian::signal_rest() {
     for (int j = 0; j < signalled_count_ && !has_it; ++j) has_it = signalled_[j] == pid;
     if (!has_it && (leader_ended_ || signal_ == SIGKILL)) {
       report_straggler(pid);
-      raw::call(SYS_kill, pid, signal_);
+      // The whole group, when it is to be killed: a member may be handing over to its child.
+      raw::call(SYS_kill, signal_ == SIGKILL && process.group > 1 ? -process.group : pid, signal_);
       has_it = true;
       if (signalled_count_ < max_signalled) signalled_[signalled_count_++] = pid;
     }

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru.hpp>
+
+#include "support.hpp"
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+
+namespace {
+
+long resident_kb() {
+  std::ifstream file{"/proc/self/statm"};
+  long size = 0, resident = 0;
+  file >> size >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE) / 1024;
+}
+
+/// Zombies, too, and those that no plain wait() finds.
+bool has_children() {
+  siginfo_t info{};
+  return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 || errno != ECHILD ||
+         !test::children_of(::getpid()).empty();
+}
+
+}  // namespace
+
+TEST_CASE("ten thousand cycles leave nothing in the process, below it or on the disk") {
+  constexpr int warm_up = 100, cycles = test::sanitized ? 300 : 10'000;
+  const auto mark = "mark=cycles-" + std::to_string(::getpid()) + '-';
+  const test::TempDir directory;
+  REQUIRE(::setenv("TMPDIR", directory.path().c_str(), 1) == 0);
+  const auto fds = test::open_fds();
+  REQUIRE_FALSE(has_children());
+
+  // On a machine that is busy otherwise, as many as a minute has room for.
+  const test::Elapsed elapsed;
+  long resident = 0;
+  int done = 0, well = 0;
+  {
+    mk::SimpleExecutor executor{{test::helper(), "sleep", "60000", mark}};
+    for (; done < cycles && elapsed < 60s; ++done) {
+      if (done == warm_up) resident = resident_kb();
+      executor.start().stop();
+      well += executor.exit_code() == -SIGTERM;
+    }
+    resident = resident_kb() - resident;
+  }
+
+  CHECK(done > warm_up);
+  CHECK(well == done);
+  CHECK(test::open_fds() == fds);
+  CHECK_FALSE(has_children());
+  CHECK(test::processes_matching(mark) == 0);
+  CHECK(std::filesystem::is_empty(directory.path()));
+  if (!test::sanitized) CHECK(resident < 1024);
+}
