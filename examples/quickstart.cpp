@@ -72,6 +72,18 @@ std::string get(unsigned short port) {
   return status;
 }
 
+/// "check 1 held after 203 ms (22 attempts), check 2 after 205 ms (1 attempt)".
+std::string moments(const mk::Timeline& timeline) {
+  std::string text;
+  for (std::size_t i = 0; i < timeline.checks.size(); ++i) {
+    const auto& check = timeline.checks[i];
+    text += (i > 0 ? ", check " : "check ") + std::to_string(i + 1) + " held after " +
+            std::to_string((check.passed - timeline.spawned) / 1ms) + " ms (" +
+            std::to_string(check.attempts) + (check.attempts == 1 ? " attempt)" : " attempts)");
+  }
+  return text;
+}
+
 template <class Executor>
 int show(Executor& server, unsigned short port, std::string_view awaited) {
   using Clock = std::chrono::steady_clock;
@@ -83,6 +95,7 @@ int show(Executor& server, unsigned short port, std::string_view awaited) {
   server.start();
   const auto pid = server.pid();
   std::cout << "  ready        after " << since(begin) << ", pid " << pid << '\n'
+            << "  in detail    " << moments(server.timeline()) << '\n'
             << "  GET /        " << get(port) << std::endl;
   begin = Clock::now();
   server.stop();

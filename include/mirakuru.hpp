@@ -10,6 +10,7 @@
 #include <mirakuru/executor.hpp>
 #include <mirakuru/fwd.hpp>
 #include <mirakuru/process.hpp>
+#include <mirakuru/timeline.hpp>
 
 // How the process is made.
 #include <mirakuru/spawn/cgroup.hpp>

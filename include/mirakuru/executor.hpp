@@ -23,6 +23,7 @@
 #include <mirakuru/process.hpp>
 #include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/stop/signals.hpp>
+#include <mirakuru/timeline.hpp>
 
 namespace mirakuru {
 
@@ -138,6 +139,9 @@ class Executor {
   /// The command as one printable line.
   [[nodiscard]] const std::string& command() const noexcept { return service_.invocation.text(); }
 
+  /// When the last start spawned the command, first tried each check and saw it hold, and was
+  /// ready; and how often it tried each.
+  [[nodiscard]] const Timeline& timeline() const noexcept { return service_.timeline; }
   /// Which promise the spawner gives: what ends with `stop()`, and what when this process dies.
   [[nodiscard]] static constexpr Guarantee guarantee() noexcept {
     if constexpr (requires { Set::Spawner::guarantee; })

@@ -18,6 +18,7 @@
 #include <mirakuru/error.hpp>
 #include <mirakuru/output/streams.hpp>
 #include <mirakuru/process.hpp>
+#include <mirakuru/timeline.hpp>
 
 namespace mirakuru::detail {
 
@@ -27,7 +28,7 @@ struct ServiceBase {
   Invocation invocation;
   OutputStreams streams = {};
   UniqueFd input = {};  // the end of standard input that is held open
-  Clock::time_point spawned = {};
+  Timeline timeline = {};
   std::optional<int> exit_code = {};
   std::vector<Straggler> stragglers = {};
   std::string trouble = {};  // with the spawner's own means

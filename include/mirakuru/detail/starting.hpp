@@ -83,8 +83,8 @@ class Starting {
   template <class Visit>
   void with_check(Visit visit) {
     std::size_t i = 0;
-    hana::for_each(service_.checks, [&](auto& check) {
-      if (i++ == check_) visit(check);
+    hana::for_each(service_.checks, [&, at = check_](auto& check) {
+      if (i++ == at) visit(check);
     });
   }
 
@@ -122,15 +122,16 @@ class Starting {
   }
 
   void spawn() {
+    service_.timeline.checks.assign(checks, {});
     service_.spawn();
     process_.emplace(service_.process->pid(), service_.streams);
-    deadline_ = after(service_.spawned, service_.budget.start);
+    deadline_ = after(service_.timeline.spawned, service_.budget.start);
     stage_ = Stage::attempting;
     check_ = 0;
   }
 
   bool wait(Race& race) {
-    if (checks == 0) return true;
+    if (checks == 0) return ready();
     for (;;) {
       if (entered_ && !race.attempting()) {
         entered_ = false;
@@ -139,10 +140,10 @@ class Starting {
       const bool alive = service_.alive();
       if (!alive || service_.exit_code.value_or(0) != 0) {
         if (listen_to_last_words(race)) return false;
-        if (check_ == checks && last_words_ && service_.exit_code == 0) return true;
+        if (check_ == checks && last_words_ && service_.exit_code == 0) return ready();
         throw exited();
       }
-      if (check_ == checks) return true;
+      if (check_ == checks) return ready();
       const auto now = Clock::now();
       if (now >= deadline_ && tried_) {
         if (!entered_) throw timed_out();
@@ -156,11 +157,17 @@ class Starting {
       if (entered_) keep_to_limit(race);
       const int event = service_.process->event();
       auto wake = std::min({deadline_, limit_, entered_ ? Clock::time_point::max() : resume_at_});
-      if (event < 0) wake = std::min(wake, after(now, pause_after(now - service_.spawned)));
+      if (event < 0)
+        wake = std::min(wake, after(now, pause_after(now - service_.timeline.spawned)));
       race.watch(event);
       race.until(wake);
       return false;
     }
+  }
+
+  bool ready() {
+    service_.timeline.ready = Clock::now();
+    return true;
   }
 
   /// The process has ended: what it has left behind may hold nonetheless. True as long as the check
@@ -180,11 +187,13 @@ class Starting {
   void attempt(Race& race) {
     stage_ = Stage::attempting;
     tried_ = true;
+    auto& times = service_.timeline.checks[check_];
+    if (times.attempts++ == 0) times.first_tried = Clock::now();
     with_check([&]<class Check>(Check& check) {
       last_words_ = OutlivesProcess<Check>;
       if constexpr (requires { enter(race, &check, *process_); }) {
         limited_ = guarded([&] { return enter(race, &check, *process_); }) == Attempt::limited;
-        entered(limited_ ? attempt_limit(Clock::now() - service_.spawned)
+        entered(limited_ ? attempt_limit(Clock::now() - service_.timeline.spawned)
                          : std::chrono::nanoseconds::max());
       } else {
         judge(guarded([&]() -> std::optional<Readiness> { return Readiness{check(*process_)}; }));
@@ -195,18 +204,18 @@ class Starting {
   void judge(const std::optional<Readiness>& answer) {
     limit_ = Clock::time_point::max();
     if (answer && *answer) {
-      ++check_;
+      service_.timeline.checks[check_++].passed = Clock::now();
       reason_.clear();
       return;
     }
     const auto now = Clock::now();
     // An attempt that the deadline has cut short does not hide what was said before.
-    const bool was_long = now - entered_at_ > (now - service_.spawned) / 2;
+    const bool was_long = now - entered_at_ > (now - service_.timeline.spawned) / 2;
     if (!answer && limited_ && (was_long || reason_.empty()))
       reason_ = "no answer within " + to_text(now - entered_at_);
     else if (answer && !answer->reason().empty())
       reason_ = answer->reason();
-    resume_at_ = after(now, pause_after(now - service_.spawned));
+    resume_at_ = after(now, pause_after(now - service_.timeline.spawned));
     stage_ = Stage::pausing;
   }
 

@@ -26,7 +26,8 @@ MIRAKURU_DECL Launch ServiceBase::prepare(UniqueFd& child_input) {
   auto pipe = make_pipe();
   child_input = std::move(pipe.reading);
   input = std::move(pipe.writing);
-  spawned = Clock::now();
+  timeline.spawned = Clock::now();
+  timeline.ready = {};
   exit_code.reset();
   stragglers.clear();
   trouble.clear();
@@ -56,7 +57,7 @@ MIRAKURU_DECL Circumstances ServiceBase::circumstances(std::string awaited,
                                                        std::string reason) const {
   return {.command = invocation.text(),
           .awaited = std::move(awaited),
-          .waited = Clock::now() - spawned,
+          .waited = Clock::now() - timeline.spawned,
           .reason = std::move(reason),
           .trouble = trouble,
           .output = streams.output_end(),
