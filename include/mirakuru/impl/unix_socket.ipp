@@ -2,8 +2,10 @@
 #pragma once
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <stdexcept>
 #include <system_error>
@@ -27,15 +29,20 @@ MIRAKURU_DECL SocketPath::SocketPath(std::string path) : path_{std::move(path)} 
 
 namespace detail {
 
-/// Connects to the socket; an errno value when it cannot. The connection is closed with `socket`.
-inline int connect_unix(const SocketPath& path, UniqueFd& socket) {
+/// Connects to the socket; an errno value when it cannot, EAGAIN when `patience` has run out and
+/// the listener's queue is full. The connection is closed with `socket`.
+inline int connect_unix(const SocketPath& path, UniqueFd& socket,
+                        std::chrono::microseconds patience = {}) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   path.str().copy(address.sun_path, sizeof address.sun_path);
   if (path.abstract()) address.sun_path[0] = '\0';
   const auto size = offsetof(sockaddr_un, sun_path) + path.str().size() + (path.abstract() ? 0 : 1);
   // For a Unix socket a connect that does not block has succeeded or failed when it returns.
-  socket = UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  const int mode = patience == patience.zero() ? SOCK_NONBLOCK : 0;
+  socket = UniqueFd{::socket(AF_UNIX, SOCK_STREAM | mode | SOCK_CLOEXEC, 0)};
+  const timeval limit{.tv_sec = 0, .tv_usec = patience.count()};
+  if (mode == 0) ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   const bool connected = socket && ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address),
                                              static_cast<socklen_t>(size)) == 0;
   return connected ? 0 : errno;
@@ -70,7 +77,8 @@ MIRAKURU_DECL std::string UnixSocketCheck::describe_holder() const {
   detail::UniqueFd socket;
   ucred peer{};
   socklen_t size = sizeof peer;
-  const bool known = detail::connect_unix(path, socket) == 0 &&
+  // held() has connected just now, and a busy listener may not have come to accept that yet.
+  const bool known = detail::connect_unix(path, socket, std::chrono::milliseconds{500}) == 0 &&
                      ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
                      peer.pid > 0;
   return path.str() + " answers" + (known ? ", held by " + detail::describe_process(peer.pid) : "");
