@@ -258,6 +258,18 @@ TEST_CASE("scenario 23: the leader is gone, its daemon runs; kill() ends it") {
   CHECK(executor.stragglers()[0].command.find(traces.mark) != std::string::npos);
 }
 
+TEST_CASE("the end of the leader is known as soon as the kernel knows it") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  for (int i = 0; i < 100; ++i) {
+    const pid_t pid = executor.start().pid();
+    REQUIRE(::kill(pid, SIGKILL) == 0);
+    while (test::alive(pid)) {
+    }
+    REQUIRE(executor.exit_code() == -SIGKILL);
+    REQUIRE_FALSE(executor.running());
+  }
+}
+
 TEST_CASE("an empty tree is known at once") {
   const Traces traces;
   mk::SimpleExecutor executor{{test::helper(), "daemon", traces.pidfile(), traces.mark}};

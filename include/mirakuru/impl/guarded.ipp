@@ -223,11 +223,28 @@ MIRAKURU_DECL bool GuardedProcess::kill_rest() {
   return false;
 }
 
+/// Takes what is on the channel. False when there will be nothing any more.
+MIRAKURU_DECL bool GuardedProcess::drain() {
+  bool open = true;
+  for (bool more = true; more && open;) open = receive(MSG_DONTWAIT, more);
+  return open;
+}
+
+/// The kernel knows it before the guardian has said so.
+MIRAKURU_DECL bool GuardedProcess::leader_has_ended() const {
+  pollfd event{.fd = leader_fd_.get(), .events = POLLIN, .revents = 0};
+  return ::poll(&event, 1, 0) > 0;
+}
+
 MIRAKURU_DECL bool GuardedProcess::alive() {
   if (::getpid() != owner_) return false;
   if (guardian_ != 0) {
-    bool open = true;
-    for (bool more = true; more && open;) open = receive(MSG_DONTWAIT, more);
+    bool open = drain();
+    if (open && !exit_code_ && leader_has_ended()) {
+      pollfd report{.fd = channel_.get(), .events = POLLIN, .revents = 0};
+      ::poll(&report, 1, 1000);  // it is on its way
+      open = drain();
+    }
     if (open) return true;
     bury_guardian();
   }
@@ -262,6 +279,8 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const Launch& launch, detail::
     process.bury_guardian();
     throw;
   }
+  process.leader_fd_ =
+      detail::UniqueFd{static_cast<int>(::syscall(SYS_pidfd_open, process.leader_, 0))};
   return process;
 }
 

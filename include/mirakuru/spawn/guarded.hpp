@@ -54,6 +54,8 @@ class GuardedProcess {
 
   bool receive(int flags, bool& more);
   void take(const detail::Report& report);
+  bool drain();
+  [[nodiscard]] bool leader_has_ended() const;
   void bury_guardian();
   bool kill_rest();
 
@@ -63,6 +65,7 @@ class GuardedProcess {
   std::uint64_t mark_;
   std::string cgroup_;
   detail::UniqueFd channel_;
+  detail::UniqueFd leader_fd_;
   std::optional<int> exit_code_;
   std::vector<Straggler> stragglers_;
   std::string trouble_;
