@@ -141,7 +141,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   Range needed_[4];
 
   // What it knows.
-  pid_t leader_ = 0;
+  pid_t self_ = 0, leader_ = 0;
   bool leader_ended_ = false, end_reported_ = false;
   int exit_code_ = 0;
   bool orphaned_ = false;

@@ -188,18 +188,14 @@ MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
 /// Waits for the guardian's own end, which is near.
 MIRAKURU_DECL void GuardedProcess::bury_guardian() {
   siginfo_t info{};
-  const auto look = [&](int options) {
-    // __WALL: it is no child that a host's wait() finds. ECHILD: unless that does the same.
-    return ::waitid(P_PID, static_cast<id_t>(guardian_), &info, WEXITED | __WALL | options) == 0 ||
-           errno == EINTR;
-  };
-  // To look a few times is faster than to sleep and be woken.
-  bool there = true;
-  for (int looks = 0; looks < 100 && there && info.si_pid == 0; ++looks) {
-    ::sched_yield();
-    there = look(WNOHANG);
-  }
-  while (there && info.si_pid == 0) there = look(0);
+  // Some looks first, as to sleep and be woken takes as long as the exit. __WALL: it is no child
+  // that a host's wait() finds. ECHILD: unless that does the same.
+  constexpr int most_looks = 150;
+  for (int looks = 0; info.si_pid == 0; ++looks)
+    if (::waitid(P_PID, static_cast<id_t>(guardian_), &info,
+                 WEXITED | __WALL | (looks < most_looks ? WNOHANG : 0)) != 0 &&
+        errno != EINTR)
+      break;
   if (info.si_pid != 0 && info.si_code != CLD_EXITED)
     trouble_ = "its guardian was " + detail::exit_headline(-info.si_status);
   guardian_ = 0;

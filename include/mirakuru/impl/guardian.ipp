@@ -115,6 +115,7 @@ MIRAKURU_DECL int Guardian::main(void* guardian) {
 
 MIRAKURU_DECL void Guardian::run() {
   // Before the command runs no more than must be: the owner waits. All signals are blocked.
+  self_ = static_cast<pid_t>(raw::call(SYS_getpid));
   raw::call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   raw::call(SYS_setsid);  // here, as it may cost a process its turn, and there is no other yet
   sigaction_(SIGCHLD, &wake_, nullptr);
@@ -197,8 +198,10 @@ MIRAKURU_DECL void Guardian::become_command() {
     errno = ESRCH;
     fail("the command is not in its cgroup");
   }
+  // Somebody may kill the guardian, and may have done so just now.
+  raw::call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (raw::call(SYS_getppid) != self_) raw::call(SYS_exit_group, 127);
   raw::call(SYS_setsid);
-  raw::call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // somebody may kill the guardian
   const std::uint64_t mark[2] = {mark_, mark_};
   raw::call(SYS_prlimit64, 0, RLIMIT_LOCKS, mark, nullptr);
 
@@ -411,10 +414,9 @@ MIRAKURU_DECL void Guardian::add(pid_t pid) {
 /// All processes below it. What is born meanwhile is found the next time.
 MIRAKURU_DECL void Guardian::find_all() {
   found_count_ = 0;
-  const auto self = static_cast<pid_t>(raw::call(SYS_getpid));
   const bool listed = raw::call(SYS_faccessat, AT_FDCWD, "/proc/thread-self/children", R_OK) == 0;
   if (listed) {
-    find_children(self);
+    find_children(self_);
     for (int i = 0; i < found_count_; ++i) find_children(found_[i]);
     return;
   }
@@ -428,7 +430,7 @@ MIRAKURU_DECL void Guardian::find_all() {
     before = found_count_;
     raw::each_number("/proc", [&](pid_t pid) {
       if (const auto process = stat(pid);
-          process.state != 0 && (process.parent == self || found(process.parent)) && !found(pid))
+          process.state != 0 && (process.parent == self_ || found(process.parent)) && !found(pid))
         add(pid);
     });
   }
