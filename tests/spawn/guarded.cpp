@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -484,6 +486,96 @@ TEST_CASE("somebody kills the guardian while a start waits") {
     CHECK(std::string{error.what()}.find("its guardian was ended by signal 9") !=
           std::string::npos);
   }
+  CHECK(traces.gone());
+}
+
+TEST_CASE("somebody kills the guardian at any moment of a start: nothing is left") {
+  const Traces traces;
+  for (int round = 0; round < 30; ++round) {
+    std::atomic<bool> done = false;
+    std::thread killer{[&] {
+      const auto own = test::children_of(::getpid());
+      while (!done)
+        for (const pid_t pid : test::children_of(::getpid()))
+          if (test::slurp("/proc/" + std::to_string(pid) + "/comm") == "mirakuru\n") {
+            const timespec moment{0, round * 20'000};
+            ::ppoll(nullptr, 0, &moment, nullptr);
+            ::kill(pid, SIGKILL);
+            return;
+          }
+    }};
+    mk::SimpleExecutor executor{
+        mk::Shell{"setsid sleep 300 " + traces.mark + " & exec sleep 300 # " + traces.mark}};
+    try {
+      executor.start();
+    } catch (const mk::SpawnError&) {
+    }
+    test::eventually([&] { return !executor.running(); });
+    executor.kill();
+    done = true;
+    killer.join();
+    REQUIRE(test::processes_matching(traces.mark) == 0);
+  }
+}
+
+TEST_CASE("somebody has stopped the guardian") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  executor.start();
+  REQUIRE(::kill(parent_of(executor.pid()), SIGSTOP) == 0);
+  const test::Elapsed elapsed;
+  executor.stop();
+  CHECK(elapsed < 2s);
+  CHECK(executor.exit_code() == -SIGTERM);
+}
+
+TEST_CASE("a guardian below the one that is killed ends its own tree") {
+  const Traces traces;
+  const auto self = test::slurp("/proc/self/cmdline");
+  const auto nested =
+      "MIRAKURU_TEST_NESTED='" + traces.mark + "' " + self.substr(0, self.find('\0'));
+  mk::SimpleExecutor executor{mk::Shell{
+      "exec env " + nested + " '--test-case=an executor within an executor' --no-skip=true"}};
+  executor.start();
+  REQUIRE(test::eventually(
+      [&] { return test::commands_matching("helper ignore TERM " + traces.mark) >= 1; }));
+  REQUIRE(::kill(parent_of(executor.pid()), SIGKILL) == 0);
+  CHECK(test::eventually([&] { return !executor.running(); }));
+  CHECK(test::processes_matching(traces.mark) == 0);
+}
+
+TEST_CASE("an executor within an executor" * doctest::skip()) {
+  const char* mark = std::getenv("MIRAKURU_TEST_NESTED");
+  if (mark == nullptr) return;
+  mk::Executor executor{
+      mk::Shell{"setsid " + test::helper() + " ignore TERM " + mark + " & exec sleep 300"},
+      mk::TimeoutBudget{.stop = 100ms}};
+  executor.start().wait();
+}
+
+TEST_CASE("a pid namespace whose /proc is that of the one around it") {
+  const auto before = test::commands_matching("sleep 302");
+  CHECK(test::in_child([] {
+          if (::unshare(CLONE_NEWPID) != 0) return true;  // not allowed here
+          return test::in_child([] {
+                   mk::Executor executor{mk::Shell{"setsid sleep 302 & exec sleep 302"},
+                                         mk::TimeoutBudget{.stop = 100ms}};
+                   return executor.start().running() && !executor.stop().running();
+                 }) == 0;
+        }) == 0);
+  CHECK(test::commands_matching("sleep 302") == before);
+}
+
+TEST_CASE("a host with a low limit on file locks") {
+  const Traces traces;
+  CHECK(test::in_child([&] {
+          const rlimit limit{1000, 1000};
+          ::setrlimit(RLIMIT_LOCKS, &limit);
+          mk::SimpleExecutor executor{
+              mk::Shell{"setsid sleep 300 " + traces.mark + " & exec sleep 300"}};
+          executor.start();
+          ::kill(parent_of(executor.pid()), SIGKILL);
+          return test::eventually([&] { return !executor.running(); });
+        }) == 0);
   CHECK(traces.gone());
 }
 

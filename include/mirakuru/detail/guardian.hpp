@@ -5,7 +5,6 @@
 #include <sys/types.h>
 #include <cstddef>
 #include <cstdint>
-#include <ctime>
 #include <span>
 
 #include <mirakuru/detail/config.hpp>
@@ -114,11 +113,12 @@ class [[gnu::visibility("hidden")]] Guardian {
   void begin_step(int signal, bool group_signalled);
   void signal_rest();
   void find_all();
+  void find_marked();
   void find_children(pid_t parent);
   void add(pid_t pid);
-  [[nodiscard]] static Stat stat(pid_t pid);
+  [[nodiscard]] Stat stat(pid_t pid) const;
   void report_straggler(pid_t pid);
-  [[nodiscard]] std::int64_t now() const;
+  [[nodiscard]] static std::int64_t now();
 
   // What it is told.
   int channel_, owner_, group_, group_kill_;
@@ -135,8 +135,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   char* group_name_;  // the path's last part
   LastSignal* signals_;
   std::size_t signal_count_;
-  decltype(&::sigaction) sigaction_;  // two functions that have been looked up
-  decltype(&::clock_gettime) clock_gettime_;
+  decltype(&::sigaction) sigaction_;  // it has been looked up
   struct sigaction wake_ = {};
   Range needed_[4];
 
@@ -145,6 +144,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   bool leader_ended_ = false, end_reported_ = false;
   int exit_code_ = 0;
   bool orphaned_ = false;
+  bool proc_is_own_ = true;
   std::size_t next_signal_ = 0;  // of signals_, once orphaned
   std::int64_t orphaned_at_ = 0;
   int signal_ = 0;                // the last one it was to send; 0: none yet

@@ -22,7 +22,7 @@ struct Range {
 /// A line of /proc/self/maps.
 struct Mapping {
   Range range;
-  bool disposable = false;  // private, writable, anonymous: nothing but the process's own data
+  bool disposable = false;  // private, anonymous, no code: nothing but the process's own data
   bool stack = false;
   bool behind_file = false;  // directly behind a file's mapping, so it is a library's zeroed data
 };
@@ -181,8 +181,7 @@ void each_mapping(Visit visit) {
     mapping.stack = path[0] == '[' && path[1] == 's';
     const bool own =
         path[0] == '\0' || mapping.stack || (path[0] == '[' && (path[1] == 'h' || path[1] == 'a'));
-    mapping.disposable =
-        own && permissions[1] == 'w' && permissions[2] == '-' && permissions[3] == 'p';
+    mapping.disposable = own && permissions[2] == '-' && permissions[3] == 'p';
     mapping.behind_file = path[0] == '\0' && mapping.range.begin == file_end;
     if (path[0] == '/') file_end = mapping.range.end;
     visit(mapping);

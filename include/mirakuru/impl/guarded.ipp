@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,9 +15,13 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
+#include <cinttypes>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <new>
+#include <string>
 #include <system_error>
 
 #include <mirakuru/detail/guardian.hpp>
@@ -81,6 +86,7 @@ class LargeMemoryLeftOut {
           if (part.end - part.begin >= large) ranges.push_back(part);
         });
     });
+    left_out_.reserve(ranges.size());
     for (const auto& range : ranges)
       if (advise(range, MADV_DONTFORK)) left_out_.push_back(range);
   }
@@ -124,7 +130,9 @@ inline std::uint64_t make_mark() {
     throw std::system_error{errno, std::generic_category(), "getrandom"};
   rlimit limit{};
   ::getrlimit(RLIMIT_LOCKS, &limit);
-  return std::min<std::uint64_t>(limit.rlim_max, std::uint64_t{1} << 62) - 1 - random;
+  constexpr std::uint64_t high = std::uint64_t{1} << 62, room = std::uint64_t{1} << 32;
+  if (limit.rlim_max > high) return high - random;
+  return limit.rlim_max > room ? limit.rlim_max - 1 - random : 1 + random % (limit.rlim_max | 1);
 }
 
 /// Makes a guardian. Throws `std::system_error`.
@@ -169,6 +177,7 @@ MIRAKURU_DECL bool GuardedProcess::receive(int flags, bool& more) {
   const auto size = ::recv(channel_.get(), &report, sizeof report, flags);
   // ECONNRESET: it has ended without reading all; what it has written comes with the next call.
   more = size > 0 || (size < 0 && (errno == EINTR || errno == ECONNRESET));
+  if (size == 0) trouble_ = "its guardian has ended";
   if (size > 0) take(report);
   return size > 0 ? !report.last : size < 0;
 }
@@ -201,18 +210,44 @@ MIRAKURU_DECL void GuardedProcess::bury_guardian() {
   guardian_ = 0;
 }
 
+namespace detail {
+
+struct FileLockLimit {
+  std::uint64_t soft = 0, hard = 0;
+};
+
+/// The limit that a process has on file locks; where it belongs to somebody else, as its file in
+/// /proc tells it.
+inline FileLockLimit file_lock_limit(pid_t pid) {
+  rlimit limit;
+  if (::prlimit(pid, RLIMIT_LOCKS, nullptr, &limit) == 0) return {limit.rlim_cur, limit.rlim_max};
+  FileLockLimit found;
+  std::ifstream file{"/proc/" + std::to_string(pid) + "/limits"};
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("Max file locks"))
+      std::sscanf(line.c_str(), "Max file locks %" SCNu64 " %" SCNu64, &found.soft, &found.hard);
+  return found;
+}
+
+}  // namespace detail
+
 /// Ends what a guardian that was killed has left. True while there is something.
 MIRAKURU_DECL bool GuardedProcess::kill_rest() {
+  if (!cgroup_.empty()) {
+    const detail::UniqueFd all{::open((cgroup_ + "/cgroup.kill").c_str(), O_WRONLY | O_CLOEXEC)};
+    if (all && ::write(all.get(), "1", 1) < 0) return true;
+  }
   bool found = false;
-  detail::for_each_pid([&](pid_t pid) {
-    rlimit limit;
-    if (::prlimit(pid, RLIMIT_LOCKS, nullptr, &limit) == 0 && limit.rlim_max == mark_ &&
-        detail::process_stat(pid).lives()) {
+  // What hands over to a child of its own all the time may slip through a single look.
+  for (int looks = 0; looks < 3 && !found; ++looks)
+    detail::for_each_pid([&](pid_t pid) {
+      const auto limit = detail::file_lock_limit(pid);
+      if (limit.hard != mark_ || !detail::process_stat(pid).lives()) return true;
       found = true;
-      ::kill(pid, SIGKILL);
-    }
-    return true;
-  });
+      // A guardian of the command's own ends its tree by itself, now that its owner is gone.
+      if (limit.soft != 0) ::kill(pid, SIGKILL);
+      return true;
+    });
   if (found) return true;
   if (!exit_code_) exit_code_ = -SIGKILL;
   if (!cgroup_.empty()) ::rmdir(cgroup_.c_str());
@@ -226,6 +261,20 @@ MIRAKURU_DECL bool GuardedProcess::drain() {
   return open;
 }
 
+/// A child that the host forks may hold a copy of the guardian's end of the channel, which then
+/// does not close with it.
+MIRAKURU_DECL bool GuardedProcess::guardian_has_ended() {
+  siginfo_t info{};
+  if (::waitid(P_PID, static_cast<id_t>(guardian_), &info, WEXITED | WNOHANG | WNOWAIT | __WALL) ==
+          0 &&
+      info.si_pid == 0)
+    return false;
+  if (!drain()) return true;
+  if (info.si_pid == 0) return false;  // a host's wait() has taken it; the channel tells the rest
+  trouble_ = "its guardian has ended";
+  return true;
+}
+
 /// The kernel knows it before the guardian has said so.
 MIRAKURU_DECL bool GuardedProcess::leader_has_ended() const {
   pollfd event{.fd = leader_fd_.get(), .events = POLLIN, .revents = 0};
@@ -237,11 +286,12 @@ MIRAKURU_DECL bool GuardedProcess::alive() {
   if (guardian_ != 0) {
     bool open = drain();
     if (open && !exit_code_ && leader_has_ended()) {
+      ::kill(guardian_, SIGCONT);  // somebody may have stopped it
       pollfd report{.fd = channel_.get(), .events = POLLIN, .revents = 0};
       ::poll(&report, 1, 1000);  // it is on its way
       open = drain();
     }
-    if (open) return true;
+    if (open && !guardian_has_ended()) return true;
     bury_guardian();
   }
   return !trouble_.empty() && kill_rest();
@@ -254,6 +304,7 @@ MIRAKURU_DECL void GuardedProcess::signal(int signal) noexcept {
   if (!exit_code_) ::kill(-leader_, signal);
   const auto byte = static_cast<unsigned char>(signal);
   ::send(channel_.get(), &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  ::kill(guardian_, SIGCONT);  // somebody may have stopped it
 }
 
 MIRAKURU_DECL GuardedProcess GuardedProcess::make(const Launch& launch, detail::Cgroup group) {
@@ -273,10 +324,14 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const Launch& launch, detail::
         throw std::system_error{EPIPE, std::generic_category(), "the guardian"};
   } catch (...) {
     process.bury_guardian();
+    while (!process.trouble_.empty() && process.kill_rest()) {
+      const timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
+      ::ppoll(nullptr, 0, &pause, nullptr);
+    }
     throw;
   }
-  process.leader_fd_ =
-      detail::UniqueFd{static_cast<int>(::syscall(SYS_pidfd_open, process.leader_, 0))};
+  detail::UniqueFd leader{static_cast<int>(::syscall(SYS_pidfd_open, process.leader_, 0))};
+  if (leader) process.leader_fd_ = detail::above_standard(std::move(leader));
   return process;
 }
 

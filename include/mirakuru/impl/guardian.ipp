@@ -76,8 +76,7 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task)
       give_back_{task.give_back},
       streams_{task.launch.in, task.launch.out, task.launch.err},
       signal_count_{task.last_signals.size()},
-      sigaction_{::sigaction},
-      clock_gettime_{::clock_gettime} {
+      sigaction_{::sigaction} {
   wake_.sa_handler = [](int) {};
   wake_.sa_flags = SA_NOCLDSTOP;
   Packing packing{reinterpret_cast<char*>(this + 1)};
@@ -117,6 +116,11 @@ MIRAKURU_DECL void Guardian::run() {
   // Before the command runs no more than must be: the owner waits. All signals are blocked.
   self_ = static_cast<pid_t>(raw::call(SYS_getpid));
   raw::call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  raw::call(SYS_prctl, PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);  // somebody may have stopped it
+  std::uint64_t limit[2] = {};  // its own soft limit on file locks tells it from what it guards
+  raw::call(SYS_prlimit64, 0, RLIMIT_LOCKS, nullptr, limit);
+  limit[0] = 0;
+  raw::call(SYS_prlimit64, 0, RLIMIT_LOCKS, limit, nullptr);
   raw::call(SYS_setsid);  // here, as it may cost a process its turn, and there is no other yet
   sigaction_(SIGCHLD, &wake_, nullptr);
   take_title();
@@ -198,12 +202,12 @@ MIRAKURU_DECL void Guardian::become_command() {
     errno = ESRCH;
     fail("the command is not in its cgroup");
   }
+  const std::uint64_t mark[2] = {mark_, mark_};
+  raw::call(SYS_prlimit64, 0, RLIMIT_LOCKS, mark, nullptr);
   // Somebody may kill the guardian, and may have done so just now.
   raw::call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (raw::call(SYS_getppid) != self_) raw::call(SYS_exit_group, 127);
   raw::call(SYS_setsid);
-  const std::uint64_t mark[2] = {mark_, mark_};
-  raw::call(SYS_prlimit64, 0, RLIMIT_LOCKS, mark, nullptr);
 
   // The command starts as from a shell: exec would hand on what the owner ignores or blocks.
   const unsigned long defaults[4] = {};  // the kernel's struct sigaction, as large as it gets
@@ -215,7 +219,10 @@ MIRAKURU_DECL void Guardian::become_command() {
 
   if (*cwd_ != '\0' && raw::call(SYS_chdir, cwd_) != 0) fail("chdir");
   for (int stream = 0; stream < 3; ++stream)
-    if (streams_[stream] >= 0 && raw::call(SYS_dup3, streams_[stream], stream, 0) < 0) fail("dup3");
+    if (streams_[stream] == stream)
+      raw::call(SYS_fcntl, stream, F_SETFD, 0);
+    else if (streams_[stream] >= 0 && raw::call(SYS_dup3, streams_[stream], stream, 0) < 0)
+      fail("dup3");
   close_range(3, ~0U, true);
   raw::call(SYS_execve, program_, argv_, environment_);
   fail("execve");
@@ -249,7 +256,7 @@ MIRAKURU_DECL void Guardian::close_range(unsigned first, unsigned last, bool at_
 
 MIRAKURU_DECL ArgumentArea ArgumentArea::of_this_process() {
   char text[2048];
-  raw::read_file("/proc/self/stat", text);
+  raw::read_file("/proc/thread-self/stat", text);  // that of a main thread that has ended is empty
   const char* at = text;
   for (const char* c = text; *c != '\0'; ++c)
     if (*c == ')') at = c;
@@ -262,7 +269,10 @@ MIRAKURU_DECL ArgumentArea ArgumentArea::of_this_process() {
     fields[field - 48] = raw::number_at(value);
   }
   const auto [begin, arguments_end, environment, environment_end] = fields;
-  return {begin, arguments_end, environment == arguments_end ? environment_end : arguments_end};
+  // Of the environment no more than a title may take.
+  const auto end = environment == arguments_end ? environment_end : arguments_end;
+  const auto enough = begin + 2048 > arguments_end ? begin + 2048 : arguments_end;
+  return {begin, arguments_end, end < enough ? end : enough};
 }
 
 /// Puts its title where `ps` reads the arguments, in place of the owner's.
@@ -324,9 +334,10 @@ MIRAKURU_DECL void Guardian::report_end(bool last) {
   }
 }
 
-MIRAKURU_DECL std::int64_t Guardian::now() const {
+/// By the system call: a test may have put a clock of its own in the function's place.
+MIRAKURU_DECL std::int64_t Guardian::now() {
   timespec time{};
-  clock_gettime_(CLOCK_MONOTONIC, &time);
+  raw::call(SYS_clock_gettime, CLOCK_MONOTONIC, &time);
   return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
 }
 
@@ -391,15 +402,18 @@ MIRAKURU_DECL void Guardian::signal_rest() {
     const pid_t pid = found_[i];
     const auto process = stat(pid);
     if (!process.lives()) continue;
-    bool has_it = group_signalled_ && process.group == leader_;
+    const bool by_group = group_signalled_ && process.group == leader_;
+    bool has_it = by_group;
     for (int j = 0; j < signalled_count_ && !has_it; ++j) has_it = signalled_[j] == pid;
     if (!has_it && (leader_ended_ || signal_ == SIGKILL)) {
-      report_straggler(pid);
-      // The whole group, when it is to be killed: a member may be handing over to its child.
-      raw::call(SYS_kill, signal_ == SIGKILL && process.group > 1 ? -process.group : pid, signal_);
       has_it = true;
+      report_straggler(pid);
       if (signalled_count_ < max_signalled) signalled_[signalled_count_++] = pid;
+      raw::call(SYS_kill, pid, signal_);
     }
+    // The whole group, as a member may be handing over to its child; and again, as an id may be.
+    if (has_it && !by_group && signal_ == SIGKILL)
+      raw::call(SYS_kill, process.group > 1 ? -process.group : pid, SIGKILL);
     if (has_it && process.state == 'T') raw::call(SYS_kill, pid, SIGCONT);  // else it sleeps on it
   }
   // New ones may be born, or stopped, at any time.
@@ -414,6 +428,12 @@ MIRAKURU_DECL void Guardian::add(pid_t pid) {
 /// All processes below it. What is born meanwhile is found the next time.
 MIRAKURU_DECL void Guardian::find_all() {
   found_count_ = 0;
+  // In a pid namespace of its own /proc may still be that of the one around it, or not be there.
+  char own[16] = {};
+  raw::call(SYS_readlinkat, AT_FDCWD, "/proc/self", own, sizeof own - 1);
+  const char* digits = own;
+  proc_is_own_ = static_cast<pid_t>(raw::number_at(digits)) == self_;
+  if (!proc_is_own_) return find_marked();
   const bool listed = raw::call(SYS_faccessat, AT_FDCWD, "/proc/thread-self/children", R_OK) == 0;
   if (listed) {
     find_children(self_);
@@ -436,6 +456,17 @@ MIRAKURU_DECL void Guardian::find_all() {
   }
 }
 
+/// By the mark, which nobody can take off, among all ids that there may be.
+MIRAKURU_DECL void Guardian::find_marked() {
+  constexpr pid_t most_ids = 1 << 22;
+  for (pid_t pid = 2; pid < most_ids; ++pid) {
+    std::uint64_t limit[2];
+    if (raw::call(SYS_prlimit64, pid, RLIMIT_LOCKS, nullptr, limit) == 0 && limit[1] == mark_ &&
+        pid != self_)
+      add(pid);
+  }
+}
+
 /// A process's children are listed by those of its threads that made them.
 MIRAKURU_DECL void Guardian::find_children(pid_t parent) {
   raw::each_number(raw::Path{} << "/proc/" << parent << "/task", [=, this](pid_t thread) {
@@ -452,9 +483,13 @@ MIRAKURU_DECL void Guardian::find_children(pid_t parent) {
   });
 }
 
-MIRAKURU_DECL Guardian::Stat Guardian::stat(pid_t pid) {
+MIRAKURU_DECL Guardian::Stat Guardian::stat(pid_t pid) const {
   char text[512];
   Stat stat;
+  if (!proc_is_own_) {
+    stat.state = '?';
+    return stat;
+  }
   raw::read_file(raw::Path{} << "/proc/" << pid << "/stat", text);
   const char* at = raw::behind_name(text);
   if (at == nullptr) return stat;
