@@ -205,6 +205,7 @@ class Starting {
     limit_ = Clock::time_point::max();
     if (answer && *answer) {
       service_.timeline.checks[check_++].passed = Clock::now();
+      tried_ = false;  // each is tried once, however late it is
       reason_.clear();
       return;
     }
@@ -280,11 +281,11 @@ class Starting {
 
   Service<Set>& service_;
   Stage stage_ = Stage::begin;
-  std::size_t check_ = 0;  // the check at hand
-  bool entered_ = false;   // its attempt has been entered into the race, and not been judged yet
-  bool limited_ = false;   // and it has a time limit
-  bool tried_ = false;
-  bool last_words_ = false;          // the check tried last outlives the process
+  std::size_t check_ = 0;    // the check at hand
+  bool entered_ = false;     // its attempt has been entered into the race, and not been judged yet
+  bool limited_ = false;     // and it has a time limit
+  bool tried_ = false;       // the check at hand
+  bool last_words_ = false;  // the check tried last outlives the process
   std::size_t last_asked_ = checks;  // which check was asked after the end
   std::optional<Process> process_;
   Clock::time_point deadline_ = Clock::time_point::max();
