@@ -23,8 +23,8 @@ namespace detail {
   throw std::system_error{error, std::generic_category(), what};
 }
 
-/// The directory of this process's own group. Source: cgroups(7), proc_pid_mountinfo(5).
-inline std::string own_cgroup() {
+// Source: cgroups(7), proc_pid_mountinfo(5).
+MIRAKURU_DECL std::string own_cgroup() {
   std::string line, group;
   for (std::ifstream groups{"/proc/self/cgroup"}; std::getline(groups, line);)
     if (line.starts_with("0::")) group = line.substr(3);

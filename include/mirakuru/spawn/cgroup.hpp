@@ -27,6 +27,13 @@ struct CgroupSpawner {
   [[nodiscard]] GuardedProcess spawn(const Launch& launch) const;
 };
 
+namespace detail {
+
+/// The directory of this process's own group. Throws `std::system_error` if no cgroup v2 is
+/// mounted.
+[[nodiscard]] std::string own_cgroup();
+
+}  // namespace detail
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
