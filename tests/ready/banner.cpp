@@ -134,7 +134,7 @@ TEST_CASE("scenario 37: a banner that is never printed") {
 TEST_CASE("scenario 38: a banner in two writes") {
   mk::OutputExecutor executor{mk::Shell{"printf foo; sleep 0.2; printf bar; echo"},
                               mk::BannerCheck{"foobar"}};
-  executor.start();
+  executor.start().wait();
   CHECK(executor.output() == "foobar\n");
 }
 

@@ -3,14 +3,18 @@
 
 #include <sys/inotify.h>
 #include <unistd.h>
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <asio/redirect_error.hpp>
 
 #include <mirakuru/detail/asio.hpp>
+#include <mirakuru/detail/race.hpp>
 #include <mirakuru/detail/schedule.hpp>
 #include <mirakuru/detail/unique_fd.hpp>
 #include <mirakuru/process.hpp>
@@ -29,19 +33,29 @@ inline std::string parent(const std::string& path) {
 /// inotify instances to each user, and some file systems have no events.
 class FileWatch {
  public:
-  explicit FileWatch(const asio::any_io_executor& executor)
-      : state_{std::make_shared<State>(executor)} {
+  /// Leaves its descriptor in `spent` when it is done.
+  FileWatch(const asio::any_io_executor& executor, std::shared_ptr<SpentFds> spent)
+      : state_{std::make_shared<State>(executor)}, spent_{std::move(spent)} {
     if (const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC); fd >= 0)
       state_->events.assign(above_standard(UniqueFd{fd}).release());
   }
-  ~FileWatch() { state_->events.close(); }
+  ~FileWatch() {
+    if (!state_->events.is_open()) return;
+    UniqueFd events{state_->events.release()};
+    for (const int watch : watches_) ::inotify_rm_watch(events.get(), watch);
+    spent_->push_back(std::move(events));
+  }
   FileWatch(const FileWatch&) = delete;
   FileWatch& operator=(const FileWatch&) = delete;
 
   /// Watches one more. False where that cannot be done, as for a file that is not there.
   bool add(const std::string& path, std::uint32_t mask) {
-    return state_->events.is_open() &&
-           ::inotify_add_watch(state_->events.native_handle(), path.c_str(), mask) >= 0;
+    if (!state_->events.is_open()) return false;
+    const int watch = ::inotify_add_watch(state_->events.native_handle(), path.c_str(), mask);
+    if (watch < 0) return false;
+    if (std::find(watches_.begin(), watches_.end(), watch) == watches_.end())
+      watches_.push_back(watch);
+    return true;
   }
 
   /// Waits for a change, and `pause` at the most. Ends at once when it is called off; whoever waits
@@ -83,16 +97,19 @@ class FileWatch {
     bool changed = false;
   };
   std::shared_ptr<State> state_;
+  std::shared_ptr<SpentFds> spent_;
+  std::vector<int> watches_;
 };
 
 /// Asks `attempt` again whenever something happens in the file's directory, or the nearest one
 /// above it that is there, and after pauses. Called off, it asks a last time, and answers what that
 /// said.
 template <class Try>
-asio::awaitable<Readiness> await_file(std::string path, Try attempt) {
+asio::awaitable<Readiness> await_file(std::string path, Try attempt,
+                                      std::shared_ptr<SpentFds> spent) {
   constexpr std::uint32_t changes = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ATTRIB;
   co_await asio::this_coro::throw_if_cancelled(false);
-  FileWatch watch{co_await asio::this_coro::executor};
+  FileWatch watch{co_await asio::this_coro::executor, std::move(spent)};
   const auto begin = Clock::now();
   for (;;) {
     const auto state = co_await asio::this_coro::cancellation_state;

@@ -3,9 +3,11 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include <mirakuru/detail/config.hpp>
 #include <mirakuru/detail/schedule.hpp>
+#include <mirakuru/detail/unique_fd.hpp>
 #include <mirakuru/process.hpp>
 
 namespace mirakuru::detail {
@@ -13,6 +15,10 @@ namespace mirakuru::detail {
 /// Whether an attempt ends by itself within a while, and is tried anew if it does not, or waits for
 /// as long as it takes.
 enum class Attempt { limited, open_ended };
+
+/// Descriptors that nobody needs any more, to be closed a while later: right after its last watch
+/// is gone, the kernel takes milliseconds to close an inotify instance.
+using SpentFds = std::vector<UniqueFd>;
 
 /// Waits for whichever comes first: the outcome of an attempt of a check, a descriptor that turns
 /// readable, a moment. Who runs it, a state machine such as `Starting`, then looks at what has
@@ -49,6 +55,10 @@ class Race {
 
   /// Lets go of the descriptor watched, which is about to be closed.
   void forget() noexcept;
+
+  /// Descriptors that nobody needs any more, to be closed a while later: right after its last watch
+  /// is gone, the kernel takes milliseconds to close an inotify instance.
+  [[nodiscard]] std::vector<UniqueFd> take_spent();
 
   /// Asio's side of it, made if need be.
   Core& core();

@@ -93,6 +93,7 @@ struct Race::Core {
   bool called_off = false;
   std::optional<Readiness> readiness;
   std::exception_ptr error;
+  std::shared_ptr<SpentFds> spent = std::make_shared<SpentFds>();
 
  private:
   explicit Core(std::unique_ptr<asio::io_context> context) : Core{context->get_executor()} {

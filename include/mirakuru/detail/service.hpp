@@ -31,7 +31,8 @@ struct ServiceBase {
   Timeline timeline = {};
   std::optional<int> exit_code = {};
   std::vector<Straggler> stragglers = {};
-  std::string trouble = {};  // with the spawner's own means
+  std::string trouble = {};          // with the spawner's own means
+  std::vector<UniqueFd> spent = {};  // what the checks have left to be closed
 
   /// Begins a run: finds the program and opens standard input. Throws `SpawnError`, and
   /// `std::system_error` when there is no descriptor to be had.
@@ -106,6 +107,7 @@ struct Service : ServiceBase {
   void clear() {
     process.reset();
     input.reset();
+    spent.clear();
   }
 };
 

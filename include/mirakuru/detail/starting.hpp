@@ -131,7 +131,7 @@ class Starting {
   }
 
   bool wait(Race& race) {
-    if (checks == 0) return ready();
+    if (checks == 0) return ready(race);
     for (;;) {
       if (entered_ && !race.attempting()) {
         entered_ = false;
@@ -140,10 +140,10 @@ class Starting {
       const bool alive = service_.alive();
       if (!alive || service_.exit_code.value_or(0) != 0) {
         if (listen_to_last_words(race)) return false;
-        if (check_ == checks && last_words_ && service_.exit_code == 0) return ready();
+        if (check_ == checks && last_words_ && service_.exit_code == 0) return ready(race);
         throw exited();
       }
-      if (check_ == checks) return ready();
+      if (check_ == checks) return ready(race);
       const auto now = Clock::now();
       if (now >= deadline_ && tried_) {
         if (!entered_) throw timed_out();
@@ -165,7 +165,8 @@ class Starting {
     }
   }
 
-  bool ready() {
+  bool ready(Race& race) {
+    service_.spent = race.take_spent();
     service_.timeline.ready = Clock::now();
     return true;
   }

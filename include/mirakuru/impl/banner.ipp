@@ -50,7 +50,8 @@ struct BannerStream {
   long long end = std::numeric_limits<long long>::max();
 };
 
-inline asio::awaitable<Readiness> await_banner(const BannerCheck& check, const Process& process) {
+inline asio::awaitable<Readiness> await_banner(const BannerCheck& check, const Process& process,
+                                               std::shared_ptr<SpentFds> spent) {
   // Called off, it still looks through what is there at that time: the banner may be in it.
   co_await asio::this_coro::throw_if_cancelled(false);
   const auto executor = co_await asio::this_coro::executor;
@@ -60,7 +61,7 @@ inline asio::awaitable<Readiness> await_banner(const BannerCheck& check, const P
   if (check.stream != Stream::err) searched.emplace_back(check.pattern, false);
   if (check.stream != Stream::out) searched.emplace_back(check.pattern, true);
 
-  FileWatch watch{executor};
+  FileWatch watch{executor, std::move(spent)};
   bool watched = true;
   for (const auto& stream : searched) {
     const auto fd = std::to_string(stream.err ? streams.err() : streams.out());
@@ -88,7 +89,7 @@ inline asio::awaitable<Readiness> await_banner(const BannerCheck& check, const P
 }
 
 MIRAKURU_DECL Attempt enter(Race& race, const BannerCheck* check, const Process& process) {
-  race.core().enter(await_banner(*check, process));
+  race.core().enter(await_banner(*check, process, race.core().spent));
   return Attempt::open_ended;
 }
 

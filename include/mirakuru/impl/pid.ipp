@@ -46,7 +46,7 @@ struct TryPidFile {
 };
 
 MIRAKURU_DECL Attempt enter(Race& race, const PidCheck* check, const Process&) {
-  race.core().enter(await_file(check->path.str(), TryPidFile{*check}));
+  race.core().enter(await_file(check->path.str(), TryPidFile{*check}, race.core().spent));
   return Attempt::open_ended;
 }
 

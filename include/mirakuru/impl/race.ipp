@@ -47,6 +47,10 @@ MIRAKURU_DECL void Race::forget() noexcept {
   if (core_) core_->let_go();
 }
 
+MIRAKURU_DECL SpentFds Race::take_spent() {
+  return core_ ? std::exchange(*core_->spent, {}) : SpentFds{};
+}
+
 MIRAKURU_DECL bool Race::attempting() const noexcept { return core_ && core_->attempting; }
 
 MIRAKURU_DECL void Race::call_off() {

@@ -61,7 +61,8 @@ struct TryUnixSocket {
 
 MIRAKURU_DECL Attempt enter(Race& race, const UnixSocketCheck* check, const Process&) {
   const auto& path = check->path;
-  race.core().enter(await_file(path.abstract() ? std::string{} : path.str(), TryUnixSocket{path}));
+  race.core().enter(await_file(path.abstract() ? std::string{} : path.str(), TryUnixSocket{path},
+                               race.core().spent));
   return Attempt::open_ended;
 }
 

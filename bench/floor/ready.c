@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSL-1.0
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "floor.h"
+
+static time_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec;
+}
+
+static void pause_us(long time) {
+  const struct timespec limit = {.tv_nsec = time * 1000};
+  ppoll(NULL, 0, &limit, NULL);
+}
+
+// Closing an inotify descriptor waits until no processor can still have an event for it: ten
+// milliseconds on a busy machine. So that is left for later.
+static int events = -1;
+
+void floor_forget(void) {
+  if (events >= 0) close(events);
+  events = -1;
+}
+
+static void watch(const char* path, uint32_t mask) {
+  floor_forget();
+  events = inotify_init1(IN_CLOEXEC);
+  inotify_add_watch(events, path, mask);
+}
+
+// Until something has happened; 0 when nothing has for 20 seconds.
+static int changed(void) {
+  char buffer[4096];
+  struct pollfd in = {.fd = events, .events = POLLIN};
+  const struct timespec limit = {.tv_sec = 20};
+  return ppoll(&in, 1, &limit, NULL) == 1 && read(events, buffer, sizeof buffer) > 0;
+}
+
+int floor_await_banner(int out, const char* banner) {
+  static char block[65536];
+  const size_t size = strlen(banner);
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", out);
+  watch(path, IN_MODIFY);
+  size_t kept = 0;
+  off_t at = 0;
+  for (int looks = 1;;) {
+    const ssize_t n = pread(out, block + kept, sizeof block - kept, at);
+    if (n > 0) {
+      const size_t end = kept + (size_t)n;
+      at += n;
+      if (memmem(block, end, banner, size) != NULL) return looks;
+      kept = end < size ? end : size - 1;
+      memmove(block, block + end - kept, kept);
+    } else if (changed()) {
+      ++looks;
+    } else {
+      return -1;
+    }
+  }
+}
+
+static void watch_parent(const char* path) {
+  char directory[108] = "";
+  strncpy(directory, path, sizeof directory - 1);
+  *strrchr(directory, '/') = '\0';
+  watch(directory, IN_CREATE | IN_MOVED_TO);
+}
+
+int floor_await_file(const char* path) {
+  watch_parent(path);
+  int looks = 1;
+  while (looks > 0 && access(path, F_OK) != 0) looks = changed() ? looks + 1 : -1;
+  return looks;
+}
+
+static int connects(const struct sockaddr* address, socklen_t size) {
+  const int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connect(fd, address, size) == 0) return fd;
+  const int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
+}
+
+int floor_await_unix(const char* path) {
+  watch_parent(path);
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+  int looks = 1, fd;
+  for (; (fd = connects((struct sockaddr*)&address, sizeof address)) < 0 && looks > 0; ++looks) {
+    if (errno == ECONNREFUSED)  // bound, and about to listen: of that there is no event
+      pause_us(50);
+    else if (!changed())
+      looks = -2;
+  }
+  if (fd >= 0) close(fd);
+  return looks;
+}
+
+static int connects_to(int port) {
+  const struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)port),
+                                      .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  return connects((const struct sockaddr*)&address, sizeof address);
+}
+
+int floor_await_tcp(int* ports, int count) {
+  const time_t limit = now() + 20;
+  for (int looks = 1; now() < limit; ++looks) {
+    for (int i = 0; i < count;) {
+      const int fd = connects_to(ports[i]);
+      if (fd < 0) {
+        ++i;
+      } else {
+        close(fd);
+        ports[i] = ports[--count];
+      }
+    }
+    if (count == 0) return looks;
+    pause_us(1000);
+  }
+  return -1;
+}
+
+int floor_await_http(int port) {
+  static const char request[] = "HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+  const time_t limit = now() + 20;
+  for (int looks = 1; now() < limit; ++looks) {
+    char answer[4096] = "";
+    const int fd = connects_to(port);
+    if (fd >= 0) {
+      send(fd, request, sizeof request - 1, MSG_NOSIGNAL);
+      recv(fd, answer, sizeof answer - 1, 0);
+      close(fd);
+    }
+    if (strncmp(answer, "HTTP/1.1 200", 12) == 0) return looks;
+    pause_us(1000);
+  }
+  return -1;
+}

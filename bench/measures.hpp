@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: BSL-1.0
+// What the rows measure, ours and the floor, once each.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <asio/bind_executor.hpp>
+#include <asio/io_context.hpp>
+
+#include <mirakuru.hpp>
+#include <mirakuru/async.hpp>
+
+#include "service.hpp"
+
+namespace bench {
+
+namespace mk = mirakuru;
+
+// Ready ------------------------------------------------------------------------------------------
+
+inline std::string a_place(const std::string& verb) {
+  return verb == "tcp" || verb == "http" ? test::Port{}.str() : "";
+}
+
+enum { latency, share, before, processor };
+
+// The share is that of what TCP and HTTP may take: 2 % of the service's own start-up and 0.3 ms.
+inline Values waited(const Service& service, double processor_begin, double count) {
+  const double late = service.since_ready_ms();
+  return {late, late / (0.02 * service.startup_ms() + 0.3), count,
+          processor_ms() - processor_begin};
+}
+
+inline double connections_before(const Service& service, const std::string& verb, double looks) {
+  return verb == "http" ? static_cast<double>(service.told().early) : looks - 1;
+}
+
+template <class Executor, class MakeCheck>
+Values start_ours(const std::string& verb, Delay delay, MakeCheck make_check) {
+  const FilesInMemory memory;
+  const Service service{verb, delay, a_place(verb)};
+  Executor executor{service.words(), make_check(service)};
+  const double begin = processor_ms();
+  executor.start();
+  auto values = waited(service, begin, 0);
+  const auto looks = static_cast<double>(executor.timeline().checks.back().attempts);
+  values[before] = connections_before(service, verb, looks);
+  return values;
+}
+
+using Await = int (*)(const Service&, int out);
+
+inline Values start_floor(const std::string& verb, Delay delay, Await await) {
+  const FilesInMemory memory;
+  const Service service{verb, delay, a_place(verb)};
+  const double begin = processor_ms();
+  const mk::detail::UniqueFd out{::floor_output()};
+  const ByHand process{service.words(), out.get()};
+  const int looks = await(service, out.get());
+  auto values = waited(service, begin, 0);
+  require(looks > 0, verb);
+  values[before] = connections_before(service, verb, looks);
+  return values;
+}
+
+// Start and stop ---------------------------------------------------------------------------------
+
+inline const std::vector<std::string> sleeper{"sleep", "60"};
+
+enum { both, start, stop };
+
+template <class Spawner>
+Values cycle() {
+  mk::Executor executor{sleeper, Spawner{}};
+  const Stopwatch watch;
+  executor.start();
+  const double started = watch.ms();
+  executor.stop();
+  const double stopped = watch.ms();
+  return {stopped, started, stopped - started};
+}
+
+inline Values cycle_by_hand() {
+  const Stopwatch watch;
+  ByHand process{sleeper};
+  const double started = watch.ms();
+  process.stop(::floor_stop);
+  const double stopped = watch.ms();
+  return {stopped, started, stopped - started};
+}
+
+// The median of ten cycles, start and stop apart.
+template <class Cycle>
+double ten(Cycle cycle, int value) {
+  std::vector<double> times;
+  for (int i = 0; i < 10; ++i) times.push_back(cycle()[static_cast<std::size_t>(value)]);
+  return median(times);
+}
+
+// Starts by a process that has touched so much memory.
+inline Values starts_with(std::size_t size) {
+  return Forked{[=]() -> Values {
+           if (size > 0) {
+             void* const map =
+                 ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+             require(map != MAP_FAILED, "mmap");
+             ::madvise(map, size, MADV_NOHUGEPAGE);
+             std::memset(map, 1, size);
+           }
+           return {ten(cycle<mk::DirectSpawner>, start), ten(cycle<mk::GuardedSpawner>, start)};
+         }}
+      .values();
+}
+
+inline Values stops_among(int others) {
+  const Crowd crowd{others};
+  return {ten(cycle<mk::GuardedSpawner>, stop), ten(cycle<mk::DirectSpawner>, stop)};
+}
+
+inline Values stop_tree() {
+  const Service service{"tree", 0us, "50"};
+  mk::OutputExecutor executor{service.words(), mk::BannerCheck{"ready"}};
+  executor.start();
+  const Stopwatch watch;
+  executor.stop();
+  return {watch.ms()};
+}
+
+inline Values stop_tree_by_hand() {
+  const Service service{"tree", 0us, "50"};
+  const mk::detail::UniqueFd out{::floor_output()};
+  ByHand process{service.words(), out.get()};
+  require(::floor_await_banner(out.get(), "ready") > 0, "tree");
+  const Stopwatch watch;
+  process.stop(::floor_stop_tree);
+  return {watch.ms()};
+}
+
+// Output -----------------------------------------------------------------------------------------
+
+enum { late, own_time, growth };
+
+inline Values flooded(const Service& service, double resident) {
+  return {service.since_ready_ms(), service.startup_ms(), resident_kb() - resident};
+}
+
+inline void until_ready(const Service& service) {
+  require(test::eventually([&] { return service.told().ready != 0; }, 100s), "flood");
+}
+
+template <class... Checks>
+Values flood(std::size_t size, Checks... checks) {
+  const Service service{"flood", 0us, std::to_string(size)};
+  mk::Executor executor{service.words(), checks...};
+  const double resident = resident_kb();
+  executor.start();
+  until_ready(service);
+  return flooded(service, resident);
+}
+
+inline Values flood_by_hand(std::size_t size, bool banner) {
+  const Service service{"flood", 0us, std::to_string(size)};
+  const double resident = resident_kb();
+  const mk::detail::UniqueFd out{::floor_output()};
+  const ByHand process{service.words(), out.get()};
+  if (banner) require(::floor_await_banner(out.get(), "ready") > 0, "flood");
+  until_ready(service);
+  return flooded(service, resident);
+}
+
+// Many at once -----------------------------------------------------------------------------------
+
+constexpr int many = 100;
+
+// 100 services, each ready after 200 ms, and what a hundred starts may take on top of that.
+inline std::vector<std::unique_ptr<Service>> services() {
+  std::vector<std::unique_ptr<Service>> made;
+  for (int i = 0; i < many; ++i)
+    made.push_back(std::make_unique<Service>("tcp", 200ms, a_place("tcp")));
+  return made;
+}
+
+inline Values among_limit(double total, double one) { return {total, total / (200 + many * one)}; }
+
+inline Values start_many() {
+  const double one = ten(cycle<mk::GuardedSpawner>, start);
+  const auto all = services();
+  std::vector<mk::TCPExecutor> executors;
+  for (const auto& service : all)
+    executors.emplace_back(service->words(), mk::TCPCheck{"127.0.0.1", service->port()});
+  asio::io_context context;
+  int good = 0;
+  const Stopwatch watch;
+  for (auto& executor : executors)
+    executor.async_start(
+        asio::bind_executor(context, [&](std::exception_ptr error) { good += !error; }));
+  context.run();
+  const double total = watch.ms();
+  require(good == many, "async_start");
+  return among_limit(total, one);
+}
+
+inline Values start_many_by_hand() {
+  const double one = ten(cycle_by_hand, start);
+  const auto all = services();
+  std::vector<std::unique_ptr<ByHand>> processes;
+  std::vector<int> ports;
+  const Stopwatch watch;
+  for (const auto& service : all) {
+    ports.push_back(service->port());
+    processes.push_back(std::make_unique<ByHand>(service->words()));
+  }
+  require(::floor_await_tcp(ports.data(), many) > 0, "tcp");
+  return among_limit(watch.ms(), one);
+}
+
+}  // namespace bench
