@@ -46,7 +46,8 @@ struct ArgumentArea {
 ///
 /// From its fork on it lives on system calls and the memory of this object alone: whatever lock
 /// another thread of the owner held is held for ever in the copy, and the owner's memory is soon
-/// given back. So it calls nothing of a library but `syscall` and what that rests on; see raw.hpp.
+/// given back. So it calls nothing of a library but `syscall`, and before that memory goes `clone`
+/// and `sigaction`, which the owner has looked up; see raw.hpp.
 ///
 ///     spawn the command -> reap, signal, wait, until nothing is below it -> exit
 ///
@@ -76,7 +77,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   static int main(void* guardian);
   [[nodiscard]] char* stack_top() noexcept { return stacks_[0] + stack_size; }
 
-  /// The memory that it cannot do without; sorted by no rule.
+  /// The memory that it cannot do without.
   [[nodiscard]] const Range (&needed() const noexcept)[4] { return needed_; }
 
  private:

@@ -299,8 +299,9 @@ MIRAKURU_DECL bool GuardedProcess::alive() {
 
 MIRAKURU_DECL void GuardedProcess::signal(int signal) noexcept {
   if (guardian_ == 0 || ::getpid() != owner_) return;
-  // The group has it from here, which saves the guardian's waking up in between. As long as the
-  // guardian has not told the leader's end, no other group can have its number.
+  // The group has it from here, which saves the guardian's waking up in between. The
+  // guardian tells the leader's end right after it has reaped it, too soon for its id to come
+  // again.
   if (!exit_code_) ::kill(-leader_, signal);
   const auto byte = static_cast<unsigned char>(signal);
   ::send(channel_.get(), &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
