@@ -41,13 +41,21 @@ struct ArgumentArea {
   [[nodiscard]] static ArgumentArea of_this_process();
 };
 
+/// What of the program's code the guardian runs on.
+struct Modules {
+  Range own, own_zeroed, libc, kernel;
+
+  /// None where something else has its fingers in that code.
+  [[nodiscard]] static const Modules* of_this_process();
+};
+
 /// The process between the owner, which is the test, and the command. It is a fork of the owner
 /// that executes nothing else.
 ///
 /// From its fork on it lives on system calls and the memory of this object alone: whatever lock
-/// another thread of the owner held is held for ever in the copy, and the owner's memory is soon
-/// given back. So it calls nothing of a library but `syscall`, and before that memory goes `clone`
-/// and `sigaction`, which the owner has looked up; see raw.hpp.
+/// another thread of the owner held is held for ever in the copy, and once the command runs the
+/// owner's memory is given back, and with it all libraries but the C library. So it calls nothing
+/// of a library but `syscall`, and before that memory goes `clone`; see raw.hpp.
 ///
 ///     spawn the command -> reap, signal, wait, until nothing is below it -> exit
 ///
@@ -65,7 +73,7 @@ class [[gnu::visibility("hidden")]] Guardian {
     int owner;           // a pidfd; -1 where the kernel has none
     std::uint64_t mark;  // put on the command
     ArgumentArea area;
-    bool give_back;  // the owner's memory
+    const Modules* modules;  // null: the owner's memory stays
     const Cgroup& group;
   };
 
@@ -75,9 +83,9 @@ class [[gnu::visibility("hidden")]] Guardian {
 
   /// What the fork runs, on a stack of its own. Never returns.
   static int main(void* guardian);
-  [[nodiscard]] char* stack_top() noexcept { return stacks_[0] + stack_size; }
+  [[nodiscard]] char* stack_top() noexcept { return stack_ + stack_size; }
 
-  /// The memory that it cannot do without.
+  /// The data that it cannot do without.
   [[nodiscard]] const Range (&needed() const noexcept)[4] { return needed_; }
 
  private:
@@ -100,7 +108,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   void report(Report::Kind kind, pid_t pid, int value, const char* text = nullptr,
               bool last = false);
 
-  void settle();
+  void give_back();
   void close_others();
   static void close_range(unsigned first, unsigned last, bool at_exec = false);
   void take_title();
@@ -125,7 +133,6 @@ class [[gnu::visibility("hidden")]] Guardian {
   int channel_, owner_, group_, group_kill_;
   std::uint64_t mark_;
   ArgumentArea area_;
-  bool give_back_;
   int streams_[3];
   char* program_;
   char** argv_;
@@ -136,11 +143,12 @@ class [[gnu::visibility("hidden")]] Guardian {
   char* group_name_;  // the path's last part
   LastSignal* signals_;
   std::size_t signal_count_;
-  decltype(&::sigaction) sigaction_;  // it has been looked up
-  struct sigaction wake_ = {};
   Range needed_[4];
+  Modules modules_ = {};
+  bool give_back_;
 
   // What it knows.
+  int children_ = -1;  // readable when a child has ended
   pid_t self_ = 0, leader_ = 0;
   bool leader_ended_ = false, end_reported_ = false;
   int exit_code_ = 0;
@@ -150,16 +158,16 @@ class [[gnu::visibility("hidden")]] Guardian {
   std::int64_t orphaned_at_ = 0;
   int signal_ = 0;                // the last one it was to send; 0: none yet
   bool group_signalled_ = false;  // the leader's group has had it as a whole
-  std::int64_t settle_at_ = 0;
-  std::int64_t look_at_ = 0;  // when to look who else there is
+  std::int64_t look_at_ = 0;      // when to look who else there is
   std::int64_t pause_ = 0;
+  int glances_ = 0;  // left, at a leader that is about to end
   int reports_ = 0;
   siginfo_t info_ = {};
   Report report_ = {};
   int found_count_ = 0, signalled_count_ = 0;
   pid_t found_[max_found];          // all below it, at the last look
   pid_t signalled_[max_signalled];  // those that had signal_ for themselves
-  alignas(64) char stacks_[2][stack_size];
+  alignas(std::max_align_t) char stack_[stack_size];
 };
 
 }  // namespace mirakuru::detail

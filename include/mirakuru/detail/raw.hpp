@@ -17,6 +17,10 @@ namespace mirakuru::detail {
 /// Addresses from `begin` up to `end`.
 struct Range {
   std::uintptr_t begin = 0, end = 0;
+
+  [[nodiscard]] bool holds(std::uintptr_t address) const noexcept {
+    return begin <= address && address < end;
+  }
 };
 
 /// A line of /proc/self/maps.

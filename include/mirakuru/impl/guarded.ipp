@@ -20,6 +20,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <new>
 #include <string>
 #include <system_error>
@@ -55,12 +56,25 @@ inline bool under_valgrind() {
   const char* preloaded = std::getenv("LD_PRELOAD");
   return preloaded != nullptr && std::strstr(preloaded, "vgpreload") != nullptr;
 }
-/// So does a sanitizer.
+
+extern "C" {
+// Functions of the profilers': there when the program is built for one.
+[[gnu::weak]] void __gmon_start__();
+[[gnu::weak]] void __gcov_init(void*);
+[[gnu::weak]] void __llvm_profile_instrument_target(std::uint64_t, void*, std::uint32_t);
+}
+
+/// True when calls of this code lead to somebody who needs memory of the process's: a sanitizer, a
+/// profiler, or the dynamic linker at each call.
 inline bool instrumented() {
 #if defined(MIRAKURU_SANITIZED)
   return true;
 #else
-  return under_valgrind();
+  static const bool by_linker = std::getenv("LD_BIND_NOT") != nullptr ||
+                                std::getenv("LD_AUDIT") != nullptr ||
+                                std::getenv("LD_PROFILE") != nullptr;
+  return by_linker || under_valgrind() || __gmon_start__ != nullptr || __gcov_init != nullptr ||
+         __llvm_profile_instrument_target != nullptr;
 #endif
 }
 
@@ -104,24 +118,6 @@ class LargeMemoryLeftOut {
   std::vector<Range> left_out_;
 };
 
-/// Pages for a guardian and what it is told.
-class GuardianMemory {
- public:
-  explicit GuardianMemory(std::size_t size)
-      : size_{size},
-        pages_{::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)} {
-    if (pages_ == MAP_FAILED) throw std::system_error{errno, std::generic_category(), "mmap"};
-  }
-  ~GuardianMemory() { ::munmap(pages_, size_); }
-  GuardianMemory(const GuardianMemory&) = delete;
-  GuardianMemory& operator=(const GuardianMemory&) = delete;
-  [[nodiscard]] void* get() const noexcept { return pages_; }
-
- private:
-  std::size_t size_;
-  void* pages_;
-};
-
 /// A number that no other executor's processes have as their limit on file locks, and that an
 /// unprivileged process may set.
 inline std::uint64_t make_mark() {
@@ -148,9 +144,10 @@ inline pid_t fork_guardian(const Launch& launch, const Cgroup& group, int channe
                             .owner = owner.get(),
                             .mark = mark,
                             .area = under_valgrind() ? ArgumentArea{} : area,
-                            .give_back = !instrumented(),
+                            .modules = instrumented() ? nullptr : Modules::of_this_process(),
                             .group = group};
-  const GuardianMemory memory{sizeof(Guardian) + Guardian::extra_size(task)};
+  const auto memory =
+      std::make_unique_for_overwrite<std::byte[]>(sizeof(Guardian) + Guardian::extra_size(task));
   auto* const guardian = new (memory.get()) Guardian{task};
   const SignalsBlocked blocked;
   const LargeMemoryLeftOut left_out{guardian->needed()};

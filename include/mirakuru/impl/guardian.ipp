@@ -2,25 +2,96 @@
 #pragma once
 
 #include <fcntl.h>
+#include <link.h>
 #include <linux/close_range.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstring>
 #include <ctime>
+#include <string_view>
 
 #include <mirakuru/detail/guardian.hpp>
 #include <mirakuru/spawn/guarded.hpp>
 
 namespace mirakuru::detail {
+
+// What it runs on --------------------------------------------------------------------------------
+
+MIRAKURU_DECL const Modules* Modules::of_this_process() {
+  struct Search {
+    Modules modules = {};
+    bool libc = false, libraries = false;
+
+    void look_at(const dl_phdr_info& module) {
+      const auto page = static_cast<std::uintptr_t>(::getpagesize());
+      Range whole{UINTPTR_MAX, 0}, zeroed;
+      for (int i = 0; i < module.dlpi_phnum; ++i) {
+        const auto& header = module.dlpi_phdr[i];
+        if (header.p_type != PT_LOAD) continue;
+        const std::uintptr_t begin = module.dlpi_addr + header.p_vaddr;
+        const std::uintptr_t end = begin + header.p_memsz;
+        whole.begin = std::min(whole.begin, begin & -page);
+        whole.end = std::max(whole.end, (end + page - 1) & -page);
+        if (header.p_memsz > header.p_filesz)
+          zeroed = {(begin + header.p_filesz + page - 1) & -page, end & -page};
+      }
+      const std::string_view path{module.dlpi_name};
+      const auto name = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
+      if (whole.holds(reinterpret_cast<std::uintptr_t>(&Guardian::main))) {
+        modules.own = whole;
+        modules.own_zeroed = zeroed;
+      }
+      if (whole.holds(::getauxval(AT_SYSINFO_EHDR))) {
+        modules.kernel = {whole.begin - 16 * page, whole.end};  // its data, which cannot be split
+      } else if (name.starts_with("libc.") || name.starts_with("ld-musl")) {
+        modules.libc = whole;
+        libc = true;
+      } else if (!name.empty()) {
+        libraries = true;
+      }
+    }
+    /// A program without libraries is its own C library. Somebody may have put a function of his
+    /// own in the place of `syscall`.
+    [[nodiscard]] bool known() const {
+      const auto address = reinterpret_cast<std::uintptr_t>(&::syscall);
+      return (libc || !libraries) && (modules.libc.holds(address) || modules.own.holds(address));
+    }
+  };
+  static const Search search = [] {
+    // Compilers call these by themselves, and the first call of each may be looked up in tables
+    // that will have gone by then.
+    volatile std::size_t none = 0;
+    char here[1] = {}, there[1] = {};
+    std::memset(here, 0, none);
+    std::memcpy(here, there, none);
+    std::memmove(here, there, none);
+    none = static_cast<std::size_t>(std::memcmp(here, there, none));
+    const char* volatile text = here;
+    none = std::strlen(text);
+
+    Search found;
+    ::dl_iterate_phdr(
+        [](dl_phdr_info* module, std::size_t, void* into) {
+          static_cast<Search*>(into)->look_at(*module);
+          return 0;
+        },
+        &found);
+    return found;
+  }();
+  return search.known() ? &search.modules : nullptr;
+}
 
 // What it is told --------------------------------------------------------------------------------
 
@@ -73,12 +144,10 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task)
       group_kill_{task.group.kill.get()},
       mark_{task.mark},
       area_{task.area},
-      give_back_{task.give_back},
       streams_{task.launch.in, task.launch.out, task.launch.err},
       signal_count_{task.last_signals.size()},
-      sigaction_{::sigaction} {
-  wake_.sa_handler = [](int) {};
-  wake_.sa_flags = SA_NOCLDSTOP;
+      give_back_{task.modules != nullptr} {
+  if (give_back_) modules_ = *task.modules;
   Packing packing{reinterpret_cast<char*>(this + 1)};
   signals_ = packing.array<LastSignal>(signal_count_);
   for (std::size_t i = 0; i < signal_count_; ++i)
@@ -122,7 +191,13 @@ MIRAKURU_DECL void Guardian::run() {
   limit[0] = 0;
   raw::call(SYS_prlimit64, 0, RLIMIT_LOCKS, limit, nullptr);
   raw::call(SYS_setsid);  // here, as it may cost a process its turn, and there is no other yet
-  sigaction_(SIGCHLD, &wake_, nullptr);
+  // The owner may ignore its children's ends; ignored by default alone they are still to be read.
+  const unsigned long defaults[4] = {};  // the kernel's struct sigaction, as large as it gets
+  const std::uint64_t child_ended = std::uint64_t{1} << (SIGCHLD - 1);
+  raw::call(SYS_rt_sigaction, SIGCHLD, defaults, nullptr, sizeof child_ended);
+  children_ =
+      static_cast<int>(raw::call(SYS_signalfd4, -1, &child_ended, sizeof child_ended, SFD_CLOEXEC));
+  if (children_ < 0) return report(Report::failed, 0, errno, "signalfd");
   take_title();
   leader_ = spawn();
   if (leader_ < 0) return report(Report::failed, 0, errno, "clone");
@@ -130,12 +205,17 @@ MIRAKURU_DECL void Guardian::run() {
   close_others();
   report(Report::spawned, leader_, 0);
 
-  settle_at_ = now() + 2'000'000;
+  give_back();
   while (reap()) {
-    if (now() >= settle_at_) settle();
     keep_to_schedule();
     if (signal_ != 0 && now() >= look_at_) signal_rest();
-    wait();
+    // To sleep and be woken takes as long as most commands do to end.
+    if (glances_ > 0 && !leader_ended_) {
+      --glances_;
+      raw::call(SYS_sched_yield);
+    } else {
+      wait();
+    }
   }
   if (group_ >= 0) raw::call(SYS_unlinkat, AT_FDCWD, group_path_, AT_REMOVEDIR);
 }
@@ -161,8 +241,9 @@ MIRAKURU_DECL void Guardian::report(Report::Kind kind, pid_t pid, int value, con
 MIRAKURU_DECL pid_t Guardian::spawn() {
 #if !defined(MIRAKURU_SANITIZED)  // ThreadSanitizer takes every clone for a fork
   // Not a fork: what the copy has of the owner's pages would be copied again.
+  alignas(std::max_align_t) char stack[stack_size / 4];
   if (group_ < 0)
-    return ::clone(run_command, stacks_[1] + stack_size, CLONE_VM | CLONE_VFORK | SIGCHLD, this);
+    return ::clone(run_command, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, this);
 #endif
   struct {  // linux/sched.h has it as clone_args
     std::uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
@@ -210,7 +291,7 @@ MIRAKURU_DECL void Guardian::become_command() {
   raw::call(SYS_setsid);
 
   // The command starts as from a shell: exec would hand on what the owner ignores or blocks.
-  const unsigned long defaults[4] = {};  // the kernel's struct sigaction, as large as it gets
+  const unsigned long defaults[4] = {};
   for (int signal = 1; signal <= 64; ++signal)
     if (signal != SIGKILL && signal != SIGSTOP)
       raw::call(SYS_rt_sigaction, signal, defaults, nullptr, sizeof mark_);
@@ -231,7 +312,7 @@ MIRAKURU_DECL void Guardian::become_command() {
 // Settling down ----------------------------------------------------------------------------------
 
 MIRAKURU_DECL void Guardian::close_others() {
-  const int own[] = {channel_, owner_, group_kill_};
+  const int own[] = {channel_, owner_, children_, group_kill_};
   for (unsigned from = 0; from <= INT_MAX;) {
     unsigned next = ~0U;  // the first of its own from there on
     for (const int fd : own)
@@ -287,20 +368,28 @@ MIRAKURU_DECL void Guardian::take_title() {
   while (size < area_.arguments_end - area_.begin);
 }
 
-/// Lets go of the owner's data; not at once, or it would compete with the command's own start and
-/// with an early stop. What is small stays: the dynamic linker's tables are among it.
-MIRAKURU_DECL void Guardian::settle() {
-  settle_at_ = INT64_MAX;
+/// All but the C library and what the guardian is made of: also less remains to be taken down when
+/// it exits, for which the owner waits.
+MIRAKURU_DECL void Guardian::give_back() {
   if (!give_back_) return;
-  constexpr std::uintptr_t small = 128 * 1024;
-  raw::each_mapping([this](const Mapping& mapping) {
-    if (!mapping.disposable || mapping.range.end - mapping.range.begin < small) return;
-    raw::for_each_part_outside(mapping.range, needed_, [&](Range part) {
-      // Zeroed data is emptied and not unmapped: code that counts what it runs writes there.
-      const auto size = part.end - part.begin;
-      mapping.behind_file ? raw::call(SYS_madvise, part.begin, size, MADV_DONTNEED)
-                          : raw::call(SYS_munmap, part.begin, size);
-    });
+  const Range code[] = {modules_.own, modules_.libc, modules_.kernel};
+  const auto outside = [&](Range whole, auto visit) {
+    raw::for_each_part_outside(whole, needed_,
+                               [&](Range data) { raw::for_each_part_outside(data, code, visit); });
+  };
+  bool sealed = false;
+  const auto unmap = [&](Range part) {
+    if (raw::call(SYS_munmap, part.begin, part.end - part.begin) != 0) sealed = true;
+  };
+  Range all;
+  for (const auto& range : needed_) all.end = range.end > all.end ? range.end : all.end;
+  for (const auto& range : code) all.end = range.end > all.end ? range.end : all.end;
+  outside(all, unmap);
+  // A mapping that cannot go, by mseal(2), keeps all in its part.
+  if (sealed) raw::each_mapping([&](const Mapping& mapping) { outside(mapping.range, unmap); });
+  // Emptied, and not unmapped: code that counts what it runs writes there.
+  raw::for_each_part_outside(modules_.own_zeroed, needed_, [](Range part) {
+    raw::call(SYS_madvise, part.begin, part.end - part.begin, MADV_DONTNEED);
   });
 }
 
@@ -345,21 +434,21 @@ MIRAKURU_DECL std::int64_t Guardian::now() {
 MIRAKURU_DECL void Guardian::wait() {
   constexpr std::int64_t never = INT64_MAX, second = 1'000'000'000;
   const auto time = now();
-  auto left = settle_at_ == never ? never : settle_at_ - time;
+  auto left = never;
   if (signal_ != 0) left = raw::least(left, look_at_ - time);
   if (orphaned_ && next_signal_ < signal_count_)
     left = raw::least(left, signals_[next_signal_].after - (time - orphaned_at_));
   if (left < 0) left = 0;
   const timespec limit{.tv_sec = left / second, .tv_nsec = left % second};
 
-  pollfd events[2] = {{.fd = orphaned_ ? -1 : channel_, .events = POLLIN, .revents = 0},
-                      {.fd = orphaned_ ? -1 : owner_, .events = POLLIN, .revents = 0}};
-  const std::uint64_t blocked = ~(std::uint64_t{1} << (SIGCHLD - 1));
-  if (raw::call(SYS_ppoll, events, 2, left == never ? nullptr : &limit, &blocked, sizeof blocked) <=
-      0)
-    return;
+  pollfd events[3] = {{.fd = orphaned_ ? -1 : channel_, .events = POLLIN, .revents = 0},
+                      {.fd = orphaned_ ? -1 : owner_, .events = POLLIN, .revents = 0},
+                      {.fd = children_, .events = POLLIN, .revents = 0}};
+  if (raw::call(SYS_ppoll, events, 3, left == never ? nullptr : &limit, nullptr, 0) <= 0) return;
   if (events[0].revents != 0) listen(events[0].revents);
   if (events[1].revents != 0) be_orphaned();
+  signalfd_siginfo news;
+  if (events[2].revents != 0) raw::call(SYS_read, children_, &news, sizeof news);
 }
 
 MIRAKURU_DECL void Guardian::listen(int events) {
@@ -394,6 +483,7 @@ MIRAKURU_DECL void Guardian::begin_step(int signal, bool group_signalled) {
   if (signal == SIGKILL && group_kill_ >= 0) raw::call(SYS_write, group_kill_, "1", 1);
   pause_ = 2'000'000;
   look_at_ = group_signalled_ ? now() + pause_ : 0;
+  glances_ = group_signalled_ ? 200 : 0;
 }
 
 MIRAKURU_DECL void Guardian::signal_rest() {

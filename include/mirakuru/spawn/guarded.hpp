@@ -79,17 +79,18 @@ class GuardedProcess {
 /// guardian ends the tree by the signal strategy, SIGKILL at the end of the stop budget. Should the
 /// guardian itself be killed, the leader is, and the owner ends the rest with its next call.
 ///
-/// The guardian is a fork of the owner, of whose data it keeps nothing. Data of more than a
-/// megabyte apiece is left out of the copy when the owner is large and has a single thread
-/// (`MADV_DONTFORK`, for the moment of the fork; advice of the owner's own to that end is undone);
-/// with more threads a start takes 15 ms a gigabyte. Initialised data of the program's and private
-/// mappings of files stay. The command inherits a limit on file locks (`RLIMIT_LOCKS`, which Linux
-/// does not use) as a mark by which its descendants are known should the guardian be killed.
+/// The guardian is a fork of the owner, of which it keeps the program or library that it is part
+/// of and the C library; the rest it gives back once the command runs. Data of more than a megabyte
+/// apiece is left out of the copy when the owner is large and has a single thread (`MADV_DONTFORK`,
+/// for the moment of the fork; advice of the owner's own to that end is undone); with more threads
+/// a start takes 15 ms a gigabyte. Under sanitizers, profilers and Valgrind the copy stays. The
+/// command inherits a limit on file locks (`RLIMIT_LOCKS`, which Linux does not use) as a mark by
+/// which its descendants are known should the guardian be killed.
 ///
 /// An owner that executes another program is not noticed as long as a child that it has forked, and
 /// that has executed nothing, lives.
 ///
-/// Rests on `clone`, `PR_SET_CHILD_SUBREAPER`, `pidfd_open` and /proc.
+/// Rests on `clone`, `PR_SET_CHILD_SUBREAPER`, `signalfd`, `pidfd_open` and /proc.
 struct GuardedSpawner {
   static constexpr Guarantee guarantee = Guarantee::tree_survives_owner;
 
