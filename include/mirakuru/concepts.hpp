@@ -113,11 +113,13 @@ class Race;
 template <class T>
 concept EnteringCheck =
     requires(T& check, Race& race, const Process& process) { enter(race, &check, process); };
+template <class T>
+concept WatchingCheck = requires(const T& check, const Process& process) { check.watch(process); };
 
 }  // namespace detail
 
 /// Something that holds when the service is ready: one of ours, or a `Predicate`.
 template <class T>
-concept ReadinessCheck = detail::EnteringCheck<T> || Predicate<T>;
+concept ReadinessCheck = detail::EnteringCheck<T> || detail::WatchingCheck<T> || Predicate<T>;
 
 }  // namespace mirakuru

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include <mirakuru/detail/config.hpp>
 #include <mirakuru/detail/schedule.hpp>
-#include <mirakuru/detail/unique_fd.hpp>
 #include <mirakuru/process.hpp>
 
 namespace mirakuru::detail {
@@ -15,10 +14,6 @@ namespace mirakuru::detail {
 /// Whether an attempt ends by itself within a while, and is tried anew if it does not, or waits for
 /// as long as it takes.
 enum class Attempt { limited, open_ended };
-
-/// Descriptors that nobody needs any more, to be closed a while later: right after its last watch
-/// is gone, the kernel takes milliseconds to close an inotify instance.
-using SpentFds = std::vector<UniqueFd>;
 
 /// Waits for whichever comes first: the outcome of an attempt of a check, a descriptor that turns
 /// readable, a moment. Who runs it, a state machine such as `Starting`, then looks at what has
@@ -37,8 +32,9 @@ class Race {
   Race(const Race&) = delete;
   Race& operator=(const Race&) = delete;
 
-  /// The descriptor to watch, not owned; -1 for none. Holds for one run, as `until` does.
-  void watch(int fd) noexcept { fd_ = fd; }
+  /// The process's descriptor and a check's, not owned; -1 for none. Hold for one run, as `until`
+  /// does.
+  void watch(int process, int check = -1) noexcept { fds_ = {process, check}; }
   /// The moment to wake at the latest.
   void until(Clock::time_point moment) noexcept { until_ = moment; }
   /// Waits, in the calling thread. Without an attempt in flight that takes no I/O context.
@@ -53,19 +49,18 @@ class Race {
   /// What the last attempt came to, once. Rethrows what it threw.
   [[nodiscard]] std::optional<Readiness> take_readiness();
 
-  /// Lets go of the descriptor watched, which is about to be closed.
+  /// Lets go of the descriptors watched, which are about to be closed.
   void forget() noexcept;
-
-  /// Descriptors that nobody needs any more, to be closed a while later: right after its last watch
-  /// is gone, the kernel takes milliseconds to close an inotify instance.
-  [[nodiscard]] std::vector<UniqueFd> take_spent();
 
   /// Asio's side of it, made if need be.
   Core& core();
 
  private:
+  using Fds = std::array<int, 2>;
+  static constexpr Fds none = {-1, -1};
+
   std::unique_ptr<Core> core_;
-  int fd_ = -1;
+  Fds fds_ = none;
   Clock::time_point until_ = Clock::time_point::max();
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <exception>
 #include <utility>
 
@@ -13,7 +15,10 @@ namespace mirakuru::detail {
 struct Race::Core {
   Core() : Core{std::make_unique<asio::io_context>(1)} {}
   explicit Core(const asio::any_io_executor& on)
-      : executor{on}, timer{on}, descriptor{on}, settling{on, Clock::time_point::max()} {}
+      : executor{on},
+        timer{on},
+        descriptors{asio::posix::stream_descriptor{on}, asio::posix::stream_descriptor{on}},
+        settling{on, Clock::time_point::max()} {}
   ~Core() { let_go(); }
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
@@ -40,13 +45,15 @@ struct Race::Core {
       cancellation.emit(asio::cancellation_type::terminal);
   }
 
-  void arm(int fd, Clock::time_point until) {
+  void arm(const Fds& fds, Clock::time_point until) {
     woken = false;
-    if (fd != descriptor.native_handle()) {
-      let_go();
-      if (fd >= 0) descriptor.assign(fd);
-    }
-    if (fd >= 0) {
+    for (std::size_t i = 0; i < fds.size(); ++i) {
+      auto& descriptor = descriptors[i];
+      if (fds[i] != descriptor.native_handle()) {
+        if (descriptor.is_open()) descriptor.release();
+        if (fds[i] >= 0) descriptor.assign(fds[i]);
+      }
+      if (fds[i] < 0) continue;
       ++pending;
       descriptor.async_wait(asio::posix::descriptor_base::wait_read,
                             [this](asio::error_code) { end_wait(); });
@@ -67,22 +74,24 @@ struct Race::Core {
   void wake() {
     if (!std::exchange(woken, true)) {
       timer.cancel();
-      if (descriptor.is_open()) descriptor.cancel();
+      for (auto& descriptor : descriptors)
+        if (descriptor.is_open()) descriptor.cancel();
     }
     if (settled()) settling.cancel();
   }
 
   [[nodiscard]] bool settled() const noexcept { return woken && pending == 0; }
 
-  /// The descriptor belongs to the process.
+  /// The descriptors belong to the process and the check.
   void let_go() {
-    if (descriptor.is_open()) descriptor.release();
+    for (auto& descriptor : descriptors)
+      if (descriptor.is_open()) descriptor.release();
   }
 
   std::unique_ptr<asio::io_context> own;  // of the blocking form
   asio::any_io_executor executor;
   asio::steady_timer timer;
-  asio::posix::stream_descriptor descriptor;
+  std::array<asio::posix::stream_descriptor, 2> descriptors;
   asio::steady_timer settling;  // never expires: the Asio forms wait on it, and wake() cancels it
   asio::cancellation_signal cancellation;
 
@@ -93,7 +102,6 @@ struct Race::Core {
   bool called_off = false;
   std::optional<Readiness> readiness;
   std::exception_ptr error;
-  std::shared_ptr<SpentFds> spent = std::make_shared<SpentFds>();
 
  private:
   explicit Core(std::unique_ptr<asio::io_context> context) : Core{context->get_executor()} {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,6 +15,7 @@
 #include <mirakuru/detail/ending.hpp>
 #include <mirakuru/detail/race.hpp>
 #include <mirakuru/detail/service.hpp>
+#include <mirakuru/detail/watch.hpp>
 
 namespace mirakuru::detail {
 
@@ -41,8 +43,8 @@ concept OutlivesProcess = requires { requires Check::outlives_process; };
 /// begin: what runs already is ready; a process that has died since is cleared.
 /// looking: each check that can tell is tried once; if it holds, somebody else is there.
 /// attempting: the check at hand is tried; when it holds the next one is, until there is none.
-/// pausing: it did not hold, and the schedule says for how long to leave the service alone.
-/// ending: the start has failed; the tree is ended before the exception leaves.
+/// pausing: it did not hold; its watch, or else the schedule, says for how long to leave the
+/// service alone. ending: the start has failed; the tree is ended before the exception leaves.
 template <class Set>
 class Starting {
  public:
@@ -70,6 +72,7 @@ class Starting {
     if (stage_ == Stage::ending) return;
     stage_ = Stage::ending;
     error_ = std::move(error);
+    drop_watch();
     if (service_.process) ending_.emplace(service_, service_.kill_steps(), Judgement::ignore);
   }
 
@@ -131,7 +134,9 @@ class Starting {
   }
 
   bool wait(Race& race) {
-    if (checks == 0) return ready(race);
+    if (checks == 0) return ready();
+    const auto woken_at = Clock::now();
+    if (watch_) resume_at_ = woken_at;
     for (;;) {
       if (entered_ && !race.attempting()) {
         entered_ = false;
@@ -140,17 +145,21 @@ class Starting {
       const bool alive = service_.alive();
       if (!alive || service_.exit_code.value_or(0) != 0) {
         if (listen_to_last_words(race)) return false;
-        if (check_ == checks && last_words_ && service_.exit_code == 0) return ready(race);
+        if (check_ == checks && last_words_ && service_.exit_code == 0) return ready();
         throw exited();
       }
-      if (check_ == checks) return ready(race);
+      if (check_ == checks) return ready();
       const auto now = Clock::now();
       if (now >= deadline_ && tried_) {
+        if (watch_ && std::exchange(last_asked_, check_) != check_) {
+          attempt(race);
+          continue;
+        }
         if (!entered_) throw timed_out();
         race.call_off();
         return false;  // for what it says last
       }
-      if (!entered_ && now >= resume_at_) {
+      if (!entered_ && woken_at >= resume_at_) {
         attempt(race);
         if (!entered_) continue;  // a predicate answers at once
       }
@@ -159,14 +168,13 @@ class Starting {
       auto wake = std::min({deadline_, limit_, entered_ ? Clock::time_point::max() : resume_at_});
       if (event < 0)
         wake = std::min(wake, after(now, pause_after(now - service_.timeline.spawned)));
-      race.watch(event);
+      race.watch(event, watch_ ? watch_->changes().event() : -1);
       race.until(wake);
       return false;
     }
   }
 
-  bool ready(Race& race) {
-    service_.spent = race.take_spent();
+  bool ready() {
     service_.timeline.ready = Clock::now();
     return true;
   }
@@ -196,16 +204,35 @@ class Starting {
         limited_ = guarded([&] { return enter(race, &check, *process_); }) == Attempt::limited;
         entered(limited_ ? attempt_limit(Clock::now() - service_.timeline.spawned)
                          : std::chrono::nanoseconds::max());
+      } else if constexpr (WatchingCheck<Check>) {
+        guarded([&] { look(check); });
       } else {
         judge(guarded([&]() -> std::optional<Readiness> { return Readiness{check(*process_)}; }));
       }
     });
   }
 
+  /// All that is there, if this is the last time.
+  template <class Check>
+  void look(const Check& check) {
+    if (!watch_) watch_ = check.watch(*process_);
+    const bool last = !process_->running() || Clock::now() >= deadline_;
+    if (last) watch_->close();
+    do judge(watch_->look());
+    while (last && watch_ && watch_->more());
+  }
+
+  /// Its descriptor is kept until the service is: see `FileChanges::retire()`.
+  void drop_watch() {
+    if (watch_) service_.spent.push_back(watch_->changes().retire());
+    watch_.reset();
+  }
+
   void judge(const std::optional<Readiness>& answer) {
     limit_ = Clock::time_point::max();
     if (answer && *answer) {
       service_.timeline.checks[check_++].passed = Clock::now();
+      drop_watch();
       tried_ = false;  // each is tried once, however late it is
       reason_.clear();
       return;
@@ -217,7 +244,11 @@ class Starting {
       reason_ = "no answer within " + to_text(now - entered_at_);
     else if (answer && !answer->reason().empty())
       reason_ = answer->reason();
-    resume_at_ = after(now, pause_after(now - service_.timeline.spawned));
+    const std::chrono::nanoseconds waited = now - service_.timeline.spawned;
+    const auto pause = !watch_          ? pause_after(waited)
+                       : watch_->more() ? std::chrono::nanoseconds{}
+                                        : watch_->pause(waited);
+    resume_at_ = after(now, pause);
     stage_ = Stage::pausing;
   }
 
@@ -289,6 +320,7 @@ class Starting {
   bool last_words_ = false;  // the check tried last outlives the process
   std::size_t last_asked_ = checks;  // which check was asked after the end
   std::optional<Process> process_;
+  std::unique_ptr<Watch> watch_;  // of the check at hand, if it has one
   Clock::time_point deadline_ = Clock::time_point::max();
   Clock::time_point limit_ = Clock::time_point::max();  // of the attempt in flight
   Clock::time_point entered_at_ = {};

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <sys/inotify.h>
 #include <algorithm>
 #include <limits>
 #include <span>
 #include <vector>
 
-#include <asio/post.hpp>
-
-#include <mirakuru/detail/file_watch.hpp>
 #include <mirakuru/detail/line_search.hpp>
-#include <mirakuru/detail/race_core.hpp>
+#include <mirakuru/detail/watch.hpp>
 #include <mirakuru/process.hpp>
 #include <mirakuru/ready/banner.hpp>
 
@@ -50,48 +48,48 @@ struct BannerStream {
   long long end = std::numeric_limits<long long>::max();
 };
 
-inline asio::awaitable<Readiness> await_banner(const BannerCheck& check, const Process& process,
-                                               std::shared_ptr<SpentFds> spent) {
-  // Called off, it still looks through what is there at that time: the banner may be in it.
-  co_await asio::this_coro::throw_if_cancelled(false);
-  const auto executor = co_await asio::this_coro::executor;
-  const auto& streams = process.streams();
-  std::vector<BannerStream> searched;
-  searched.reserve(2);
-  if (check.stream != Stream::err) searched.emplace_back(check.pattern, false);
-  if (check.stream != Stream::out) searched.emplace_back(check.pattern, true);
-
-  FileWatch watch{executor, std::move(spent)};
-  bool watched = true;
-  for (const auto& stream : searched) {
-    const auto fd = std::to_string(stream.err ? streams.err() : streams.out());
-    watched &= watch.add("/proc/self/fd/" + fd, IN_MODIFY);
-  }
-
-  std::vector<char> block(64 * 1024);
-  const auto begin = Clock::now();
-  for (bool last = false;;) {
-    const auto state = co_await asio::this_coro::cancellation_state;
-    if (!last && (state.cancelled() != asio::cancellation_type::none || !process.running())) {
-      last = true;
-      for (auto& stream : searched) stream.end = std::max(stream.offset, stream.size(streams));
+class BannerWatch : public Watch {
+ public:
+  BannerWatch(const BannerCheck& check, const OutputStreams& streams) : streams_{streams} {
+    searched_.reserve(2);
+    if (check.stream != Stream::err) searched_.emplace_back(check.pattern, false);
+    if (check.stream != Stream::out) searched_.emplace_back(check.pattern, true);
+    for (const auto& stream : searched_) {
+      const auto fd = std::to_string(stream.err ? streams.err() : streams.out());
+      followed_ &=
+          changes_.follow("/proc/self/fd/" + fd, IN_MODIFY) != FileChanges::Followed::not_at_all;
     }
-    bool more = false;
-    for (auto& stream : searched)
-      if (stream.found(streams, block, more)) co_return true;
-    if (last && !more) co_return false;
-    if (last) continue;
-    if (more)  // a flood must not keep the deadline and the exit from being seen
-      co_await asio::post(executor, asio::use_awaitable);
-    else
-      co_await watch.changed(watched ? std::chrono::seconds{1} : pause_after(Clock::now() - begin));
   }
-}
 
-MIRAKURU_DECL Attempt enter(Race& race, const BannerCheck* check, const Process& process) {
-  race.core().enter(await_banner(*check, process, race.core().spent));
-  return Attempt::open_ended;
-}
+  Readiness look() override {
+    changes_.drain();
+    more_ = true;
+    for (int block = 0; more_ && block < 8; ++block) {
+      more_ = false;
+      for (auto& stream : searched_)
+        if (stream.found(streams_, block_, more_)) return true;
+    }
+    return false;
+  }
+  [[nodiscard]] bool more() const noexcept override { return more_; }
+  void close() override {
+    for (auto& stream : searched_) stream.end = std::max(stream.offset, stream.size(streams_));
+  }
+  [[nodiscard]] std::chrono::nanoseconds pause(std::chrono::nanoseconds waited) const override {
+    return followed_ ? std::chrono::seconds{1} : pause_after(waited);
+  }
+
+ private:
+  const OutputStreams& streams_;
+  std::vector<BannerStream> searched_;
+  std::vector<char> block_ = std::vector<char>(64 * 1024);
+  bool followed_ = true, more_ = false;
+};
 
 }  // namespace detail
+
+MIRAKURU_DECL std::unique_ptr<detail::Watch> BannerCheck::watch(const Process& process) const {
+  return std::make_unique<detail::BannerWatch>(*this, process.streams());
+}
+
 }  // namespace mirakuru

@@ -82,16 +82,17 @@ inline std::string one_line(const std::string& text) {
   std::string line;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    char escape[5];
-    std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(byte));
-    if (c == '\n')
+    if (c == '\n') {
       line += "\\n";
-    else if (c == '\t')
+    } else if (c == '\t') {
       line += "\\t";
-    else if (byte < 0x20 || byte == 0x7f)
+    } else if (byte < 0x20 || byte == 0x7f) {
+      char escape[5];
+      std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(byte));
       line += escape;
-    else
+    } else {
       line += c;
+    }
   }
   return line;
 }
@@ -171,7 +172,11 @@ MIRAKURU_DECL std::vector<std::string> Invocation::environment() const {
   std::vector<std::string> result;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text{*entry};
-    if (!added.contains(std::string{text.substr(0, text.find('='))})) result.emplace_back(text);
+    const auto has_its_name = [text](const auto& variable) {
+      const auto size = variable.first.size();
+      return text.starts_with(variable.first) && (text.size() == size || text[size] == '=');
+    };
+    if (std::none_of(added.begin(), added.end(), has_its_name)) result.emplace_back(text);
   }
   for (const auto& [name, value] : added) result.push_back(name + '=' + value);
   return result;

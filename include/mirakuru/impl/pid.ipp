@@ -7,9 +7,8 @@
 #include <fstream>
 #include <system_error>
 
-#include <mirakuru/detail/file_watch.hpp>
 #include <mirakuru/detail/proc.hpp>
-#include <mirakuru/detail/race_core.hpp>
+#include <mirakuru/detail/watch.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/ready/pid.hpp>
 
@@ -29,36 +28,40 @@ inline pid_t pid_in(const std::string& path) {
   return pid;
 }
 
-struct TryPidFile {
-  const PidCheck& check;
-
-  Readiness operator()() const {
-    struct stat status{};
-    if (::stat(check.path.str().c_str(), &status) != 0)
-      return not_ready(reason_text({errno, std::generic_category()}));
-    if (!S_ISREG(status.st_mode)) return not_ready("it is no file");
-    if (!check.alive) return true;
-    const auto pid = pid_in(check.path.str());
-    if (pid == 0) return not_ready("it holds no process id");
-    if (!process_stat(pid).lives()) return not_ready("there is no process " + std::to_string(pid));
-    return true;
-  }
-};
-
-MIRAKURU_DECL Attempt enter(Race& race, const PidCheck* check, const Process&) {
-  race.core().enter(await_file(check->path.str(), TryPidFile{*check}, race.core().spent));
-  return Attempt::open_ended;
+inline Readiness look_at_pid_file(const std::string& path, bool alive) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0)
+    return not_ready(reason_text({errno, std::generic_category()}));
+  if (!S_ISREG(status.st_mode)) return not_ready("it is no file");
+  if (!alive) return true;
+  const auto pid = pid_in(path);
+  if (pid == 0) return not_ready("it holds no process id");
+  if (!process_stat(pid).lives()) return not_ready("there is no process " + std::to_string(pid));
+  return true;
 }
 
+class PidFileWatch : public PathWatch {
+ public:
+  explicit PidFileWatch(const PidCheck& check) : PathWatch{check.path.str()}, check_{check} {}
+
+ private:
+  Readiness ask() override { return look_at_pid_file(check_.path.str(), check_.alive); }
+
+  const PidCheck& check_;
+};
+
 }  // namespace detail
+
+MIRAKURU_DECL std::unique_ptr<detail::Watch> PidCheck::watch(const Process&) const {
+  return std::make_unique<detail::PidFileWatch>(*this);
+}
 
 MIRAKURU_DECL std::string PidCheck::describe() const {
   return "the pid file " + path.str() + (alive ? " of a living process" : "");
 }
 
 MIRAKURU_DECL bool PidCheck::held() const {
-  const PidCheck there{.path = path};
-  return static_cast<bool>(detail::TryPidFile{there}());
+  return static_cast<bool>(detail::look_at_pid_file(path.str(), false));
 }
 
 MIRAKURU_DECL std::string PidCheck::describe_holder() const {

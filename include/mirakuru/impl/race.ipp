@@ -22,21 +22,22 @@ MIRAKURU_DECL Race::Core& Race::core() {
 }
 
 MIRAKURU_DECL void Race::arm() {
-  core().arm(std::exchange(fd_, -1), std::exchange(until_, Clock::time_point::max()));
+  core().arm(std::exchange(fds_, none), std::exchange(until_, Clock::time_point::max()));
 }
 
-/// Waits until the descriptor is readable or the moment has come. Rests on `ppoll`.
-inline void poll_until(int fd, Clock::time_point moment) {
-  pollfd event{.fd = fd, .events = POLLIN, .revents = 0};
+/// Waits until a descriptor is readable or the moment has come. Rests on `ppoll`.
+inline void poll_until(const std::array<int, 2>& fds, Clock::time_point moment) {
+  pollfd events[] = {{.fd = fds[0], .events = POLLIN, .revents = 0},
+                     {.fd = fds[1], .events = POLLIN, .revents = 0}};
   const auto left = std::max(moment - Clock::now(), Clock::duration::zero());
   const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
   const timespec limit{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
-  ::ppoll(&event, 1, moment == Clock::time_point::max() ? nullptr : &limit, nullptr);
+  ::ppoll(events, 2, moment == Clock::time_point::max() ? nullptr : &limit, nullptr);
 }
 
 MIRAKURU_DECL void Race::run() {
   if (!attempting())
-    return poll_until(std::exchange(fd_, -1), std::exchange(until_, Clock::time_point::max()));
+    return poll_until(std::exchange(fds_, none), std::exchange(until_, Clock::time_point::max()));
   arm();
   core_->own->restart();
   while (!core_->settled() && core_->own->run_one() > 0) {
@@ -45,10 +46,6 @@ MIRAKURU_DECL void Race::run() {
 
 MIRAKURU_DECL void Race::forget() noexcept {
   if (core_) core_->let_go();
-}
-
-MIRAKURU_DECL SpentFds Race::take_spent() {
-  return core_ ? std::exchange(*core_->spent, {}) : SpentFds{};
 }
 
 MIRAKURU_DECL bool Race::attempting() const noexcept { return core_ && core_->attempting; }

@@ -36,6 +36,7 @@
 #include <mirakuru/impl/unique_fd.ipp>
 #include <mirakuru/impl/unix_socket.ipp>
 #include <mirakuru/impl/uuid.ipp>
+#include <mirakuru/impl/watch.ipp>
 #if !defined(MIRAKURU_NO_HTTP)
 #include <mirakuru/impl/http.ipp>
 #endif

@@ -4,16 +4,16 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <stdexcept>
 #include <system_error>
 
-#include <mirakuru/detail/file_watch.hpp>
 #include <mirakuru/detail/proc.hpp>
-#include <mirakuru/detail/race_core.hpp>
 #include <mirakuru/detail/unique_fd.hpp>
+#include <mirakuru/detail/watch.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/ready/unix_socket.hpp>
 
@@ -48,25 +48,37 @@ inline int connect_unix(const SocketPath& path, UniqueFd& socket,
   return connected ? 0 : errno;
 }
 
-struct TryUnixSocket {
-  const SocketPath& path;
+class UnixSocketWatch : public PathWatch {
+ public:
+  explicit UnixSocketWatch(const SocketPath& path)
+      : PathWatch{path.abstract() ? std::string{} : path.str()}, path_{path} {}
 
-  Readiness operator()() const {
+  [[nodiscard]] std::chrono::nanoseconds pause(std::chrono::nanoseconds waited) const override {
+    using namespace std::chrono_literals;
+    if (!refused_) return PathWatch::pause(waited);
+    // It has been bound; of the moment when it listens there is no event.
+    const std::chrono::nanoseconds refused = Clock::now() - changed_at();
+    return std::clamp<std::chrono::nanoseconds>(refused / 32, 50us, 250ms);
+  }
+
+ private:
+  Readiness ask() override {
     UniqueFd socket;
-    const int error = connect_unix(path, socket);
+    const int error = connect_unix(path_, socket);
+    refused_ = error == ECONNREFUSED && !path_.abstract();
     if (error == 0) return true;
     return not_ready(reason_text({error, std::generic_category()}));
   }
+
+  const SocketPath& path_;
+  bool refused_ = false;
 };
 
-MIRAKURU_DECL Attempt enter(Race& race, const UnixSocketCheck* check, const Process&) {
-  const auto& path = check->path;
-  race.core().enter(await_file(path.abstract() ? std::string{} : path.str(), TryUnixSocket{path},
-                               race.core().spent));
-  return Attempt::open_ended;
-}
-
 }  // namespace detail
+
+MIRAKURU_DECL std::unique_ptr<detail::Watch> UnixSocketCheck::watch(const Process&) const {
+  return std::make_unique<detail::UnixSocketWatch>(path);
+}
 
 MIRAKURU_DECL bool UnixSocketCheck::held() const {
   detail::UniqueFd socket;

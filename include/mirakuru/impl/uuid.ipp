@@ -3,7 +3,6 @@
 
 #include <sys/random.h>
 #include <cerrno>
-#include <cstdio>
 #include <system_error>
 
 #include <mirakuru/detail/uuid.hpp>
@@ -19,9 +18,10 @@ MIRAKURU_DECL std::string make_uuid() {
   bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);
   std::string text;
   for (int i = 0; i < 16; ++i) {
-    char pair[3];
-    std::snprintf(pair, sizeof pair, "%02x", static_cast<unsigned>(bytes[i]));
-    text += (i == 4 || i == 6 || i == 8 || i == 10) ? std::string{"-"} + pair : pair;
+    constexpr char digits[] = "0123456789abcdef";
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += digits[bytes[i] >> 4];
+    text += digits[bytes[i] & 0x0f];
   }
   return text;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include <mirakuru/detail/config.hpp>
@@ -11,9 +12,8 @@ namespace mirakuru {
 
 class Process;
 namespace detail {
-class Race;
-enum class Attempt;
-}  // namespace detail
+class Watch;
+}
 
 /// Ready when a line of the output matches.
 ///
@@ -29,14 +29,10 @@ struct BannerCheck {
 
   /// What is waited for, as an executor's messages say it.
   [[nodiscard]] std::string describe() const;
+  /// For executors: what they wait by.
+  [[nodiscard]] std::unique_ptr<detail::Watch> watch(const Process& process) const;
 };
 
-namespace detail {
-
-/// Enters the wait for the banner into `race`.
-Attempt enter(Race& race, const BannerCheck* check, const Process& process);
-
-}  // namespace detail
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)

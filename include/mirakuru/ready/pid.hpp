@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include <mirakuru/detail/config.hpp>
@@ -10,9 +11,8 @@ namespace mirakuru {
 
 class Process;
 namespace detail {
-class Race;
-enum class Attempt;
-}  // namespace detail
+class Watch;
+}
 
 /// Ready when a pid file is there. Its directory need not exist at the start.
 ///
@@ -29,14 +29,10 @@ struct PidCheck {
   [[nodiscard]] bool held() const;
   /// That the file is there, and whether its process lives.
   [[nodiscard]] std::string describe_holder() const;
+  /// For executors: what they wait by.
+  [[nodiscard]] std::unique_ptr<detail::Watch> watch(const Process& process) const;
 };
 
-namespace detail {
-
-/// Enters the wait for the file into `race`.
-Attempt enter(Race& race, const PidCheck* check, const Process& process);
-
-}  // namespace detail
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)

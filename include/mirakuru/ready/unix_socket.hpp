@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -10,9 +11,8 @@ namespace mirakuru {
 
 class Process;
 namespace detail {
-class Race;
-enum class Attempt;
-}  // namespace detail
+class Watch;
+}
 
 /// The address of a Unix socket: a path, or `@` and a name for one in Linux's abstract name space.
 /// Throws `std::invalid_argument` for an empty one, and for more than 107 bytes, not counting the
@@ -43,14 +43,10 @@ struct UnixSocketCheck {
   [[nodiscard]] bool held() const;
   /// That the socket answers, and whose it is.
   [[nodiscard]] std::string describe_holder() const;
+  /// For executors: what they wait by.
+  [[nodiscard]] std::unique_ptr<detail::Watch> watch(const Process& process) const;
 };
 
-namespace detail {
-
-/// Enters the wait for the socket into `race`.
-Attempt enter(Race& race, const UnixSocketCheck* check, const Process& process);
-
-}  // namespace detail
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <mirakuru/detail/config.hpp>
+#include <mirakuru/detail/schedule.hpp>
+#include <mirakuru/detail/unique_fd.hpp>
+#include <mirakuru/process.hpp>
+
+namespace mirakuru::detail {
+
+/// What the kernel tells of changes to files. It grants each user few inotify instances: without
+/// one, nothing is followed.
+class FileChanges {
+ public:
+  FileChanges();
+
+  enum class Followed { not_at_all, as_before, from_now_on };
+  /// Follows one file or directory more, which does not change anything for the others.
+  Followed follow(const std::string& path, std::uint32_t mask);
+  /// The same for the directory of a path, or the nearest one above it that is there.
+  Followed follow_directory_of(std::string path);
+  /// Forgets the changes so far. True if there have been some.
+  bool drain();
+
+  [[nodiscard]] int event() const noexcept { return inotify_.get(); }
+  /// Follows nothing any more. The descriptor is to be closed a while later: right after its last
+  /// watch is gone, the kernel takes milliseconds to close an inotify instance.
+  [[nodiscard]] UniqueFd retire();
+
+ private:
+  UniqueFd inotify_;
+  std::vector<int> watches_;
+};
+
+/// The wait of a check for something that happens to a file.
+class Watch {
+ public:
+  virtual ~Watch() = default;
+
+  /// Looks whether it is ready; for no longer than some milliseconds.
+  [[nodiscard]] virtual Readiness look() = 0;
+  /// True when the last look has left something to the next one.
+  [[nodiscard]] virtual bool more() const noexcept { return false; }
+  /// The looks from here on are to see no more than what is there now.
+  virtual void close() {}
+  /// How long it needs no look unless something changes, when it has been waited for so long.
+  [[nodiscard]] virtual std::chrono::nanoseconds pause(std::chrono::nanoseconds waited) const = 0;
+
+  [[nodiscard]] FileChanges& changes() noexcept { return changes_; }
+
+ protected:
+  FileChanges changes_;
+};
+
+/// The wait for what happens at a path.
+class PathWatch : public Watch {
+ public:
+  /// An empty path is nowhere.
+  explicit PathWatch(std::string path) : path_{std::move(path)} {}
+
+  [[nodiscard]] Readiness look() override;
+  [[nodiscard]] std::chrono::nanoseconds pause(std::chrono::nanoseconds waited) const override;
+
+ protected:
+  /// When something last happened there; the wait's begin if nothing has.
+  [[nodiscard]] Clock::time_point changed_at() const noexcept { return changed_at_; }
+
+ private:
+  [[nodiscard]] virtual Readiness ask() = 0;
+
+  std::string path_;
+  bool followed_ = false;
+  Clock::time_point changed_at_ = Clock::now();
+};
+
+}  // namespace mirakuru::detail
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/impl/watch.ipp>
+#endif
