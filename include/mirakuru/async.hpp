@@ -59,7 +59,7 @@ inline asio::awaitable<Readiness> as_readiness(asio::awaitable<void> event) {
 /// A check that is an awaitable: it is waited for as long as it takes.
 template <class Check>
   requires requires(Check& check, const Process& process) { as_readiness(check(process)); }
-Attempt enter(Race& race, Check* check, const Process& process) {
+Entry enter(Race& race, Check* check, const Process& process) {
   race.core().enter(as_readiness((*check)(process)));
   return Attempt::open_ended;
 }

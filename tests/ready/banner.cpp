@@ -271,3 +271,13 @@ TEST_CASE("the message names the banner") {
               "waited for: a line with 'foo+' on standard error, for ") != std::string::npos);
   }
 }
+
+TEST_CASE("a service that cuts its output off is read from the begin again") {
+  mk::OutputExecutor executor{
+      {"sh", "-c",
+       "echo a line that is longer; sleep 0.1; : > /proc/self/fd/1; echo ready; exec sleep 300"},
+      mk::BannerCheck{"ready"},
+      mk::TimeoutBudget{.start = 5s}};
+  executor.start();
+  CHECK(executor.output() == "ready\n");
+}

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <memory>
 #include <optional>
+#include <variant>
 
 #include <mirakuru/detail/config.hpp>
 #include <mirakuru/detail/schedule.hpp>
@@ -14,6 +16,9 @@ namespace mirakuru::detail {
 /// Whether an attempt ends by itself within a while, and is tried anew if it does not, or waits for
 /// as long as it takes.
 enum class Attempt { limited, open_ended };
+
+/// What it comes to when an attempt is to be entered: it is in flight, or answered already.
+using Entry = std::variant<Attempt, Readiness>;
 
 /// Waits for whichever comes first: the outcome of an attempt of a check, a descriptor that turns
 /// readable, a moment. Who runs it, a state machine such as `Starting`, then looks at what has
@@ -44,6 +49,8 @@ class Race {
 
   /// True from the moment an attempt is entered until it has ended.
   [[nodiscard]] bool attempting() const noexcept;
+  /// How many have been counted before.
+  [[nodiscard]] std::size_t count_attempt() noexcept { return attempts_++; }
   /// Asks the attempt in flight to end. It then has no outcome.
   void call_off();
   /// What the last attempt came to, once. Rethrows what it threw.
@@ -61,6 +68,7 @@ class Race {
 
   std::unique_ptr<Core> core_;
   Fds fds_ = none;
+  std::size_t attempts_ = 0;
   Clock::time_point until_ = Clock::time_point::max();
 };
 

@@ -27,7 +27,6 @@ struct Race::Core {
   void enter(asio::awaitable<Readiness> attempt) {
     attempting = true;
     called_off = false;
-    ++attempts;
     asio::co_spawn(executor, std::move(attempt),
                    asio::bind_cancellation_slot(
                        cancellation.slot(), [this](std::exception_ptr thrown, Readiness answer) {
@@ -97,7 +96,6 @@ struct Race::Core {
 
   int pending = 0;  // waits of the timer and the descriptor that have not ended
   bool woken = false;
-  std::size_t attempts = 0;  // entered so far
   bool attempting = false;
   bool called_off = false;
   std::optional<Readiness> readiness;

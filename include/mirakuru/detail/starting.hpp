@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include <boost/hana/for_each.hpp>
 #include <boost/hana/size.hpp>
@@ -99,8 +100,11 @@ class Starting {
           if constexpr (TellsAtOnce<Check>) {
             if (check.held()) refuse();
           } else if constexpr (TellsByAttempt<Check>) {
-            enter_look(race, &check);
-            entered(attempt_limit({}));
+            const auto entry = enter_look(race, &check);
+            if (const auto* answer = std::get_if<Readiness>(&entry); answer == nullptr)
+              entered(attempt_limit({}));
+            else if (*answer)
+              refuse();
           }
         });
       if (!entered_) continue;
@@ -161,7 +165,7 @@ class Starting {
       }
       if (!entered_ && woken_at >= resume_at_) {
         attempt(race);
-        if (!entered_) continue;  // a predicate answers at once
+        if (!entered_) continue;  // it has been answered at once
       }
       if (entered_) keep_to_limit(race);
       const int event = service_.process->event();
@@ -201,7 +205,9 @@ class Starting {
     with_check([&]<class Check>(Check& check) {
       last_words_ = OutlivesProcess<Check>;
       if constexpr (requires { enter(race, &check, *process_); }) {
-        limited_ = guarded([&] { return enter(race, &check, *process_); }) == Attempt::limited;
+        const auto entry = guarded([&] { return enter(race, &check, *process_); });
+        if (const auto* answer = std::get_if<Readiness>(&entry)) return judge(*answer);
+        limited_ = std::get<Attempt>(entry) == Attempt::limited;
         entered(limited_ ? attempt_limit(Clock::now() - service_.timeline.spawned)
                          : std::chrono::nanoseconds::max());
       } else if constexpr (WatchingCheck<Check>) {

@@ -30,12 +30,17 @@ struct BannerStream {
 
   /// Looks through the next block. `more` when there may be another one.
   bool found(const OutputStreams& streams, std::span<char> block, bool& more) {
-    if (offset > size(streams)) offset = 0;  // the file has been cut off
     block = block.first(std::min(block.size(), static_cast<std::size_t>(end - offset)));
     const auto read = err ? streams.read_err(offset, block) : streams.read_out(offset, block);
+    if (read == 0) {
+      if (offset <= size(streams)) return false;
+      offset = 0;  // the file has been cut off
+      more = true;
+      return false;
+    }
     offset += static_cast<long long>(read);
-    more |= read > 0 && read == block.size();
-    return read > 0 && search.feed({block.data(), read});
+    more |= read == block.size();
+    return search.feed({block.data(), read});
   }
 
   [[nodiscard]] long long size(const OutputStreams& streams) const {

@@ -272,20 +272,17 @@ MIRAKURU_DECL bool GuardedProcess::guardian_has_ended() {
   return true;
 }
 
-/// The kernel knows it before the guardian has said so.
-MIRAKURU_DECL bool GuardedProcess::leader_has_ended() const {
-  pollfd event{.fd = leader_fd_.get(), .events = POLLIN, .revents = 0};
-  return ::poll(&event, 1, 0) > 0;
-}
-
+/// The kernel knows of the leader's end before the guardian has said so.
 MIRAKURU_DECL bool GuardedProcess::alive() {
   if (::getpid() != owner_) return false;
   if (guardian_ != 0) {
-    bool open = drain();
-    if (open && !exit_code_ && leader_has_ended()) {
+    pollfd events[2] = {{.fd = channel_.get(), .events = POLLIN, .revents = 0},
+                        {.fd = exit_code_ ? -1 : leader_fd_.get(), .events = POLLIN, .revents = 0}};
+    ::poll(events, 2, 0);
+    bool open = events[0].revents == 0 || drain();
+    if (open && !exit_code_ && events[1].revents != 0) {
       ::kill(guardian_, SIGCONT);  // somebody may have stopped it
-      pollfd report{.fd = channel_.get(), .events = POLLIN, .revents = 0};
-      ::poll(&report, 1, 1000);  // it is on its way
+      ::poll(events, 1, 1000);     // its report is on the way
       open = drain();
     }
     if (open && !guardian_has_ended()) return true;

@@ -129,12 +129,11 @@ MIRAKURU_DECL bool ResponseHead::feed(std::string_view bytes) {
   return problem_.empty();
 }
 
-/// Asks one endpoint.
-inline asio::awaitable<Readiness> ask(const HTTPCheck& check,
-                                      const asio::ip::tcp::endpoint& endpoint) {
+/// Asks over one connection.
+inline asio::awaitable<Readiness> ask(const HTTPCheck& check, Connection& connection) {
   asio::ip::tcp::socket socket{co_await asio::this_coro::executor};
   asio::error_code error;
-  co_await connect(socket, endpoint, error);
+  co_await finish_connecting(connection, socket, error);
   if (error) co_return failed(error);
 
   // A server may answer without having read the whole request: an error here is not the last word.
@@ -157,21 +156,29 @@ inline asio::awaitable<Readiness> ask(const HTTPCheck& check,
   co_return true;
 }
 
-inline asio::awaitable<Readiness> attempt_request(const HTTPCheck& check, std::size_t number) {
-  asio::error_code error;
-  Readiness readiness;
-  for (const auto& endpoint : co_await endpoints(check.url.host(), check.url.port(), number, error))
-    if ((readiness = co_await ask(check, endpoint))) break;
-  co_return error ? failed(error) : readiness;
+/// Ready with the first endpoint that answers as it is to.
+struct HTTPInquiry {
+  const HTTPCheck& check;
+
+  [[nodiscard]] std::optional<Readiness> at_once(const Connection& connection) const {
+    return refused_at_once(connection);
+  }
+  static asio::awaitable<Readiness> begin(HTTPInquiry inquiry, Connection connection,
+                                          std::vector<Endpoint> others) {
+    for (;; connection = begin_to_connect(others)) {
+      auto readiness = co_await ask(inquiry.check, connection);
+      if (readiness || others.empty()) co_return readiness;
+    }
+  }
+};
+
+MIRAKURU_DECL Entry enter(Race& race, const HTTPCheck* check, const Process&) {
+  return enter_inquiry(race, check->url.host(), check->url.port(), HTTPInquiry{*check});
 }
 
-MIRAKURU_DECL Attempt enter(Race& race, const HTTPCheck* check, const Process&) {
-  race.core().enter(attempt_request(*check, race.core().attempts));
-  return Attempt::limited;
-}
-
-MIRAKURU_DECL void enter_look(Race& race, const HTTPCheck* check) {
-  race.core().enter(attempt_connection(check->url.host(), check->url.port(), race.core().attempts));
+MIRAKURU_DECL Entry enter_look(Race& race, const HTTPCheck* check) {
+  const TCPCheck port{check->url.host(), check->url.port()};
+  return enter_look(race, &port);
 }
 
 }  // namespace detail

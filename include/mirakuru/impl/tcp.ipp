@@ -19,24 +19,28 @@ MIRAKURU_DECL std::string TCPCheck::describe_holder() const {
 
 namespace detail {
 
-inline asio::awaitable<Readiness> attempt_connection(const Host& host, Port port,
-                                                     std::size_t number) {
-  asio::error_code error;
-  for (const auto& endpoint : co_await endpoints(host, port, number, error)) {
-    asio::ip::tcp::socket socket{co_await asio::this_coro::executor};
-    co_await connect(socket, endpoint, error);
-    if (!error) co_return true;
+/// Ready with the first connection.
+struct ConnectionInquiry {
+  [[nodiscard]] std::optional<Readiness> at_once(const Connection& connection) const {
+    return connection.error == 0 ? Readiness{true} : refused_at_once(connection);
   }
-  co_return failed(error);
+  static asio::awaitable<Readiness> begin(ConnectionInquiry, Connection connection,
+                                          std::vector<Endpoint> others) {
+    for (asio::error_code error;; connection = begin_to_connect(others)) {
+      asio::ip::tcp::socket socket{co_await asio::this_coro::executor};
+      co_await finish_connecting(connection, socket, error);
+      if (!error) co_return true;
+      if (others.empty()) co_return failed(error);
+    }
+  }
+};
+
+MIRAKURU_DECL Entry enter_look(Race& race, const TCPCheck* check) {
+  return enter_inquiry(race, check->host, check->port, ConnectionInquiry{});
 }
 
-MIRAKURU_DECL void enter_look(Race& race, const TCPCheck* check) {
-  race.core().enter(attempt_connection(check->host, check->port, race.core().attempts));
-}
-
-MIRAKURU_DECL Attempt enter(Race& race, const TCPCheck* check, const Process&) {
-  enter_look(race, check);
-  return Attempt::limited;
+MIRAKURU_DECL Entry enter(Race& race, const TCPCheck* check, const Process&) {
+  return enter_look(race, check);
 }
 
 }  // namespace detail

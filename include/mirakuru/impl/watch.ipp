@@ -58,7 +58,7 @@ MIRAKURU_DECL Readiness PathWatch::look() {
 /// Some changes are told to nobody here, such as those by another machine.
 MIRAKURU_DECL std::chrono::nanoseconds PathWatch::pause(std::chrono::nanoseconds waited) const {
   using namespace std::chrono_literals;
-  return followed_ ? std::clamp<std::chrono::nanoseconds>(waited / 4, 20ms, 1s)
+  return followed_ ? std::clamp<std::chrono::nanoseconds>(waited / 2, 20ms, 1s)
                    : pause_after(waited);
 }
 

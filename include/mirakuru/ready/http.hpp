@@ -134,9 +134,9 @@ struct HTTPCheck {
 namespace detail {
 
 /// Enters one attempt of the check into `race`.
-Attempt enter(Race& race, const HTTPCheck* check, const Process& process);
+Entry enter(Race& race, const HTTPCheck* check, const Process& process);
 /// Enters a look at the port, before the start.
-void enter_look(Race& race, const HTTPCheck* check);
+Entry enter_look(Race& race, const HTTPCheck* check);
 /// The request, whole.
 [[nodiscard]] std::string request_text(const HTTPCheck& check);
 

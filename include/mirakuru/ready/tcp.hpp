@@ -5,14 +5,11 @@
 
 #include <mirakuru/address.hpp>
 #include <mirakuru/detail/config.hpp>
+#include <mirakuru/detail/race.hpp>
 
 namespace mirakuru {
 
 class Process;
-namespace detail {
-class Race;
-enum class Attempt;
-}  // namespace detail
 
 /// Ready when a TCP port accepts a connection, which is then closed.
 ///
@@ -33,9 +30,9 @@ namespace detail {
 
 /// Enters one attempt of the check into `race`. By pointer: nothing converts to it, and the check
 /// stays where it is as long as the attempt lasts.
-Attempt enter(Race& race, const TCPCheck* check, const Process& process);
+Entry enter(Race& race, const TCPCheck* check, const Process& process);
 /// The same before the start.
-void enter_look(Race& race, const TCPCheck* check);
+Entry enter_look(Race& race, const TCPCheck* check);
 
 }  // namespace detail
 }  // namespace mirakuru

@@ -56,7 +56,6 @@ class GuardedProcess {
   void take(const detail::Report& report);
   bool drain();
   [[nodiscard]] bool guardian_has_ended();
-  [[nodiscard]] bool leader_has_ended() const;
   void bury_guardian();
   bool kill_rest();
 
