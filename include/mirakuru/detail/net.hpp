@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -65,102 +66,113 @@ inline Readiness failed(const asio::error_code& error) {
   return not_ready(reason_text(error));
 }
 
-/// A connection, or one that is being made.
-struct Connection {
-  Endpoint endpoint;
-  UniqueFd socket;
-  int error;  // 0: it is made; EINPROGRESS: that is not known yet
+/// Asks the endpoints in turn, each over a connection of its own, until one says that it is ready.
+/// Not by Asio's sockets, which are not close-on-exec.
+class Inquiry : public Exchange {
+ public:
+  explicit Inquiry(std::vector<Endpoint> endpoints) : endpoints_{std::move(endpoints)} {}
+
+  std::optional<Readiness> step() final {
+    for (;;) {
+      auto answer = go_on();
+      if (!answer || *answer || next_ == endpoints_.size()) return answer;
+      socket_.reset();
+    }
+  }
+  [[nodiscard]] int socket() const noexcept final { return socket_.get(); }
+  [[nodiscard]] bool writing() const noexcept override { return connecting_; }
+
+ protected:
+  static Readiness refusal(int error) {
+    return not_ready(reason_text({error, std::generic_category()}));
+  }
+
+ private:
+  /// Called with each connection.
+  virtual void begin_talk() {}
+  virtual std::optional<Readiness> talk() = 0;
+
+  std::optional<Readiness> go_on() {
+    if (!socket_)
+      if (const int error = connect(endpoints_[next_++]); error != 0) return refusal(error);
+    if (connecting_) {
+      // On this machine a connection is made or refused when connect() has returned.
+      pollfd event{.fd = socket_.get(), .events = POLLOUT, .revents = 0};
+      if (::poll(&event, 1, 0) == 0) return {};
+      if (const int error = outcome(endpoints_[next_ - 1]); error != 0) return refusal(error);
+      connecting_ = false;
+      begin_talk();
+    }
+    return talk();
+  }
+
+  int connect(const Endpoint& endpoint) {
+    constexpr int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    socket_ = UniqueFd{::socket(endpoint.protocol().family(), type, 0)};
+    connecting_ = true;
+    const auto size = static_cast<socklen_t>(endpoint.size());
+    const bool begun =
+        socket_ && (::connect(socket_.get(), endpoint.data(), size) == 0 || errno == EINPROGRESS);
+    return begun ? 0 : errno;
+  }
+
+  [[nodiscard]] int outcome(const Endpoint& endpoint) const {
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
+    // A connection to a port in the ephemeral range where nobody listens can meet itself.
+    Endpoint own;
+    size = static_cast<socklen_t>(own.capacity());
+    const bool known = ::getsockname(socket_.get(), own.data(), &size) == 0;
+    return error == 0 && known && own == endpoint ? ECONNREFUSED : error;
+  }
+
+  std::vector<Endpoint> endpoints_;
+  std::size_t next_ = 0;
+  UniqueFd socket_;
+  bool connecting_ = false;
 };
 
-/// What has come of a connection that is not in progress any more.
-inline int outcome(int socket, const Endpoint& endpoint) {
-  int error = 0;
-  socklen_t size = sizeof error;
-  if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
-  // A connection to a port in the ephemeral range where nobody listens can meet itself.
-  Endpoint own;
-  size = static_cast<socklen_t>(own.capacity());
-  const bool known = ::getsockname(socket, own.data(), &size) == 0;
-  return error == 0 && known && own == endpoint ? ECONNREFUSED : error;
+/// Waits for a descriptor that is somebody else's.
+inline asio::awaitable<asio::error_code> wait_for(int fd, bool writing) {
+  struct Borrowed : asio::posix::stream_descriptor {
+    using asio::posix::stream_descriptor::stream_descriptor;
+    ~Borrowed() {
+      if (is_open()) release();
+    }
+  };
+  Borrowed descriptor{co_await asio::this_coro::executor, fd};
+  asio::error_code error;
+  co_await descriptor.async_wait(
+      writing ? asio::posix::descriptor_base::wait_write : asio::posix::descriptor_base::wait_read,
+      asio::redirect_error(asio::use_awaitable, error));
+  co_return error;
 }
 
-/// Begins to connect, which on this machine succeeds or fails at once. Not by Asio, whose sockets
-/// are not close-on-exec.
-inline Connection begin_to_connect(const Endpoint& endpoint) {
-  constexpr int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-  UniqueFd socket{::socket(endpoint.protocol().family(), type, 0)};
-  const auto size = static_cast<socklen_t>(endpoint.size());
-  if (!socket || (::connect(socket.get(), endpoint.data(), size) != 0 && errno != EINPROGRESS))
-    return {endpoint, std::move(socket), errno};
-  pollfd event{.fd = socket.get(), .events = POLLOUT, .revents = 0};
-  const bool known = ::poll(&event, 1, 0) == 1;
-  const int error = known ? outcome(socket.get(), endpoint) : EINPROGRESS;
-  return {endpoint, std::move(socket), error};
-}
-
-/// The same with the first of the endpoints that does not refuse at once, or else the last. Takes
-/// it off the list, and those before it.
-inline Connection begin_to_connect(std::vector<Endpoint>& endpoints) {
-  for (;;) {
-    auto connection = begin_to_connect(endpoints.front());
-    endpoints.erase(endpoints.begin());
-    if (connection.error == 0 || connection.error == EINPROGRESS || endpoints.empty())
-      return connection;
-  }
-}
-
-inline asio::error_code system_error_code(int number) {
-  return {number, asio::error::get_system_category()};
-}
-
-/// Waits for what comes of a connection, and puts it into `socket`; `error` says why not.
-inline asio::awaitable<void> finish_connecting(Connection& connection,
-                                               asio::ip::tcp::socket& socket,
-                                               asio::error_code& error) {
-  error = {};
-  if (connection.error == 0 || connection.error == EINPROGRESS) {
-    socket.assign(connection.endpoint.protocol(), connection.socket.get(), error);
-    if (error) co_return;
-    static_cast<void>(connection.socket.release());
-  }
-  if (connection.error == EINPROGRESS) {
-    co_await socket.async_wait(asio::ip::tcp::socket::wait_write,
-                               asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return;
-    connection.error = outcome(socket.native_handle(), connection.endpoint);
-  }
-  error = system_error_code(connection.error);
-}
-
-/// What is an answer without a wait.
-inline std::optional<Readiness> refused_at_once(const Connection& connection) {
-  if (connection.error == 0 || connection.error == EINPROGRESS) return {};
-  return not_ready(reason_text(system_error_code(connection.error)));
-}
-
-template <class Inquiry>
+template <class MakeInquiry>
 asio::awaitable<Readiness> look_up_and_inquire(std::string host, std::uint16_t port,
-                                               std::size_t number, Inquiry inquiry) {
+                                               std::size_t number, MakeInquiry make) {
   asio::error_code error;
   auto endpoints = co_await resolve(host, port, number, error);
   if (endpoints.empty()) co_return failed(error);
-  auto first = begin_to_connect(endpoints);
-  co_return co_await Inquiry::begin(inquiry, std::move(first), std::move(endpoints));
+  const std::unique_ptr<Exchange> inquiry = make(std::move(endpoints));
+  for (;;) {
+    auto answer = inquiry->step();
+    if (answer) co_return *std::move(answer);
+    error = co_await wait_for(inquiry->socket(), inquiry->writing());
+    if (error) co_return failed(error);
+  }
 }
 
-/// Enters an attempt that begins with a connection. `inquiry.at_once(connection)` may answer right
-/// away; else `Inquiry::begin(inquiry, connection, other_endpoints)` is what is waited for.
-template <class Inquiry>
-Entry enter_inquiry(Race& race, const std::string& host, std::uint16_t port, Inquiry inquiry) {
+/// Enters the inquiry that `make(endpoints)` returns.
+template <class MakeInquiry>
+Entry enter_inquiry(Race& race, const std::string& host, std::uint16_t port, MakeInquiry make) {
   const auto number = race.count_attempt();
   auto endpoints = known_endpoints(host, port, number);
-  if (endpoints.empty()) {
-    race.core().enter(look_up_and_inquire(host, port, number, inquiry));
-    return Attempt::limited;
-  }
-  auto first = begin_to_connect(endpoints);
-  if (auto answer = inquiry.at_once(first)) return *std::move(answer);
-  race.core().enter(Inquiry::begin(inquiry, std::move(first), std::move(endpoints)));
+  if (endpoints.empty())
+    race.core().enter(look_up_and_inquire(host, port, number, make));
+  else if (auto answer = race.enter(make(std::move(endpoints))))
+    return *std::move(answer);
   return Attempt::limited;
 }
 

@@ -44,7 +44,8 @@ struct Race::Core {
       cancellation.emit(asio::cancellation_type::terminal);
   }
 
-  void arm(const Fds& fds, Clock::time_point until) {
+  /// The second descriptor may be waited for to turn writable.
+  void arm(const Fds& fds, bool writing, Clock::time_point until) {
     woken = false;
     for (std::size_t i = 0; i < fds.size(); ++i) {
       auto& descriptor = descriptors[i];
@@ -54,7 +55,8 @@ struct Race::Core {
       }
       if (fds[i] < 0) continue;
       ++pending;
-      descriptor.async_wait(asio::posix::descriptor_base::wait_read,
+      descriptor.async_wait(i == 1 && writing ? asio::posix::descriptor_base::wait_write
+                                              : asio::posix::descriptor_base::wait_read,
                             [this](asio::error_code) { end_wait(); });
     }
     if (until != Clock::time_point::max()) {

@@ -108,8 +108,9 @@ class Starting {
           }
         });
       if (!entered_) continue;
+      race.go_on();
+      keep_to_limit(race);
       if (race.attempting()) {
-        keep_to_limit(race);
         race.until(limit_);
         return false;
       }
@@ -141,11 +142,9 @@ class Starting {
     if (checks == 0) return ready();
     const auto woken_at = Clock::now();
     if (watch_) resume_at_ = woken_at;
+    guarded([&] { race.go_on(); });
     for (;;) {
-      if (entered_ && !race.attempting()) {
-        entered_ = false;
-        judge(guarded([&] { return race.take_readiness(); }));
-      }
+      take_outcome(race);
       const bool alive = service_.alive();
       if (!alive || service_.exit_code.value_or(0) != 0) {
         if (listen_to_last_words(race)) return false;
@@ -159,15 +158,17 @@ class Starting {
           attempt(race);
           continue;
         }
-        if (!entered_) throw timed_out();
         race.call_off();
+        take_outcome(race);
+        if (!entered_) throw timed_out();
         return false;  // for what it says last
       }
       if (!entered_ && woken_at >= resume_at_) {
         attempt(race);
         if (!entered_) continue;  // it has been answered at once
       }
-      if (entered_) keep_to_limit(race);
+      keep_to_limit(race);
+      if (entered_ && !race.attempting()) continue;
       const int event = service_.process->event();
       auto wake = std::min({deadline_, limit_, entered_ ? Clock::time_point::max() : resume_at_});
       if (event < 0)
@@ -187,13 +188,21 @@ class Starting {
   /// at hand is being asked a last time.
   bool listen_to_last_words(Race& race) {
     process_->running_ = false;
-    if (race.attempting() && last_asked_ != check_) race.call_off();
+    if (last_asked_ != check_) race.call_off();
+    take_outcome(race);
     while (!entered_ && std::exchange(last_asked_, check_) != check_)
       with_check([&]<class Check>(const Check&) {
         if constexpr (OutlivesProcess<Check>) attempt(race);
       });
     last_asked_ = check_;
     return entered_;
+  }
+
+  /// Judges an attempt that has ended.
+  void take_outcome(Race& race) {
+    if (!entered_ || race.attempting()) return;
+    entered_ = false;
+    judge(guarded([&] { return race.take_readiness(); }));
   }
 
   /// Tries the check at hand.
@@ -264,9 +273,9 @@ class Starting {
     limit_ = after(entered_at_, limit);
   }
 
-  /// Calls off an attempt whose time is up; its end wakes the race.
+  /// Calls off an attempt whose time is up.
   void keep_to_limit(Race& race) {
-    if (Clock::now() < limit_) return;
+    if (!entered_ || Clock::now() < limit_) return;
     race.call_off();
     limit_ = Clock::time_point::max();
   }

@@ -8,9 +8,6 @@
 #include <stdexcept>
 #include <string_view>
 
-#include <asio/buffer.hpp>
-#include <asio/write.hpp>
-
 #include <mirakuru/detail/net.hpp>
 #include <mirakuru/detail/pattern.hpp>
 #include <mirakuru/detail/race_core.hpp>
@@ -129,51 +126,54 @@ MIRAKURU_DECL bool ResponseHead::feed(std::string_view bytes) {
   return problem_.empty();
 }
 
-/// Asks over one connection.
-inline asio::awaitable<Readiness> ask(const HTTPCheck& check, Connection& connection) {
-  asio::ip::tcp::socket socket{co_await asio::this_coro::executor};
-  asio::error_code error;
-  co_await finish_connecting(connection, socket, error);
-  if (error) co_return failed(error);
+/// A request, and an answer.
+class HTTPInquiry : public Inquiry {
+ public:
+  HTTPInquiry(const HTTPCheck& check, std::vector<Endpoint> endpoints)
+      : Inquiry{std::move(endpoints)}, check_{check}, request_{request_text(check)} {}
 
-  // A server may answer without having read the whole request: an error here is not the last word.
-  const auto request = request_text(check);
-  co_await asio::async_write(socket, asio::buffer(request),
-                             asio::redirect_error(asio::use_awaitable, error));
-  ResponseHead head;
-  std::array<char, 4096> bytes;
-  for (std::size_t size = 0;;) {
-    size = co_await socket.async_read_some(asio::buffer(bytes),
-                                           asio::redirect_error(asio::use_awaitable, error));
-    if (!head.feed({bytes.data(), size}) || error) break;
+  [[nodiscard]] bool writing() const noexcept override {
+    return Inquiry::writing() || sent_ < request_.size();
   }
-  if (!head.problem().empty()) co_return not_ready(head.problem());
-  if (head.status() == 0)
-    co_return error == asio::error::eof ? not_ready("closed without an HTTP answer")
-                                        : failed(error);
-  if (!check.status.matches(head.status()))
-    co_return not_ready("HTTP " + std::to_string(head.status()));
-  co_return true;
-}
 
-/// Ready with the first endpoint that answers as it is to.
-struct HTTPInquiry {
-  const HTTPCheck& check;
-
-  [[nodiscard]] std::optional<Readiness> at_once(const Connection& connection) const {
-    return refused_at_once(connection);
+ private:
+  void begin_talk() override {
+    sent_ = 0;
+    head_.emplace();
   }
-  static asio::awaitable<Readiness> begin(HTTPInquiry inquiry, Connection connection,
-                                          std::vector<Endpoint> others) {
-    for (;; connection = begin_to_connect(others)) {
-      auto readiness = co_await ask(inquiry.check, connection);
-      if (readiness || others.empty()) co_return readiness;
+
+  std::optional<Readiness> talk() override {
+    while (sent_ < request_.size()) {
+      const auto left = request_.size() - sent_;
+      const ssize_t size = ::send(socket(), request_.data() + sent_, left, MSG_NOSIGNAL);
+      if (size < 0 && errno == EAGAIN) return {};
+      // A server may answer without having read it all: an error here is not the last word.
+      sent_ += size < 0 ? left : static_cast<std::size_t>(size);
+    }
+    for (std::array<char, 4096> bytes;;) {
+      const ssize_t size = ::recv(socket(), bytes.data(), bytes.size(), 0);
+      const int error = errno;
+      if (size < 0 && error == EAGAIN) return {};
+      if (size > 0 && head_->feed({bytes.data(), static_cast<std::size_t>(size)})) continue;
+      if (!head_->problem().empty()) return not_ready(head_->problem());
+      if (head_->status() == 0)
+        return size < 0 ? refusal(error) : not_ready("closed without an HTTP answer");
+      if (check_.status.matches(head_->status())) return true;
+      return not_ready("HTTP " + std::to_string(head_->status()));
     }
   }
+
+  const HTTPCheck& check_;
+  std::string request_;
+  std::size_t sent_ = 0;
+  std::optional<ResponseHead> head_;
 };
 
 MIRAKURU_DECL Entry enter(Race& race, const HTTPCheck* check, const Process&) {
-  return enter_inquiry(race, check->url.host(), check->url.port(), HTTPInquiry{*check});
+  return enter_inquiry(race, check->url.host(), check->url.port(),
+                       [check](std::vector<Endpoint> endpoints) {
+                         return std::make_unique<HTTPInquiry>(*check, std::move(endpoints));
+                       });
 }
 
 MIRAKURU_DECL Entry enter_look(Race& race, const HTTPCheck* check) {

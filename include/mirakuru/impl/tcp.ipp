@@ -19,24 +19,19 @@ MIRAKURU_DECL std::string TCPCheck::describe_holder() const {
 
 namespace detail {
 
-/// Ready with the first connection.
-struct ConnectionInquiry {
-  [[nodiscard]] std::optional<Readiness> at_once(const Connection& connection) const {
-    return connection.error == 0 ? Readiness{true} : refused_at_once(connection);
-  }
-  static asio::awaitable<Readiness> begin(ConnectionInquiry, Connection connection,
-                                          std::vector<Endpoint> others) {
-    for (asio::error_code error;; connection = begin_to_connect(others)) {
-      asio::ip::tcp::socket socket{co_await asio::this_coro::executor};
-      co_await finish_connecting(connection, socket, error);
-      if (!error) co_return true;
-      if (others.empty()) co_return failed(error);
-    }
-  }
+/// A connection is the answer.
+class TCPInquiry : public Inquiry {
+ public:
+  using Inquiry::Inquiry;
+
+ private:
+  std::optional<Readiness> talk() override { return true; }
 };
 
 MIRAKURU_DECL Entry enter_look(Race& race, const TCPCheck* check) {
-  return enter_inquiry(race, check->host, check->port, ConnectionInquiry{});
+  return enter_inquiry(race, check->host, check->port, [](std::vector<Endpoint> endpoints) {
+    return std::make_unique<TCPInquiry>(std::move(endpoints));
+  });
 }
 
 MIRAKURU_DECL Entry enter(Race& race, const TCPCheck* check, const Process&) {
