@@ -123,8 +123,9 @@ class Inquiry : public Exchange {
     // A connection to a port in the ephemeral range where nobody listens can meet itself.
     Endpoint own;
     size = static_cast<socklen_t>(own.capacity());
-    const bool known = ::getsockname(socket_.get(), own.data(), &size) == 0;
-    return error == 0 && known && own == endpoint ? ECONNREFUSED : error;
+    const bool itself =
+        error == 0 && ::getsockname(socket_.get(), own.data(), &size) == 0 && own == endpoint;
+    return itself ? ECONNREFUSED : error;
   }
 
   std::vector<Endpoint> endpoints_;

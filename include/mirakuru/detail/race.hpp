@@ -59,6 +59,9 @@ class Race {
   /// Begins to wait, for `run()` and the Asio forms.
   void arm();
 
+  /// False when it is known that the process's descriptor was not what ended the last run.
+  [[nodiscard]] bool process_has_news() const noexcept { return news_; }
+
   /// Enters an attempt; one may be in flight at a time. Its answer, if it has it at once.
   std::optional<Readiness> enter(std::unique_ptr<Exchange> exchange);
   /// Lets the attempt in flight go on after a run.
@@ -91,6 +94,7 @@ class Race {
   std::optional<Readiness> readiness_;  // of the exchange
   Fds fds_ = none;
   std::size_t attempts_ = 0;
+  bool news_ = true;
   Clock::time_point until_ = Clock::time_point::max();
 };
 

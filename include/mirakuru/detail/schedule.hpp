@@ -8,12 +8,14 @@ namespace mirakuru::detail {
 
 using Clock = std::chrono::steady_clock;
 
-/// The pause before the next look at something that the kernel has no event for: a sixty-fourth of
+/// The pause before the next look at something that the kernel has no event for: a small share of
 /// the time already waited, so that what is lost is a small share of the service's own start-up,
-/// and the number of looks grows with its logarithm only.
-[[nodiscard]] constexpr std::chrono::nanoseconds pause_after(std::chrono::nanoseconds waited) {
+/// and the number of looks grows with its logarithm only. A look that the service has work with is
+/// a forty-fifth, any other one a sixty-fourth.
+[[nodiscard]] constexpr std::chrono::nanoseconds pause_after(std::chrono::nanoseconds waited,
+                                                             int share = 64) {
   using namespace std::chrono_literals;
-  return std::clamp<std::chrono::nanoseconds>(waited / 64, 500us, 250ms);
+  return std::clamp<std::chrono::nanoseconds>(waited / share, 500us, 250ms);
 }
 
 /// The time limit of a single attempt: a second, and as much again as has been waited, so that a

@@ -142,10 +142,12 @@ class Starting {
     if (checks == 0) return ready();
     const auto woken_at = Clock::now();
     if (watch_) resume_at_ = woken_at;
+    const int event = service_.process->event();
+    unseen_ |= event < 0 || race.process_has_news();
     guarded([&] { race.go_on(); });
     for (;;) {
       take_outcome(race);
-      const bool alive = service_.alive();
+      const bool alive = !std::exchange(unseen_, false) || service_.alive();
       if (!alive || service_.exit_code.value_or(0) != 0) {
         if (listen_to_last_words(race)) return false;
         if (check_ == checks && last_words_ && service_.exit_code == 0) return ready();
@@ -169,7 +171,6 @@ class Starting {
       }
       keep_to_limit(race);
       if (entered_ && !race.attempting()) continue;
-      const int event = service_.process->event();
       auto wake = std::min({deadline_, limit_, entered_ ? Clock::time_point::max() : resume_at_});
       if (event < 0)
         wake = std::min(wake, after(now, pause_after(now - service_.timeline.spawned)));
@@ -202,7 +203,7 @@ class Starting {
   void take_outcome(Race& race) {
     if (!entered_ || race.attempting()) return;
     entered_ = false;
-    judge(guarded([&] { return race.take_readiness(); }));
+    judge(guarded([&] { return race.take_readiness(); }), true);
   }
 
   /// Tries the check at hand.
@@ -243,11 +244,12 @@ class Starting {
     watch_.reset();
   }
 
-  void judge(const std::optional<Readiness>& answer) {
+  void judge(const std::optional<Readiness>& answer, bool in_flight = false) {
     limit_ = Clock::time_point::max();
     if (answer && *answer) {
       service_.timeline.checks[check_++].passed = Clock::now();
       drop_watch();
+      unseen_ = true;
       tried_ = false;  // each is tried once, however late it is
       reason_.clear();
       return;
@@ -260,7 +262,7 @@ class Starting {
     else if (answer && !answer->reason().empty())
       reason_ = answer->reason();
     const std::chrono::nanoseconds waited = now - service_.timeline.spawned;
-    const auto pause = !watch_          ? pause_after(waited)
+    const auto pause = !watch_          ? pause_after(waited, in_flight ? 45 : 64)
                        : watch_->more() ? std::chrono::nanoseconds{}
                                         : watch_->pause(waited);
     resume_at_ = after(now, pause);
@@ -329,6 +331,7 @@ class Starting {
   Service<Set>& service_;
   Stage stage_ = Stage::begin;
   std::size_t check_ = 0;    // the check at hand
+  bool unseen_ = true;       // what may have happened to the process
   bool entered_ = false;     // its attempt has been entered into the race, and not been judged yet
   bool limited_ = false;     // and it has a time limit
   bool tried_ = false;       // the check at hand

@@ -73,27 +73,29 @@ struct URLParts {
 };
 
 MIRAKURU_DECL std::string request_text(const HTTPCheck& check) {
-  std::string text = check.method.str() + ' ' + check.url.target() + " HTTP/1.1\r\n";
-  const auto add = [&](const std::string& name, const std::string& value) {
-    text += name + ": " + value + "\r\n";
+  const auto& method = check.method.str();
+  const auto& host = check.url.host().str();
+  const auto& body = check.payload.body();
+  std::string text;
+  text.reserve(256 + check.url.text().size() + body.size());
+  const auto add = [&](std::string_view name, std::string_view value) {
+    text.append(name).append(": ").append(value).append("\r\n");
   };
-  const auto add_own = [&](const std::string& name, const std::string& value) {
+  const auto add_own = [&](std::string_view name, std::string_view value) {
     if (!check.headers.has(name)) add(name, value);
   };
-  const std::string& host = check.url.host();
-  add_own("Host", check.url.port() == 80 && host.find(':') == std::string::npos
-                      ? host
-                      : authority(host, check.url.port()));
+  text.append(method).append(" ").append(check.url.target()).append(" HTTP/1.1\r\n");
+  const bool plain = check.url.port() == 80 && host.find(':') == std::string::npos;
+  add_own("Host", plain ? host : authority(host, check.url.port()));
   add_own("User-Agent", "mirakuru");
   add_own("Accept", "*/*");
   add_own("Connection", "close");
   const bool has_payload = !check.payload.content_type().empty();
-  const auto& method = check.method.str();
   if (has_payload) add_own("Content-Type", check.payload.content_type());
   if (has_payload || method == "POST" || method == "PUT" || method == "PATCH")
-    add_own("Content-Length", std::to_string(check.payload.body().size()));
+    add_own("Content-Length", std::to_string(body.size()));
   for (const auto& [name, value] : check.headers.fields()) add(name, value);
-  return text + "\r\n" + check.payload.body();
+  return text.append("\r\n").append(body);
 }
 
 MIRAKURU_DECL ResponseHead::ResponseHead() {
@@ -239,7 +241,7 @@ MIRAKURU_DECL Headers::Headers(std::vector<Field> fields) : fields_{std::move(fi
       throw std::invalid_argument{"this cannot be a header: '" + name + "'"};
 }
 
-MIRAKURU_DECL bool Headers::has(const std::string& name) const {
+MIRAKURU_DECL bool Headers::has(std::string_view name) const {
   return std::any_of(fields_.begin(), fields_.end(), [&](const Field& field) {
     return detail::equal_but_for_case(field.first, name);
   });

@@ -28,6 +28,7 @@ MIRAKURU_DECL Race::Fds Race::take_fds() {
 }
 
 MIRAKURU_DECL void Race::arm() {
+  news_ = true;
   core().arm(take_fds(), writing(), std::exchange(until_, Clock::time_point::max()));
 }
 
@@ -42,6 +43,7 @@ MIRAKURU_DECL void Race::poll() {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
   const timespec limit{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
   ::ppoll(events, 2, moment == Clock::time_point::max() ? nullptr : &limit, nullptr);
+  news_ = events[0].revents != 0;
 }
 
 MIRAKURU_DECL void Race::run() {

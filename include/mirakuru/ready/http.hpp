@@ -4,6 +4,7 @@
 #include <bitset>
 #include <initializer_list>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -101,7 +102,7 @@ class Headers {
 
   [[nodiscard]] const std::vector<Field>& fields() const noexcept { return fields_; }
   /// True when there is a header of this name, in whatever case.
-  [[nodiscard]] bool has(const std::string& name) const;
+  [[nodiscard]] bool has(std::string_view name) const;
 
  private:
   std::vector<Field> fields_;
