@@ -24,6 +24,7 @@ TEST_CASE("a pause is a sixty-fourth of the time waited, within its bounds") {
   CHECK(pause_after(32ms) == 500us);
   CHECK(pause_after(64ms) == 1ms);
   CHECK(pause_after(640ms) == 10ms);
+  CHECK(pause_after(450ms, 45) == 10ms);
   CHECK(pause_after(6400ms) == 100ms);
   CHECK(pause_after(16s) == 250ms);
   CHECK(pause_after(16s + 64ms) == 250ms);

@@ -196,12 +196,13 @@ MIRAKURU_DECL void GuardedProcess::bury_guardian() {
   siginfo_t info{};
   // Some looks first, as to sleep and be woken takes as long as the exit. __WALL: it is no child
   // that a host's wait() finds. ECHILD: unless that does the same.
-  constexpr int most_looks = 150;
-  for (int looks = 0; info.si_pid == 0; ++looks)
-    if (::waitid(P_PID, static_cast<id_t>(guardian_), &info,
-                 WEXITED | __WALL | (looks < most_looks ? WNOHANG : 0)) != 0 &&
-        errno != EINTR)
-      break;
+  constexpr int most_looks = 100;
+  for (int looks = 0; info.si_pid == 0; ++looks) {
+    const int no_wait = looks < most_looks ? WNOHANG : 0;
+    const auto id = static_cast<id_t>(guardian_);
+    if (::waitid(P_PID, id, &info, WEXITED | __WALL | no_wait) != 0 && errno != EINTR) break;
+    if (info.si_pid == 0) ::sched_yield();  // to the guardian, where it is on this processor
+  }
   if (info.si_pid != 0 && info.si_code != CLD_EXITED)
     trouble_ = "its guardian was " + detail::exit_headline(-info.si_status);
   guardian_ = 0;

@@ -205,7 +205,7 @@ MIRAKURU_DECL void Guardian::run() {
   close_others();
   report(Report::spawned, leader_, 0);
 
-  give_back();
+  raw::call(SYS_sched_yield);  // to the owner, where it is on this processor
   while (reap()) {
     keep_to_schedule();
     if (signal_ != 0 && now() >= look_at_) signal_rest();
@@ -368,10 +368,10 @@ MIRAKURU_DECL void Guardian::take_title() {
   while (size < area_.arguments_end - area_.begin);
 }
 
-/// All but the C library and what the guardian is made of: also less remains to be taken down when
-/// it exits, for which the owner waits.
+/// When there is nothing else to do: all but the C library and what the guardian is made of. Less
+/// remains to be taken down then when it exits, for which the owner waits.
 MIRAKURU_DECL void Guardian::give_back() {
-  if (!give_back_) return;
+  if (!std::exchange(give_back_, false)) return;
   const Range code[] = {modules_.own, modules_.libc, modules_.kernel};
   const auto outside = [&](Range whole, auto visit) {
     raw::for_each_part_outside(whole, needed_,
@@ -444,7 +444,9 @@ MIRAKURU_DECL void Guardian::wait() {
   pollfd events[3] = {{.fd = orphaned_ ? -1 : channel_, .events = POLLIN, .revents = 0},
                       {.fd = orphaned_ ? -1 : owner_, .events = POLLIN, .revents = 0},
                       {.fd = children_, .events = POLLIN, .revents = 0}};
-  if (raw::call(SYS_ppoll, events, 3, left == never ? nullptr : &limit, nullptr, 0) <= 0) return;
+  constexpr timespec at_once = {};
+  const timespec* const how_long = give_back_ ? &at_once : left == never ? nullptr : &limit;
+  if (raw::call(SYS_ppoll, events, 3, how_long, nullptr, 0) <= 0) return give_back();
   if (events[0].revents != 0) listen(events[0].revents);
   if (events[1].revents != 0) be_orphaned();
   signalfd_siginfo news;
