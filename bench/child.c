@@ -118,6 +118,7 @@ int main(int argc, char** argv) {
   const int fd = open(argv[1], O_RDWR | O_CLOEXEC);
   page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   check(page != MAP_FAILED, argv[1]);
+  page->ready = page->early = 0;
   page->begin = begin;
   due = begin + atoll(argv[2]) * 1000;
 

@@ -60,7 +60,7 @@ inline asio::awaitable<Readiness> as_readiness(asio::awaitable<void> event) {
 template <class Check>
   requires requires(Check& check, const Process& process) { as_readiness(check(process)); }
 Entry enter(Race& race, Check* check, const Process& process) {
-  race.core().enter(as_readiness((*check)(process)));
+  RaceCore::of(race).enter(as_readiness((*check)(process)));
   return Attempt::open_ended;
 }
 
@@ -79,11 +79,11 @@ template <class Machine>
 asio::awaitable<void> drive(Machine machine) {
   co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation{});
   co_await asio::this_coro::throw_if_cancelled(false);
-  Race race{std::make_unique<Race::Core>(co_await asio::this_coro::executor)};
-  auto& core = race.core();
+  Race race{std::make_unique<RaceCore>(co_await asio::this_coro::executor)};
+  auto& core = RaceCore::of(race);
   bool cancelled = false;
   while (!machine.resume(race)) {
-    race.arm();
+    core.arm(race.take_waits());
     while (!core.settled()) {
       const auto state = co_await asio::this_coro::cancellation_state;
       if (state.cancelled() != asio::cancellation_type::none && !std::exchange(cancelled, true)) {

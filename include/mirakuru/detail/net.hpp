@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
-#include <asio/ip/tcp.hpp>
-#include <asio/redirect_error.hpp>
-#include <asio/system_error.hpp>
-
-#include <mirakuru/detail/asio.hpp>
-#include <mirakuru/detail/race_core.hpp>
+#include <mirakuru/detail/race.hpp>
 #include <mirakuru/detail/unique_fd.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/process.hpp>
@@ -27,59 +31,146 @@
 
 namespace mirakuru::detail {
 
-using Endpoint = asio::ip::tcp::endpoint;
+/// The address of a TCP port.
+struct Endpoint {
+  sockaddr_storage address = {};
+  socklen_t size = 0;
+
+  [[nodiscard]] const sockaddr* data() const noexcept {
+    return reinterpret_cast<const sockaddr*>(&address);
+  }
+  [[nodiscard]] bool operator==(const Endpoint& other) const noexcept {
+    const auto host_and_port = [](const Endpoint& endpoint, auto visit) {
+      if (endpoint.address.ss_family == AF_INET) {
+        const auto& v4 = reinterpret_cast<const sockaddr_in&>(endpoint.address);
+        return visit(&v4.sin_addr, sizeof v4.sin_addr, v4.sin_port);
+      }
+      const auto& v6 = reinterpret_cast<const sockaddr_in6&>(endpoint.address);
+      return visit(&v6.sin6_addr, sizeof v6.sin6_addr, v6.sin6_port);
+    };
+    if (address.ss_family != other.address.ss_family) return false;
+    return host_and_port(*this, [&](const void* host, std::size_t length, in_port_t port) {
+      return host_and_port(other, [&](const void* its, std::size_t, in_port_t its_port) {
+        return port == its_port && std::memcmp(host, its, length) == 0;
+      });
+    });
+  }
+};
+
+/// The endpoints of a host; `error` is that of getaddrinfo(3).
+inline std::vector<Endpoint> endpoints_of(const std::string& host, std::uint16_t port, int flags,
+                                          int& error) {
+  addrinfo hints{};
+  hints.ai_flags = flags | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  error = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
+  std::vector<Endpoint> endpoints;
+  for (const auto* entry = list; error == 0 && entry != nullptr; entry = entry->ai_next) {
+    endpoints.push_back({.size = entry->ai_addrlen});
+    std::memcpy(&endpoints.back().address, entry->ai_addr, entry->ai_addrlen);
+  }
+  if (list != nullptr) ::freeaddrinfo(list);
+  return endpoints;
+}
 
 /// The endpoints of an address and of `localhost`, which need no look-up; none of any other name.
-/// Each attempt begins with another one, so that a mute one does not take the time of all.
-inline std::vector<Endpoint> known_endpoints(const std::string& host, std::uint16_t port,
-                                             std::size_t attempt) {
-  asio::error_code not_an_address;
-  const auto address = asio::ip::make_address(host, not_an_address);
-  if (!not_an_address) return {{address, port}};
-  if (host != "localhost") return {};
-  std::vector<Endpoint> both{{asio::ip::address_v4::loopback(), port},
-                             {asio::ip::address_v6::loopback(), port}};
-  if (attempt % 2 != 0) std::swap(both[0], both[1]);
+inline std::vector<Endpoint> known_endpoints(const std::string& host, std::uint16_t port) {
+  int error = 0;
+  if (host != "localhost") return endpoints_of(host, port, AI_NUMERICHOST, error);
+  auto both = endpoints_of("127.0.0.1", port, AI_NUMERICHOST, error);
+  for (auto& v6 : endpoints_of("::1", port, AI_NUMERICHOST, error)) both.push_back(v6);
   return both;
 }
 
-/// The endpoints of a name, by Asio's resolver, which has a thread for it. None, and `error` says
-/// why, if it is not known.
-inline asio::awaitable<std::vector<Endpoint>> resolve(const std::string& host, std::uint16_t port,
-                                                      std::size_t attempt,
-                                                      asio::error_code& error) {
-  asio::ip::tcp::resolver resolver{co_await asio::this_coro::executor};
-  std::vector<Endpoint> result;
-  for (const auto& entry : co_await resolver.async_resolve(
-           host, std::to_string(port), asio::redirect_error(asio::use_awaitable, error)))
-    result.push_back(entry.endpoint());
-  if (!result.empty())
-    std::rotate(result.begin(),
-                result.begin() + static_cast<std::ptrdiff_t>(attempt % result.size()),
-                result.end());
-  co_return result;
-}
+/// A name that is being looked up, in a thread of its own: there is no other way to look one up
+/// that nobody has to wait for. The thread goes on when nobody waits any more, for as long as the
+/// resolver takes.
+class LookUp {
+ public:
+  LookUp(const std::string& host, std::uint16_t port) : state_{std::make_shared<State>()} {
+    state_->host = host;
+    state_->port = port;
+    state_->done_event = UniqueFd{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    auto own = std::make_unique<std::shared_ptr<State>>(state_);
+    pthread_attr_t attributes;
+    ::pthread_attr_init(&attributes);
+    ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigset_t all, before;  // the host's handlers do not run there
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread;
+    if (!state_->done_event || ::pthread_create(&thread, &attributes, run, own.get()) != 0) {
+      state_->error = EAI_AGAIN;
+      state_->done = true;
+    } else {
+      static_cast<void>(own.release());
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    ::pthread_attr_destroy(&attributes);
+  }
 
-/// What an attempt has come to that failed with `error`. One that was called off has no outcome.
-inline Readiness failed(const asio::error_code& error) {
-  if (error == asio::error::operation_aborted) throw asio::system_error{error};
-  return not_ready(reason_text(error));
-}
+  [[nodiscard]] bool done() const noexcept { return state_->done; }
+  /// Readable when it is done.
+  [[nodiscard]] int event() const noexcept { return state_->done_event.get(); }
+  [[nodiscard]] std::vector<Endpoint> take() { return std::move(state_->endpoints); }
+  [[nodiscard]] std::string problem() const {
+    return state_->error == EAI_NONAME ? "host not found" : ::gai_strerror(state_->error);
+  }
 
-/// Asks the endpoints in turn, each over a connection of its own, until one says that it is ready.
-/// Not by Asio's sockets, which are not close-on-exec.
+ private:
+  struct State {
+    std::string host;
+    std::uint16_t port = 0;
+    UniqueFd done_event = {};
+    std::vector<Endpoint> endpoints = {};
+    int error = 0;
+    std::atomic<bool> done = false;
+  };
+
+  static void* run(void* argument) {
+    const std::unique_ptr<std::shared_ptr<State>> own{
+        static_cast<std::shared_ptr<State>*>(argument)};
+    auto& state = **own;
+    state.endpoints = endpoints_of(state.host, state.port, AI_ADDRCONFIG, state.error);
+    state.done = true;
+    ::eventfd_write(state.done_event.get(), 1);
+    return nullptr;
+  }
+
+  std::shared_ptr<State> state_;
+};
+
+/// Asks the endpoints of a host in turn, each over a connection of its own, until one says that it
+/// is ready.
 class Inquiry : public Exchange {
  public:
-  explicit Inquiry(std::vector<Endpoint> endpoints) : endpoints_{std::move(endpoints)} {}
+  /// Each attempt begins with another endpoint, so that a mute one does not take the time of all.
+  Inquiry(const std::string& host, std::uint16_t port, std::size_t attempt)
+      : endpoints_{known_endpoints(host, port)}, attempt_{attempt} {
+    if (endpoints_.empty())
+      look_up_.emplace(host, port);
+    else
+      begin_with_another();
+  }
 
   std::optional<Readiness> step() final {
+    if (look_up_) {
+      if (!look_up_->done()) return {};
+      endpoints_ = look_up_->take();
+      if (endpoints_.empty()) return not_ready(look_up_->problem());
+      look_up_.reset();
+      begin_with_another();
+    }
     for (;;) {
       auto answer = go_on();
       if (!answer || *answer || next_ == endpoints_.size()) return answer;
       socket_.reset();
     }
   }
-  [[nodiscard]] int socket() const noexcept final { return socket_.get(); }
+  [[nodiscard]] int socket() const noexcept final {
+    return look_up_ ? look_up_->event() : socket_.get();
+  }
   [[nodiscard]] bool writing() const noexcept override { return connecting_; }
 
  protected:
@@ -91,6 +182,11 @@ class Inquiry : public Exchange {
   /// Called with each connection.
   virtual void begin_talk() {}
   virtual std::optional<Readiness> talk() = 0;
+
+  void begin_with_another() {
+    const auto first = static_cast<std::ptrdiff_t>(attempt_ % endpoints_.size());
+    std::rotate(endpoints_.begin(), endpoints_.begin() + first, endpoints_.end());
+  }
 
   std::optional<Readiness> go_on() {
     if (!socket_)
@@ -108,11 +204,10 @@ class Inquiry : public Exchange {
 
   int connect(const Endpoint& endpoint) {
     constexpr int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    socket_ = UniqueFd{::socket(endpoint.protocol().family(), type, 0)};
+    socket_ = UniqueFd{::socket(endpoint.address.ss_family, type, 0)};
     connecting_ = true;
-    const auto size = static_cast<socklen_t>(endpoint.size());
-    const bool begun =
-        socket_ && (::connect(socket_.get(), endpoint.data(), size) == 0 || errno == EINPROGRESS);
+    const bool begun = socket_ && (::connect(socket_.get(), endpoint.data(), endpoint.size) == 0 ||
+                                   errno == EINPROGRESS);
     return begun ? 0 : errno;
   }
 
@@ -121,60 +216,28 @@ class Inquiry : public Exchange {
     socklen_t size = sizeof error;
     if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
     // A connection to a port in the ephemeral range where nobody listens can meet itself.
-    Endpoint own;
-    size = static_cast<socklen_t>(own.capacity());
+    Endpoint own{.size = sizeof(sockaddr_storage)};
     const bool itself =
-        error == 0 && ::getsockname(socket_.get(), own.data(), &size) == 0 && own == endpoint;
+        error == 0 &&
+        ::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&own.address), &own.size) == 0 &&
+        own == endpoint;
     return itself ? ECONNREFUSED : error;
   }
 
   std::vector<Endpoint> endpoints_;
+  std::size_t attempt_;
+  std::optional<LookUp> look_up_;
   std::size_t next_ = 0;
   UniqueFd socket_;
   bool connecting_ = false;
 };
 
-/// Waits for a descriptor that is somebody else's.
-inline asio::awaitable<asio::error_code> wait_for(int fd, bool writing) {
-  struct Borrowed : asio::posix::stream_descriptor {
-    using asio::posix::stream_descriptor::stream_descriptor;
-    ~Borrowed() {
-      if (is_open()) release();
-    }
-  };
-  Borrowed descriptor{co_await asio::this_coro::executor, fd};
-  asio::error_code error;
-  co_await descriptor.async_wait(
-      writing ? asio::posix::descriptor_base::wait_write : asio::posix::descriptor_base::wait_read,
-      asio::redirect_error(asio::use_awaitable, error));
-  co_return error;
-}
-
-template <class MakeInquiry>
-asio::awaitable<Readiness> look_up_and_inquire(std::string host, std::uint16_t port,
-                                               std::size_t number, MakeInquiry make) {
-  asio::error_code error;
-  auto endpoints = co_await resolve(host, port, number, error);
-  if (endpoints.empty()) co_return failed(error);
-  const std::unique_ptr<Exchange> inquiry = make(std::move(endpoints));
-  for (;;) {
-    auto answer = inquiry->step();
-    if (answer) co_return *std::move(answer);
-    error = co_await wait_for(inquiry->socket(), inquiry->writing());
-    if (error) co_return failed(error);
-  }
-}
-
-/// Enters the inquiry that `make(endpoints)` returns.
-template <class MakeInquiry>
-Entry enter_inquiry(Race& race, const std::string& host, std::uint16_t port, MakeInquiry make) {
-  const auto number = race.count_attempt();
-  auto endpoints = known_endpoints(host, port, number);
-  if (endpoints.empty())
-    race.core().enter(look_up_and_inquire(host, port, number, make));
-  else if (auto answer = race.enter(make(std::move(endpoints))))
-    return *std::move(answer);
-  return Attempt::limited;
+/// Enters an inquiry, of a type that ours is a base of.
+template <class Kind, class... Arguments>
+Entry enter_inquiry(Race& race, Arguments&&... arguments) {
+  auto answer = race.enter(
+      std::make_unique<Kind>(std::forward<Arguments>(arguments)..., race.count_attempt()));
+  return answer ? Entry{*std::move(answer)} : Entry{Attempt::limited};
 }
 
 }  // namespace mirakuru::detail

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <variant>
 
 #include <mirakuru/detail/config.hpp>
@@ -32,42 +33,68 @@ class Exchange {
   [[nodiscard]] virtual bool writing() const noexcept = 0;
 };
 
-/// Waits for whichever comes first: the outcome of an attempt of a check, a descriptor that turns
-/// readable, a moment. Who runs it, a state machine such as `Starting`, then looks at what has
-/// changed and decides how to go on; an attempt in flight stays so until it is called off.
+/// What a race waits for: that the process's descriptor or a check's turns readable (or the latter
+/// writable), or a moment. -1 is no descriptor.
+struct Waits {
+  std::array<int, 2> fds = {-1, -1};
+  bool writing = false;
+  Clock::time_point until = Clock::time_point::max();
+};
+
+/// What runs the attempts that are coroutines; detail/race_core.hpp has the one there is.
+class Reactor {
+ public:
+  virtual ~Reactor() = default;
+
+  [[nodiscard]] virtual bool attempting() const noexcept = 0;
+  virtual void call_off() = 0;
+  [[nodiscard]] virtual std::optional<Readiness> take_readiness() = 0;
+  /// Waits in the calling thread.
+  virtual void run(const Waits& waits) = 0;
+  /// Lets go of the descriptors, which may be closed.
+  virtual void let_go() noexcept = 0;
+};
+
+/// Waits for whichever comes first: the outcome of an attempt of a check, a descriptor, a moment.
+/// Who runs it, a state machine such as `Starting`, then looks at what has changed and decides how
+/// to go on; an attempt in flight stays so until it is called off.
 ///
-/// Rests on Asio, which this header does not include: detail/race_core.hpp has that side.
+/// Rests on `ppoll`, unless the attempt is a coroutine.
 class Race {
  public:
-  struct Core;
-
-  /// On an I/O context of its own, made when first needed.
-  Race();
-  /// On the executor that `core` has; for the Asio forms.
-  explicit Race(std::unique_ptr<Core> core);
+  Race() = default;
+  /// For the Asio forms, which wait by the reactor alone.
+  explicit Race(std::unique_ptr<Reactor> reactor) : reactor_{std::move(reactor)} {}
   ~Race();
   Race(const Race&) = delete;
   Race& operator=(const Race&) = delete;
 
-  /// The process's descriptor and a check's, not owned; -1 for none. Hold for one run, as `until`
-  /// does.
-  void watch(int process, int check = -1) noexcept { fds_ = {process, check}; }
+  /// The process's descriptor and a check's, not owned. Hold for one run, as `until` does.
+  void watch(int process, int check = -1) noexcept { waits_.fds = {process, check}; }
   /// The moment to wake at the latest.
-  void until(Clock::time_point moment) noexcept { until_ = moment; }
-  /// Waits, in the calling thread. Without an attempt in flight that takes no I/O context.
+  void until(Clock::time_point moment) noexcept { waits_.until = moment; }
+  /// Waits, in the calling thread.
   void run();
-  /// Begins to wait, for `run()` and the Asio forms.
-  void arm();
+  /// What there is to wait for, for who waits by other means.
+  [[nodiscard]] Waits take_waits();
 
   /// False when it is known that the process's descriptor was not what ended the last run.
   [[nodiscard]] bool process_has_news() const noexcept { return news_; }
 
   /// Enters an attempt; one may be in flight at a time. Its answer, if it has it at once.
   std::optional<Readiness> enter(std::unique_ptr<Exchange> exchange);
+  /// Where attempts that are coroutines are entered; made by `make()` when there is none yet.
+  template <class Make>
+  [[nodiscard]] Reactor& reactor(Make make) {
+    if (!reactor_) reactor_ = make();
+    return *reactor_;
+  }
   /// Lets the attempt in flight go on after a run.
   void go_on();
   /// True from the moment an attempt is entered until it has ended.
-  [[nodiscard]] bool attempting() const noexcept;
+  [[nodiscard]] bool attempting() const noexcept {
+    return exchange_ || (reactor_ && reactor_->attempting());
+  }
   /// How many have been counted before.
   [[nodiscard]] std::size_t count_attempt() noexcept { return attempts_++; }
   /// Asks the attempt in flight to end, which may take another run. It then has no outcome.
@@ -76,30 +103,21 @@ class Race {
   [[nodiscard]] std::optional<Readiness> take_readiness();
 
   /// Lets go of the descriptors watched, which are about to be closed.
-  void forget() noexcept;
-
-  /// Asio's side of it, made if need be.
-  Core& core();
+  void forget() noexcept {
+    if (reactor_) reactor_->let_go();
+  }
 
  private:
-  using Fds = std::array<int, 2>;
-  static constexpr Fds none = {-1, -1};
-
-  void poll();
-  [[nodiscard]] Fds take_fds();
-  [[nodiscard]] bool writing() const noexcept { return exchange_ && exchange_->writing(); }
-
-  std::unique_ptr<Core> core_;
+  std::unique_ptr<Reactor> reactor_;
   std::unique_ptr<Exchange> exchange_;
   std::optional<Readiness> readiness_;  // of the exchange
-  Fds fds_ = none;
+  Waits waits_;
   std::size_t attempts_ = 0;
   bool news_ = true;
-  Clock::time_point until_ = Clock::time_point::max();
 };
 
 }  // namespace mirakuru::detail
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/detail/race_core.hpp>
+#include <mirakuru/impl/race.ipp>
 #endif

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstddef>
 #include <exception>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include <mirakuru/detail/asio.hpp>
@@ -12,25 +14,32 @@
 namespace mirakuru::detail {
 
 /// Asio's side of a race. Everything here happens on one executor, one handler at a time.
-struct Race::Core {
-  Core() : Core{std::make_unique<asio::io_context>(1)} {}
-  explicit Core(const asio::any_io_executor& on)
+class RaceCore final : public Reactor {
+ public:
+  /// On an I/O context of its own, for the blocking forms.
+  RaceCore() : RaceCore{std::make_unique<asio::io_context>(1)} {}
+  explicit RaceCore(const asio::any_io_executor& on)
       : executor{on},
         timer{on},
         descriptors{asio::posix::stream_descriptor{on}, asio::posix::stream_descriptor{on}},
         settling{on, Clock::time_point::max()} {}
-  ~Core() { let_go(); }
-  Core(const Core&) = delete;
-  Core& operator=(const Core&) = delete;
+  ~RaceCore() override { let_go(); }
+  RaceCore(const RaceCore&) = delete;
+  RaceCore& operator=(const RaceCore&) = delete;
+
+  /// That of a race, made if need be.
+  static RaceCore& of(Race& race) {
+    return static_cast<RaceCore&>(race.reactor([] { return std::make_unique<RaceCore>(); }));
+  }
 
   /// Enters an attempt; one may be in flight at a time.
   void enter(asio::awaitable<Readiness> attempt) {
-    attempting = true;
+    in_flight = true;
     called_off = false;
     asio::co_spawn(executor, std::move(attempt),
                    asio::bind_cancellation_slot(
                        cancellation.slot(), [this](std::exception_ptr thrown, Readiness answer) {
-                         attempting = false;
+                         in_flight = false;
                          if (!thrown)
                            readiness = std::move(answer);
                          else if (!called_off)
@@ -39,29 +48,43 @@ struct Race::Core {
                        }));
   }
 
-  void call_off() {
-    if (attempting && !std::exchange(called_off, true))
+  [[nodiscard]] bool attempting() const noexcept override { return in_flight; }
+
+  void call_off() override {
+    if (in_flight && !std::exchange(called_off, true))
       cancellation.emit(asio::cancellation_type::terminal);
   }
 
-  /// The second descriptor may be waited for to turn writable.
-  void arm(const Fds& fds, bool writing, Clock::time_point until) {
+  [[nodiscard]] std::optional<Readiness> take_readiness() override {
+    if (auto thrown = std::exchange(error, nullptr)) std::rethrow_exception(thrown);
+    return std::exchange(readiness, std::nullopt);
+  }
+
+  void run(const Waits& waits) override {
+    arm(waits);
+    own->restart();
+    while (!settled() && own->run_one() > 0) {
+    }
+  }
+
+  /// Begins to wait.
+  void arm(const Waits& waits) {
     woken = false;
-    for (std::size_t i = 0; i < fds.size(); ++i) {
+    for (std::size_t i = 0; i < waits.fds.size(); ++i) {
       auto& descriptor = descriptors[i];
-      if (fds[i] != descriptor.native_handle()) {
+      if (waits.fds[i] != descriptor.native_handle()) {
         if (descriptor.is_open()) descriptor.release();
-        if (fds[i] >= 0) descriptor.assign(fds[i]);
+        if (waits.fds[i] >= 0) descriptor.assign(waits.fds[i]);
       }
-      if (fds[i] < 0) continue;
+      if (waits.fds[i] < 0) continue;
       ++pending;
-      descriptor.async_wait(i == 1 && writing ? asio::posix::descriptor_base::wait_write
-                                              : asio::posix::descriptor_base::wait_read,
+      descriptor.async_wait(i == 1 && waits.writing ? asio::posix::descriptor_base::wait_write
+                                                    : asio::posix::descriptor_base::wait_read,
                             [this](asio::error_code) { end_wait(); });
     }
-    if (until != Clock::time_point::max()) {
+    if (waits.until != Clock::time_point::max()) {
       ++pending;
-      timer.expires_at(until);
+      timer.expires_at(waits.until);
       timer.async_wait([this](asio::error_code) { end_wait(); });
     }
   }
@@ -84,7 +107,7 @@ struct Race::Core {
   [[nodiscard]] bool settled() const noexcept { return woken && pending == 0; }
 
   /// The descriptors belong to the process and the check.
-  void let_go() {
+  void let_go() noexcept override {
     for (auto& descriptor : descriptors)
       if (descriptor.is_open()) descriptor.release();
   }
@@ -98,19 +121,15 @@ struct Race::Core {
 
   int pending = 0;  // waits of the timer and the descriptor that have not ended
   bool woken = false;
-  bool attempting = false;
+  bool in_flight = false;
   bool called_off = false;
   std::optional<Readiness> readiness;
   std::exception_ptr error;
 
  private:
-  explicit Core(std::unique_ptr<asio::io_context> context) : Core{context->get_executor()} {
+  explicit RaceCore(std::unique_ptr<asio::io_context> context) : RaceCore{context->get_executor()} {
     own = std::move(context);
   }
 };
 
 }  // namespace mirakuru::detail
-
-#if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/race.ipp>
-#endif

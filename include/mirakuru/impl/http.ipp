@@ -10,7 +10,6 @@
 
 #include <mirakuru/detail/net.hpp>
 #include <mirakuru/detail/pattern.hpp>
-#include <mirakuru/detail/race_core.hpp>
 #include <mirakuru/detail/response_head.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/ready/http.hpp>
@@ -131,8 +130,10 @@ MIRAKURU_DECL bool ResponseHead::feed(std::string_view bytes) {
 /// A request, and an answer.
 class HTTPInquiry : public Inquiry {
  public:
-  HTTPInquiry(const HTTPCheck& check, std::vector<Endpoint> endpoints)
-      : Inquiry{std::move(endpoints)}, check_{check}, request_{request_text(check)} {}
+  HTTPInquiry(const HTTPCheck& check, std::size_t attempt)
+      : Inquiry{check.url.host().str(), check.url.port(), attempt},
+        check_{check},
+        request_{request_text(check)} {}
 
   [[nodiscard]] bool writing() const noexcept override {
     return Inquiry::writing() || sent_ < request_.size();
@@ -172,10 +173,7 @@ class HTTPInquiry : public Inquiry {
 };
 
 MIRAKURU_DECL Entry enter(Race& race, const HTTPCheck* check, const Process&) {
-  return enter_inquiry(race, check->url.host(), check->url.port(),
-                       [check](std::vector<Endpoint> endpoints) {
-                         return std::make_unique<HTTPInquiry>(*check, std::move(endpoints));
-                       });
+  return enter_inquiry<HTTPInquiry>(race, *check);
 }
 
 MIRAKURU_DECL Entry enter_look(Race& race, const HTTPCheck* check) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <mirakuru/detail/net.hpp>
-#include <mirakuru/detail/race_core.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/ready/tcp.hpp>
 
@@ -29,9 +28,7 @@ class TCPInquiry : public Inquiry {
 };
 
 MIRAKURU_DECL Entry enter_look(Race& race, const TCPCheck* check) {
-  return enter_inquiry(race, check->host, check->port, [](std::vector<Endpoint> endpoints) {
-    return std::make_unique<TCPInquiry>(std::move(endpoints));
-  });
+  return enter_inquiry<TCPInquiry>(race, check->host.str(), check->port);
 }
 
 MIRAKURU_DECL Entry enter(Race& race, const TCPCheck* check, const Process&) {
