@@ -83,6 +83,14 @@ struct Circumstances {
 
   /// `headline`, then what is known, an item a line.
   [[nodiscard]] std::string tell(const std::string& headline) const;
+
+  // The errors of a start and a stop.
+  [[noreturn]] void throw_already_running(const std::string& holder) const;
+  [[noreturn]] void throw_exited(int exit_code) const;
+  [[noreturn]] void throw_timed_out(std::chrono::nanoseconds budget) const;
+  [[noreturn]] void throw_finished(int exit_code, bool accepted) const;
+  /// The exception at hand is a check's, and is nested in that of the start.
+  [[noreturn]] void throw_check_failed() const;
 };
 
 /// "3600 s", "1.5 s", "20 ms": as a person would write it, rounded to three digits.

@@ -57,10 +57,7 @@ class Ending {
     service_.clear();
     const int code = service_.exit_code.value_or(0);
     if (judgement_ == Judgement::ignore || (accepts(code) && service_.trouble.empty())) return true;
-    throw ProcessFinishedWithError{
-        service_.circumstances().tell(exit_headline(code) +
-                                      (accepts(code) ? "" : ", which stop() does not accept")),
-        code};
+    service_.circumstances().throw_finished(code, accepts(code));
   }
 
   [[nodiscard]] bool accepts(int code) const {

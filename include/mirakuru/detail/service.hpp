@@ -4,6 +4,7 @@
 #include <array>
 #include <concepts>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,6 +23,8 @@
 
 namespace mirakuru::detail {
 
+class Watch;
+
 /// The part of an executor that does not depend on its policies: the command, and what is known of
 /// its last run.
 struct ServiceBase {
@@ -37,6 +40,9 @@ struct ServiceBase {
   /// Begins a run: finds the program and opens standard input. Throws `SpawnError`, and
   /// `std::system_error` when there is no descriptor to be had.
   [[nodiscard]] Launch prepare(UniqueFd& child_input);
+  /// Ends a check's wait. Its descriptor is kept until the run is over: see
+  /// `FileChanges::retire()`.
+  void retire(std::unique_ptr<Watch> watch);
   /// What a spawner's failure looks like to the user.
   [[nodiscard]] SpawnError spawn_error(const std::system_error& error,
                                        const std::string& program) const;

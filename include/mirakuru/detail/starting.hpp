@@ -73,7 +73,7 @@ class Starting {
     if (stage_ == Stage::ending) return;
     stage_ = Stage::ending;
     error_ = std::move(error);
-    drop_watch();
+    service_.retire(std::move(watch_));
     if (service_.process) ending_.emplace(service_, service_.kill_steps(), Judgement::ignore);
   }
 
@@ -125,8 +125,7 @@ class Starting {
     with_check([&](const auto& check) {
       if constexpr (requires { check.describe_holder(); }) holder = check.describe_holder();
     });
-    throw AlreadyRunning{Circumstances{.command = service_.invocation.text()}.tell(
-        holder + ": it seems to be already running")};
+    Circumstances{.command = service_.invocation.text()}.throw_already_running(holder);
   }
 
   void spawn() {
@@ -151,7 +150,7 @@ class Starting {
       if (!alive || service_.exit_code.value_or(0) != 0) {
         if (listen_to_last_words(race)) return false;
         if (check_ == checks && last_words_ && service_.exit_code == 0) return ready();
-        throw exited();
+        circumstances().throw_exited(service_.exit_code.value_or(0));
       }
       if (check_ == checks) return ready();
       const auto now = Clock::now();
@@ -162,7 +161,7 @@ class Starting {
         }
         race.call_off();
         take_outcome(race);
-        if (!entered_) throw timed_out();
+        if (!entered_) circumstances().throw_timed_out(service_.budget.start);
         return false;  // for what it says last
       }
       if (!entered_ && woken_at >= resume_at_) {
@@ -238,17 +237,11 @@ class Starting {
     while (last && watch_ && watch_->more());
   }
 
-  /// Its descriptor is kept until the service is: see `FileChanges::retire()`.
-  void drop_watch() {
-    if (watch_) service_.spent.push_back(watch_->changes().retire());
-    watch_.reset();
-  }
-
   void judge(const std::optional<Readiness>& answer, bool in_flight = false) {
     limit_ = Clock::time_point::max();
     if (answer && *answer) {
       service_.timeline.checks[check_++].passed = Clock::now();
-      drop_watch();
+      service_.retire(std::move(watch_));
       unseen_ = true;
       tried_ = false;  // each is tried once, however late it is
       reason_.clear();
@@ -299,11 +292,8 @@ class Starting {
   auto guarded(Ask ask) {
     try {
       return ask();
-    } catch (const std::exception& error) {
-      std::throw_with_nested(ExecutorError{
-          circumstances().tell(std::string{"a readiness check failed: "} + error.what())});
     } catch (...) {
-      std::throw_with_nested(ExecutorError{circumstances().tell("a readiness check failed")});
+      circumstances().throw_check_failed();
     }
   }
 
@@ -316,16 +306,6 @@ class Starting {
         awaited = "a predicate (check " + std::to_string(check_ + 1) + ')';
     });
     return service_.circumstances(std::move(awaited), reason_);
-  }
-
-  [[nodiscard]] ProcessExitedWithError exited() {
-    const int code = service_.exit_code.value_or(0);
-    return {circumstances().tell(exit_headline(code) + " before it was ready"), code};
-  }
-
-  [[nodiscard]] TimeoutExpired timed_out() {
-    const std::chrono::nanoseconds budget = service_.budget.start;
-    return {circumstances().tell("timed out after " + to_text(budget)), budget};
   }
 
   Service<Set>& service_;

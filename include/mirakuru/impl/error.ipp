@@ -4,6 +4,7 @@
 #include <cctype>
 #include <charconv>
 #include <cstring>
+#include <exception>
 
 #include <mirakuru/error.hpp>
 
@@ -49,6 +50,34 @@ MIRAKURU_DECL std::string Circumstances::tell(const std::string& headline) const
   quote("the end of standard error", err_output);
   if (output != err_output) quote("the end of standard output", output);
   return text;
+}
+
+MIRAKURU_DECL void Circumstances::throw_already_running(const std::string& holder) const {
+  throw AlreadyRunning{tell(holder + ": it seems to be already running")};
+}
+
+MIRAKURU_DECL void Circumstances::throw_exited(int exit_code) const {
+  throw ProcessExitedWithError{tell(exit_headline(exit_code) + " before it was ready"), exit_code};
+}
+
+MIRAKURU_DECL void Circumstances::throw_timed_out(std::chrono::nanoseconds budget) const {
+  throw TimeoutExpired{tell("timed out after " + to_text(budget)), budget};
+}
+
+MIRAKURU_DECL void Circumstances::throw_finished(int exit_code, bool accepted) const {
+  const auto* const why = accepted ? "" : ", which stop() does not accept";
+  throw ProcessFinishedWithError{tell(exit_headline(exit_code) + why), exit_code};
+}
+
+MIRAKURU_DECL void Circumstances::throw_check_failed() const {
+  const std::string headline = "a readiness check failed";
+  try {
+    throw;
+  } catch (const std::exception& error) {
+    std::throw_with_nested(ExecutorError{tell(headline + ": " + error.what())});
+  } catch (...) {
+    std::throw_with_nested(ExecutorError{tell(headline)});
+  }
 }
 
 }  // namespace mirakuru::detail

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <mirakuru/detail/service.hpp>
+#include <mirakuru/detail/watch.hpp>
 
 namespace mirakuru::detail {
 
@@ -38,6 +39,10 @@ MIRAKURU_DECL Launch ServiceBase::prepare(UniqueFd& child_input) {
           .in = child_input.get(),
           .out = streams.out(),
           .err = streams.err()};
+}
+
+MIRAKURU_DECL void ServiceBase::retire(std::unique_ptr<Watch> watch) {
+  if (watch) spent.push_back(watch->changes().retire());
 }
 
 MIRAKURU_DECL SpawnError ServiceBase::spawn_error(const std::system_error& error,
