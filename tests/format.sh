@@ -2,4 +2,4 @@
 # Checks the layout of every source file. Usage: tests/format.sh CLANG_FORMAT
 set -eu
 cd "$(dirname "$0")/.."
-find include tests examples -name '*.[hic]pp' -exec "$1" --dry-run -Werror {} +
+find include tests examples bench \( -name '*.[hic]pp' -o -name '*.[ch]' \) -exec "$1" --dry-run -Werror {} +

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,16 +21,8 @@
 #include <utility>
 #include <vector>
 
-#include <asio/awaitable.hpp>
-#include <asio/buffer.hpp>
-#include <asio/co_spawn.hpp>
-#include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
-#include <asio/posix/stream_descriptor.hpp>
-#include <asio/redirect_error.hpp>
-#include <asio/steady_timer.hpp>
-#include <asio/use_awaitable.hpp>
-#include <asio/write.hpp>
+#include <asio.hpp>
+#include <asio/experimental/awaitable_operators.hpp>
 
 #if defined(OVERHEAD_HTTP)
 #include <llhttp.h>
@@ -114,7 +105,7 @@ class Server {
     const auto begin = Clock::now(), deadline = begin + 30s;
     bool exited = false;
     asio::steady_timer pause{context_};
-    event_.async_wait(asio::posix::descriptor_base::wait_read, [&](asio::error_code error) {
+    ended_.async_wait([&](asio::error_code error, int) {
       exited = !error;
       pause.cancel();
     });
@@ -126,16 +117,19 @@ class Server {
       pause.expires_at(now + std::clamp<Clock::duration>((now - begin) / 64, 500us, 250ms));
       co_await pause.async_wait(redirect_error(use_awaitable, ignored));
     }
-    event_.cancel();
+    ended_.cancel();
   }
 
   asio::awaitable<bool> answers() {
+    using namespace asio::experimental::awaitable_operators;
     ++attempts_;
-    tcp::socket socket{context_};
     asio::steady_timer limit{context_, 1s};
-    limit.async_wait([&](asio::error_code error) {
-      if (!error) socket.cancel();
-    });
+    const auto first = co_await (answer() || limit.async_wait(use_awaitable));
+    co_return first.index() == 0 && std::get<0>(first);
+  }
+
+  asio::awaitable<bool> answer() {
+    tcp::socket socket{context_};
     asio::error_code error;
     co_await socket.async_connect(endpoint_, redirect_error(use_awaitable, error));
 #if defined(OVERHEAD_HTTP)
@@ -171,12 +165,10 @@ class Server {
     std::vector<char*> argv;
     for (auto& word : words_) argv.push_back(word.data());
     argv.push_back(nullptr);
-    const int error =
-        ::posix_spawnp(&pid_, argv[0], &actions, &attributes, argv.data(), ::environ);
+    const int error = ::posix_spawnp(&pid_, argv[0], &actions, &attributes, argv.data(), ::environ);
     ::posix_spawnattr_destroy(&attributes);
     ::posix_spawn_file_actions_destroy(&actions);
     if (error != 0) throw std::system_error{error, std::generic_category(), words_[0]};
-    event_.assign(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   }
 
   asio::awaitable<void> stopping() {
@@ -185,16 +177,16 @@ class Server {
     limit.async_wait([&](asio::error_code error) {
       if (!error) ::kill(-pid_, SIGKILL);
     });
-    asio::error_code ignored;
-    co_await event_.async_wait(asio::posix::descriptor_base::wait_read,
-                               redirect_error(use_awaitable, ignored));
+    while (::waitpid(pid_, nullptr, WNOHANG) == 0) {
+      asio::error_code ignored;
+      co_await ended_.async_wait(redirect_error(use_awaitable, ignored));
+    }
+    pid_ = 0;
     limit.cancel();
-    event_.close();
-    ::waitpid(std::exchange(pid_, 0), nullptr, 0);
   }
 
   asio::io_context context_{1};
-  asio::posix::stream_descriptor event_{context_};
+  asio::signal_set ended_{context_, SIGCHLD};
   std::vector<std::string> words_;
   tcp::endpoint endpoint_;
   pid_t pid_ = 0;

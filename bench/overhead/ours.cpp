@@ -48,7 +48,8 @@ int main(int argc, char** argv) {
   if (argc < 4) return 2;
   const std::vector<std::string> words{argv + 3, argv + argc};
   std::size_t attempts = 0;
-  for (int round = std::atoi(argv[2]); round > 0; --round) attempts += cycle(words, check_of(argv[1]));
+  for (int round = std::atoi(argv[2]); round > 0; --round)
+    attempts += cycle(words, check_of(argv[1]));
 #if defined(OVERHEAD_MORE)
   attempts += more(words, std::make_integer_sequence<int, OVERHEAD_MORE>{});
 #endif

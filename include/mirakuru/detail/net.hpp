@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -76,11 +77,23 @@ inline std::vector<Endpoint> endpoints_of(const std::string& host, std::uint16_t
 
 /// The endpoints of an address and of `localhost`, which need no look-up; none of any other name.
 inline std::vector<Endpoint> known_endpoints(const std::string& host, std::uint16_t port) {
-  int error = 0;
-  if (host != "localhost") return endpoints_of(host, port, AI_NUMERICHOST, error);
-  auto both = endpoints_of("127.0.0.1", port, AI_NUMERICHOST, error);
-  for (auto& v6 : endpoints_of("::1", port, AI_NUMERICHOST, error)) both.push_back(v6);
-  return both;
+  Endpoint v4{.size = sizeof(sockaddr_in)}, v6{.size = sizeof(sockaddr_in6)};
+  auto& in = reinterpret_cast<sockaddr_in&>(v4.address);
+  in.sin_family = AF_INET;
+  in.sin_port = htons(port);
+  auto& in6 = reinterpret_cast<sockaddr_in6&>(v6.address);
+  in6.sin6_family = AF_INET6;
+  in6.sin6_port = htons(port);
+  if (host == "localhost") {
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    in6.sin6_addr = in6addr_loopback;
+    return {v4, v6};
+  }
+  if (::inet_pton(AF_INET, host.c_str(), &in.sin_addr) == 1) return {v4};
+  if (::inet_pton(AF_INET6, host.c_str(), &in6.sin6_addr) == 1) return {v6};
+  int error = 0;  // what is left with a percent sign is an address with the name of an interface
+  return host.find('%') == std::string::npos ? std::vector<Endpoint>{}
+                                             : endpoints_of(host, port, AI_NUMERICHOST, error);
 }
 
 /// A name that is being looked up, in a thread of its own: there is no other way to look one up

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""What the library costs, against the same written by hand on Asio.
+
+measure.py [--check] [--json FILE] CHILD DIRECTORY COMPILER...
+
+CHILD is the service, DIRECTORY has the programs of this folder. Prints a table. The counts are the same on each run;
+with --check there is nothing else, and the exit status tells whether all are within their bounds.
+"""
+
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+START_UP = 50_000  # microseconds until the service is ready
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return str(s.getsockname()[1])
+
+
+class Programs:
+    def __init__(self, child, directory):
+        self.child = child
+        self.directory = directory
+        self.page = tempfile.NamedTemporaryFile()
+        self.page.truncate(4096)
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def command(self, program, verb, rounds):
+        port = free_port()
+        service = [self.child, self.page.name, str(START_UP), verb, port]
+        return [self.path(program), port, str(rounds), *service]
+
+    def run(self, wrapper, program, verb, rounds):
+        command = wrapper + self.command(program, verb, rounds)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return int(done.stdout), done.stderr
+
+
+def valgrind(tool, *options):
+    return ["valgrind", f"--tool={tool}", "--trace-children=no", *options]
+
+
+def per_cycle(programs, wrapper, program, verb, count):
+    """The count of a cycle: that of six less that of one, by five. And the attempts of a cycle."""
+    one = programs.run(wrapper, program, verb, 1)
+    six = programs.run(wrapper, program, verb, 6)
+    return (count(six[1]) - count(one[1])) / 5, (six[0] - one[0]) / 5
+
+
+def instructions(text):
+    # A child between its fork and its exec has lines of its own; the program's come last.
+    return int(re.findall(r"Collected *: *(\d+)", text)[-1])
+
+
+def allocations(text):
+    return int(re.findall(r"total heap usage: ([\d,]+) allocs", text)[-1].replace(",", ""))
+
+
+def size(path):
+    text, data, bss = subprocess.check_output(["size", path], text=True).split("\n")[1].split()[:3]
+    return int(text) + int(data) + int(bss)
+
+
+def counts(programs):
+    quiet = ["--callgrind-out-file=/dev/null"]
+    for name, verb in ("TCP", "tcp"), ("HTTP", "http"):
+        mine, theirs = "ours_" + verb, "by_hand_" + verb
+        a, attempts = per_cycle(programs, valgrind("callgrind", *quiet), mine, verb, instructions)
+        b, other = per_cycle(programs, valgrind("callgrind", *quiet), theirs, verb, instructions)
+        yield f"{name}: instructions of a start and stop", a, b, 1.10
+        yield f"{name}: connections tried in {START_UP // 1000} ms", attempts, other, None
+        a, _ = per_cycle(programs, valgrind("memcheck"), mine, verb, allocations)
+        b, _ = per_cycle(programs, valgrind("memcheck"), theirs, verb, allocations)
+        yield f"{name}: heap allocations", a, b, 1.0
+        a, b = size(programs.path(mine)), size(programs.path(theirs))
+        yield f"{name}: size of the program, bytes", a, b, 1.3
+    more = (size(programs.path("ours_http_more")) - size(programs.path("ours_http"))) / 4
+    yield "each further executor type, bytes", more, None, 12_000
+
+
+def compile_time(compiler, source, *defines):
+    command = [*compiler, "-std=c++20", "-O0", "-c", "-o", "/dev/null", "-I" + HERE + "/../../include"]
+    command += ["-isystem", "/usr/share/include/llhttp", "-DOVERHEAD_HTTP", *defines]
+    command.append(os.path.join(HERE, source))
+    before = os.times()
+    subprocess.run(command, check=True)
+    after = os.times()
+    return after.children_user - before.children_user
+
+
+def compile_times(compiler):
+    rounds = [
+        (
+            compile_time(compiler, "by_hand.cpp"),
+            compile_time(compiler, "ours.cpp"),
+            compile_time(compiler, "ours.cpp", "-DMIRAKURU_SEPARATE_COMPILATION"),
+            compile_time(compiler, "ours.cpp", "-DOVERHEAD_MORE=5"),
+        )
+        for _ in range(5)
+    ]
+    hand, ours, separate, more = (statistics.median(times) for times in zip(*rounds))
+    yield "compile time, header-only, s", ours, hand, 1.3
+    yield "compile time, compiled once, s", separate, hand, 0.35
+    yield "compile time of each further type, s", (more - ours) / 5, ours, 0.08
+
+
+def main(words):
+    check = "--check" in words
+    words = [word for word in words if word != "--check"]
+    out = None
+    if words[:1] == ["--json"]:
+        out, words = words[1], words[2:]
+    programs = Programs(words[0], words[1])
+    rows = list(counts(programs))
+    if not check:
+        rows += compile_times(words[2:])
+    print(f"{'':47} {'ours':>12} {'by hand':>12} {'ratio':>7}  bound")
+    good = True
+    for name, ours, hand, bound in rows:
+        ratio = f"{ours / hand:.2f}" if hand else "-"
+        text = verdict = ""
+        if bound:
+            within = ours <= bound * (hand or 1)
+            good &= within
+            text = f"<= {bound:g}" + ("x" if hand else "")
+            verdict = "good" if within else "MISSED"
+        print(f"{name:47} {ours:12.6g} {hand or 0:12.6g} {ratio:>7}  {text:10} {verdict}")
+    if out:
+        keys = "name", "ours", "by_hand", "bound"
+        with open(out, "w") as file:
+            json.dump([dict(zip(keys, row)) for row in rows], file, indent=1)
+    return 0 if good or not check else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
