@@ -2,12 +2,17 @@
 // Rows, their rounds, the table and the JSON.
 #pragma once
 
+#include <sys/utsname.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
 #include <functional>
 #include <string>
 #include <vector>
+
+#include "../tests/support/support.hpp"
 
 namespace bench {
 
@@ -95,9 +100,31 @@ inline void print(const Row& row) {
   std::fflush(stdout);
 }
 
+// "AMD EPYC, 2 processors, Linux 6.1.0, compiled by 12.2.0".
+inline std::string machine() {
+  const std::string info = test::slurp("/proc/cpuinfo");
+  const auto name = info.find("model name");
+  const auto colon = name == info.npos ? info.npos : info.find(": ", name);
+  const std::string model =
+      colon == info.npos ? "" : info.substr(colon + 2, info.find('\n', colon) - colon - 2) + ", ";
+  utsname system{};
+  ::uname(&system);
+  return model + std::to_string(::sysconf(_SC_NPROCESSORS_ONLN)) + " processors, " +
+         system.sysname + ' ' + system.release + ", compiled by " + __VERSION__;
+}
+
+inline void write_values(std::FILE* file, const char* name, const std::vector<Values>& rounds,
+                         std::size_t value) {
+  std::fprintf(file, ", \"%s\": [", name);
+  for (std::size_t i = 0; i < rounds.size(); ++i)
+    std::fprintf(file, "%s%.4g", i > 0 ? ", " : "", rounds[i][value]);
+  std::fprintf(file, "]");
+}
+
 inline bool write_json(const std::vector<Row>& rows, const std::string& path) {
   std::FILE* const file = std::fopen(path.c_str(), "we");
   if (file == nullptr) return false;
+  std::fprintf(file, "{\"machine\": \"%s\",\n \"rows\": ", machine().c_str());
   const char* separator = "[";
   for (const auto& row : rows)
     for (const auto& metric : row.metrics) {
@@ -106,20 +133,22 @@ inline bool write_json(const std::vector<Row>& rows, const std::string& path) {
       separator = ",";
       if (row.skip.empty()) {
         const Line line{row, metric};
-        std::fprintf(file, ", \"rounds\": %zu, \"ours\": {\"median\": %.6g, \"p95\": %.6g}",
-                     row.of_ours.size(), line.ours, line.ours_95);
+        std::fprintf(file, ", \"ours\": {\"median\": %.6g, \"p95\": %.6g}", line.ours,
+                     line.ours_95);
         std::fprintf(file, ", \"floor\": {\"median\": %.6g, \"p95\": %.6g}", line.floor,
                      line.floor_95);
         if (line.ratio > 0) std::fprintf(file, ", \"ratio\": %.4g", line.ratio);
         if (!line.limit.empty())
           std::fprintf(file, ", \"bound\": \"%s\", \"good\": %s", line.limit.c_str(),
                        line.good ? "true" : "false");
+        write_values(file, "ours_rounds", row.of_ours, metric.value);
+        write_values(file, "floor_rounds", row.of_floor, metric.value);
       } else {
         std::fprintf(file, ", \"skipped\": \"%s\"", row.skip.c_str());
       }
       std::fprintf(file, "}");
     }
-  std::fprintf(file, "\n]\n");
+  std::fprintf(file, "\n]}\n");
   return std::fclose(file) == 0;
 }
 

@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -214,6 +215,21 @@ TEST_CASE("memory that can never be unmapped costs the guardian no more than its
           const pid_t guardian = parent_of(executor.pid());
           return test::sanitized || test::eventually([&] { return lean(guardian); }, 500ms);
         }) == 0);
+}
+
+TEST_CASE("a start hears of its command's end although the guardian is stopped") {
+  const test::TempDir directory;
+  const auto pid_file = directory / "pid";
+  std::thread somebody{[&] {
+    pid_t leader = 0;
+    if (!test::eventually([&] { return std::ifstream{pid_file} >> leader; }, 5s)) return;
+    ::kill(parent_of(leader), SIGSTOP);
+    ::kill(leader, SIGKILL);
+  }};
+  mk::Executor executor{mk::Shell{"echo $$ > " + pid_file + "; exec sleep 300"},
+                        mk::UnixSocketCheck{directory / "never"}, mk::TimeoutBudget{.start = 20s}};
+  CHECK_THROWS_AS(executor.start(), mk::ProcessExitedWithError);
+  somebody.join();
 }
 
 TEST_CASE("neither wait() nor SIGCHLD tells the host of the guardian") {

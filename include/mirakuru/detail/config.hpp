@@ -15,7 +15,7 @@
 #define MIRAKURU_SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-    __has_feature(memory_sanitizer)
+    __has_feature(memory_sanitizer) || __has_feature(safe_stack)
 #define MIRAKURU_SANITIZED 1
 #endif
 #endif

@@ -80,9 +80,11 @@ Executor<Policies...>& Executor<Policies...>::wait() & {
   const auto begin = detail::Clock::now();
   while (running() && !service_.exit_code) {
     const auto now = detail::Clock::now();
-    race.watch(service_.process->event());
-    if (service_.process->event() < 0)
-      race.until(detail::after(now, detail::pause_after(now - begin)));
+    const int event = service_.process->event();
+    race.watch(event);
+    // Somebody may have stopped who would tell the news.
+    const auto pause = event < 0 ? detail::pause_after(now - begin) : std::chrono::seconds{1};
+    race.until(detail::after(now, pause));
     race.run();
   }
   return *this;

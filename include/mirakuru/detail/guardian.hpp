@@ -41,8 +41,9 @@ struct ArgumentArea {
   [[nodiscard]] static ArgumentArea of_this_process();
 };
 
-/// What of the program's code the guardian runs on.
-struct Modules {
+/// What of the program's code the guardian runs on. Hidden, as each module has a guardian of its
+/// own.
+struct [[gnu::visibility("hidden")]] Modules {
   Range own, own_zeroed, libc, kernel;
 
   /// None where something else has its fingers in that code.

@@ -177,7 +177,10 @@ class Inquiry : public Exchange {
     }
     for (;;) {
       auto answer = go_on();
-      if (!answer || *answer || next_ == endpoints_.size()) return answer;
+      if (!answer || *answer) return answer;
+      if (!connecting_) said_ = answer;
+      // What one has said is worth more than that the others refuse.
+      if (next_ == endpoints_.size()) return said_ ? said_ : answer;
       socket_.reset();
     }
   }
@@ -243,6 +246,7 @@ class Inquiry : public Exchange {
   std::size_t next_ = 0;
   UniqueFd socket_;
   bool connecting_ = false;
+  std::optional<Readiness> said_;
 };
 
 /// Enters an inquiry, of a type that ours is a base of.

@@ -142,11 +142,11 @@ class Starting {
     const auto woken_at = Clock::now();
     if (watch_) resume_at_ = woken_at;
     const int event = service_.process->event();
-    unseen_ |= event < 0 || race.process_has_news();
+    unseen_ |= event < 0 || race.process_has_news() || woken_at >= look_again_at_;
     guarded([&] { race.go_on(); });
     for (;;) {
       take_outcome(race);
-      const bool alive = !std::exchange(unseen_, false) || service_.alive();
+      const bool alive = !std::exchange(unseen_, false) || look_at_process();
       if (!alive || service_.exit_code.value_or(0) != 0) {
         if (listen_to_last_words(race)) return false;
         if (check_ == checks && last_words_ && service_.exit_code == 0) return ready();
@@ -170,13 +170,20 @@ class Starting {
       }
       keep_to_limit(race);
       if (entered_ && !race.attempting()) continue;
-      auto wake = std::min({deadline_, limit_, entered_ ? Clock::time_point::max() : resume_at_});
+      auto wake = std::min(
+          {deadline_, limit_, look_again_at_, entered_ ? Clock::time_point::max() : resume_at_});
       if (event < 0)
         wake = std::min(wake, after(now, pause_after(now - service_.timeline.spawned)));
       race.watch(event, watch_ ? watch_->changes().event() : -1);
       race.until(wake);
       return false;
     }
+  }
+
+  /// Once in a while without news, too: somebody may have stopped who would tell them.
+  bool look_at_process() {
+    look_again_at_ = after(Clock::now(), std::chrono::seconds{1});
+    return service_.alive();
   }
 
   bool ready() {
@@ -321,6 +328,7 @@ class Starting {
   std::unique_ptr<Watch> watch_;  // of the check at hand, if it has one
   Clock::time_point deadline_ = Clock::time_point::max();
   Clock::time_point limit_ = Clock::time_point::max();  // of the attempt in flight
+  Clock::time_point look_again_at_ = {};                // at the process
   Clock::time_point entered_at_ = {};
   Clock::time_point resume_at_ = {};  // the end of the pause
   std::string reason_;

@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <string_view>
@@ -63,10 +64,12 @@ MIRAKURU_DECL const Modules* Modules::of_this_process() {
       }
     }
     /// A program without libraries is its own C library. Somebody may have put a function of his
-    /// own in the place of `syscall`.
+    /// own in the place of `syscall`, which a program at a fixed address cannot tell.
     [[nodiscard]] bool known() const {
       const auto address = reinterpret_cast<std::uintptr_t>(&::syscall);
-      return (libc || !libraries) && (modules.libc.holds(address) || modules.own.holds(address));
+      if (!libc && libraries) return false;
+      return modules.libc.holds(address) ||
+             (modules.own.holds(address) && std::getenv("LD_PRELOAD") == nullptr);
     }
   };
   static const Search search = [] {
@@ -371,7 +374,8 @@ MIRAKURU_DECL void Guardian::take_title() {
 /// When there is nothing else to do: all but the C library and what the guardian is made of. Less
 /// remains to be taken down then when it exits, for which the owner waits.
 MIRAKURU_DECL void Guardian::give_back() {
-  if (!std::exchange(give_back_, false)) return;
+  if (!give_back_) return;
+  give_back_ = false;
   const Range code[] = {modules_.own, modules_.libc, modules_.kernel};
   const auto outside = [&](Range whole, auto visit) {
     raw::for_each_part_outside(whole, needed_,
