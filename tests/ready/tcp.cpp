@@ -15,6 +15,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -161,17 +162,19 @@ std::string named(pid_t pid) {
   return "pid " + std::to_string(pid) + " (" + words + ')';
 }
 
-// A name that no real resolver is asked for.
+// Names that no real resolver is asked for.
 constexpr auto unknown_name = "unknown.mirakuru.test";
+constexpr auto slow_name = "slow.mirakuru.test";
 
 }  // namespace
 
-/// The system's resolver, but for the name above: which names are unknown is not the same on every
+/// The system's resolver, but for the names above: which names are unknown is not the same on every
 /// machine.
 extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo* hints,
                            addrinfo** result) {
   const std::string asked = name != nullptr ? name : "";
-  if (asked == unknown_name) return EAI_NONAME;
+  if (asked == slow_name) std::this_thread::sleep_for(3s);
+  if (asked == unknown_name || asked == slow_name) return EAI_NONAME;
   static const auto system =
       reinterpret_cast<decltype(&getaddrinfo)>(::dlsym(RTLD_NEXT, "getaddrinfo"));
   return system(name, service, hints, result);
@@ -312,6 +315,17 @@ TEST_CASE("a name that is not known is a timeout with the resolver's reason") {
         return contains(message, std::string{"waited for: a connection to "} + unknown_name) &&
                contains(message, "\n  last answer: host not found");
       });
+  CHECK(test::processes_matching(tag) == 0);
+}
+
+TEST_CASE("a resolver that takes its time does not take the budget's") {
+  const test::Port port;
+  const auto tag = mark();
+  mk::TCPExecutor server{listener("127.0.0.1", port, tag), mk::TCPCheck{slow_name, port.number()},
+                         mk::TimeoutBudget{.start = 300ms}};
+  const test::Elapsed elapsed;
+  CHECK_THROWS_AS(server.start(), mk::TimeoutExpired);
+  CHECK(elapsed < 2500ms);  // of which a second is the look before the start
   CHECK(test::processes_matching(tag) == 0);
 }
 

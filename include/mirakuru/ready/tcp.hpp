@@ -14,8 +14,8 @@ class Process;
 /// Ready when a TCP port accepts a connection, which is then closed.
 ///
 /// Something that accepts before the start is `AlreadyRunning`. A name is looked up anew for each
-/// attempt, which a deadline does not cut off; of several addresses any will do. Rests on a
-/// non-blocking `connect`.
+/// attempt, in a thread that a deadline leaves to the resolver's own; of several addresses any will
+/// do. Rests on a non-blocking `connect` and getaddrinfo(3).
 struct TCPCheck {
   Host host;
   Port port;
