@@ -67,14 +67,9 @@ class BannerWatch : public Watch {
   }
 
   Readiness look() override {
-    changes_.drain();
-    more_ = true;
-    for (int block = 0; more_ && block < 8; ++block) {
-      more_ = false;
-      for (auto& stream : searched_)
-        if (stream.found(streams_, block_, more_)) return true;
-    }
-    return false;
+    if (found()) return true;
+    // The changes so far are forgotten before a look, so that none falls in between.
+    return !more_ && changes_.drain() && found();
   }
   [[nodiscard]] bool more() const noexcept override { return more_; }
   void close() override {
@@ -85,6 +80,16 @@ class BannerWatch : public Watch {
   }
 
  private:
+  bool found() {
+    more_ = true;
+    for (int block = 0; more_ && block < 8; ++block) {
+      more_ = false;
+      for (auto& stream : searched_)
+        if (stream.found(streams_, block_, more_)) return true;
+    }
+    return false;
+  }
+
   const OutputStreams& streams_;
   std::vector<BannerStream> searched_;
   std::vector<char> block_ = std::vector<char>(64 * 1024);

@@ -45,12 +45,14 @@ MIRAKURU_DECL std::size_t OutputStreams::read_at(const detail::UniqueFd& file, l
                                                  std::span<char> into) const {
   std::size_t done = 0;
   while (kept_ && done < into.size()) {
-    const auto n = ::pread(file.get(), into.data() + done, into.size() - done,
-                           offset + static_cast<long long>(done));
+    constexpr std::size_t most = std::size_t{1} << 30;  // one call takes no more than twice that
+    const auto next = into.subspan(done, std::min(into.size() - done, most));
+    const auto n =
+        ::pread(file.get(), next.data(), next.size(), offset + static_cast<long long>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw std::system_error{errno, std::generic_category(), "pread"};
-    if (n == 0) break;
     done += static_cast<std::size_t>(n);
+    if (static_cast<std::size_t>(n) < next.size()) break;  // the file's end
   }
   return done;
 }

@@ -46,13 +46,18 @@ MIRAKURU_DECL UniqueFd FileChanges::retire() {
 }
 
 MIRAKURU_DECL Readiness PathWatch::look() {
-  if (changes_.drain()) changed_at_ = Clock::now();
   auto readiness = ask();
-  if (readiness || path_.empty()) return readiness;
-  const auto followed = changes_.follow_directory_of(path_);
-  followed_ = followed != FileChanges::Followed::not_at_all;
-  // It may have come before that.
-  return followed == FileChanges::Followed::from_now_on ? ask() : readiness;
+  if (readiness) return readiness;
+  // The changes so far are forgotten, and what is new is followed, before a look, so that nothing
+  // falls in between.
+  bool again = changes_.drain();
+  if (again) changed_at_ = Clock::now();
+  if (!path_.empty()) {
+    const auto followed = changes_.follow_directory_of(path_);
+    followed_ = followed != FileChanges::Followed::not_at_all;
+    again |= followed == FileChanges::Followed::from_now_on;
+  }
+  return again ? ask() : readiness;
 }
 
 /// Some changes are told to nobody here, such as those by another machine.
