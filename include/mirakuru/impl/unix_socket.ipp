@@ -58,7 +58,7 @@ class UnixSocketWatch : public PathWatch {
     if (!refused_) return PathWatch::pause(waited);
     // It has been bound; of the moment when it listens there is no event.
     const std::chrono::nanoseconds refused = Clock::now() - changed_at();
-    const auto least = waited / 512;  // there may be changes all the time
+    const auto least = waited / 4096;  // there may be changes all the time
     return std::clamp<std::chrono::nanoseconds>(std::max(refused / 32, least), 50us, 250ms);
   }
 
