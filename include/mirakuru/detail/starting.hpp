@@ -44,8 +44,8 @@ concept OutlivesProcess = requires { requires Check::outlives_process; };
 /// begin: what runs already is ready; a process that has died since is cleared.
 /// looking: each check that can tell is tried once; if it holds, somebody else is there.
 /// attempting: the check at hand is tried; when it holds the next one is, until there is none.
-/// pausing: it did not hold; its watch, or else the schedule, says for how long to leave the
-/// service alone. ending: the start has failed; the tree is ended before the exception leaves.
+/// pausing: it did not hold; its watch or the schedule says how long to leave the service alone.
+/// ending: the start has failed; the tree is ended before the exception leaves.
 template <class Set>
 class Starting {
  public:
