@@ -61,7 +61,7 @@ template <class Check>
   requires requires(Check& check, const Process& process) { as_readiness(check(process)); }
 Entry enter(Race& race, Check* check, const Process& process) {
   RaceCore::of(race).enter(as_readiness((*check)(process)));
-  return Attempt::open_ended;
+  return {.attempt = Attempt::open_ended};
 }
 
 /// What cancellation does to each of the state machines.

@@ -65,16 +65,16 @@ namespace detail {
 /// What stands in front in an executor's constructor, in any of its forms, and made ready to run.
 class Invocation {
  public:
-  Invocation(const Command& command);                                  // NOLINT(*-explicit-*)
-  Invocation(const Argv& argv) : Invocation{Command{.argv = argv}} {}  // NOLINT(*-explicit-*)
-  Invocation(const Shell& shell)
-      : Invocation{static_cast<Command>(shell)} {}                 // NOLINT(*-explicit-*)
-  Invocation(const char* line) : Invocation{Argv{line}} {}         // NOLINT(*-explicit-*)
-  Invocation(const std::string& line) : Invocation{Argv{line}} {}  // NOLINT(*-explicit-*)
-  Invocation(const std::vector<std::string>& words)
-      : Invocation{Argv{words}} {}                      // NOLINT(*-explicit-*)
-  Invocation(std::initializer_list<std::string> words)  // NOLINT(*-explicit-*)
-      : Invocation{Argv{std::vector<std::string>{words}}} {}
+  Invocation(const Command& command);                    // NOLINT(*-explicit-*)
+  Invocation(const Argv& argv);                          // NOLINT(*-explicit-*)
+  Invocation(const Shell& shell);                        // NOLINT(*-explicit-*)
+  Invocation(const char* line);                          // NOLINT(*-explicit-*)
+  Invocation(const std::string& line);                   // NOLINT(*-explicit-*)
+  Invocation(const std::vector<std::string>& words);     // NOLINT(*-explicit-*)
+  Invocation(std::initializer_list<std::string> words);  // NOLINT(*-explicit-*)
+  Invocation(const Invocation&);
+  Invocation(Invocation&&) noexcept;
+  ~Invocation();
 
   [[nodiscard]] const std::vector<std::string>& words() const { return words_; }
   [[nodiscard]] const std::string& cwd() const { return cwd_; }

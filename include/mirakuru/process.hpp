@@ -38,9 +38,10 @@ class Readiness {
 
 class OutputStreams;
 namespace detail {
+class StartState;
 template <class Set>
 class Starting;
-}
+}  // namespace detail
 
 /// The process that a check is asked about.
 class Process {
@@ -61,6 +62,7 @@ class Process {
   [[nodiscard]] const OutputStreams& streams() const noexcept { return *streams_; }
 
  private:
+  friend class detail::StartState;
   template <class Set>
   friend class detail::Starting;
 

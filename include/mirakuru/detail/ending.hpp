@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
-#include <iterator>
+#include <chrono>
 #include <span>
-#include <string>
 #include <vector>
 
 #include <mirakuru/detail/race.hpp>
@@ -16,62 +14,62 @@ namespace mirakuru::detail {
 /// Whether it matters how the leader ended.
 enum class Judgement { report, ignore };
 
-/// The state machine of `stop()` and `kill()`: sends what is due until nothing of the tree lives.
-template <class Set>
-class Ending {
- public:
-  Ending(Service<Set>& service, std::span<const SignalStep> steps, Judgement judgement)
-      : service_{service},
-        judgement_{judgement},
-        begin_{Clock::now()},
-        schedule_{steps, service.budget.stop, begin_} {
-    for (const auto& step : steps) signals_.push_back(step.signal);
-  }
+/// The part of a stop that is the same whatever its policies are: which signal is due, and whether
+/// the end is a good one.
+class StopState {
+ protected:
+  StopState(ServiceBase& service, std::span<const SignalStep> steps,
+            std::chrono::nanoseconds budget, Judgement judgement);
 
-  /// Goes on as far as it can without waiting. True when it is over; else `race` has what to wait
-  /// for. Throws `ProcessFinishedWithError` if that is to be reported, and `ExecutorError` when not
-  /// even SIGKILL has ended the tree.
-  bool resume(Race& race) {
-    if (!service_.process) return true;
-    if (!service_.alive()) return finish(race);
-    const auto now = Clock::now();
-    if (schedule_.over(now))
-      throw ExecutorError{service_.circumstances().tell("something of it outlives SIGKILL")};
-    while (const int signal = schedule_.due(now)) {
-      if (!service_.exit_code) signals_.push_back(signal);
-      service_.process->signal(signal);
-    }
-    race.watch(service_.process->event());
-    race.until(service_.process->event() >= 0
-                   ? schedule_.next()
-                   : std::min(schedule_.next(), after(now, pause_after(now - begin_))));
-    return false;
-  }
-
-  /// Goes over to SIGKILL, from the next `resume()` on.
-  void hurry() { schedule_.hurry(Clock::now()); }
+  /// The signal to send now; 0 for none. Throws `ExecutorError` when not even SIGKILL has ended
+  /// the tree.
+  [[nodiscard]] int due();
+  /// Says what to wait for; `event` is the process's descriptor, or -1.
+  void wait_for(Race& race, int event) const;
+  /// Throws `ProcessFinishedWithError` if how it has ended is to be reported.
+  void judge(const std::vector<int>& accepted) const;
+  void leave_out_all_but_kill() { schedule_.hurry(Clock::now()); }
 
  private:
-  bool finish(Race& race) {
-    race.forget();
-    service_.clear();
-    const int code = service_.exit_code.value_or(0);
-    if (judgement_ == Judgement::ignore || (accepts(code) && service_.trouble.empty())) return true;
-    service_.circumstances().throw_finished(code, accepts(code));
-  }
-
-  [[nodiscard]] bool accepts(int code) const {
-    const auto& accepted = service_.signals.accept;
-    return code == 0 || std::count(std::begin(accepted), std::end(accepted), code) > 0 ||
-           std::any_of(signals_.begin(), signals_.end(),
-                       [code](int signal) { return code == -signal || code == 128 + signal; });
-  }
-
-  Service<Set>& service_;
+  ServiceBase& base_;
   Judgement judgement_;
   Clock::time_point begin_;
   SignalSchedule schedule_;
   std::vector<int> signals_;  // those of the steps, and what the leader was sent besides
 };
 
+/// The state machine of `stop()` and `kill()`: sends what is due until nothing of the tree lives.
+template <class Set>
+class Ending : StopState {
+ public:
+  Ending(Service<Set>& service, std::span<const SignalStep> steps, Judgement judgement)
+      : StopState{service, steps, service.budget.stop, judgement}, service_{service} {}
+
+  /// Goes on as far as it can without waiting. True when it is over; else `race` has what to wait
+  /// for. Throws `ProcessFinishedWithError` if that is to be reported, and `ExecutorError` when not
+  /// even SIGKILL has ended the tree.
+  bool resume(Race& race) {
+    if (!service_.process) return true;
+    if (!service_.alive()) {
+      race.forget();
+      service_.clear();
+      judge(service_.signals.accept);
+      return true;
+    }
+    while (const int signal = due()) service_.process->signal(signal);
+    wait_for(race, service_.process->event());
+    return false;
+  }
+
+  /// Goes over to SIGKILL, from the next `resume()` on.
+  void hurry() { leave_out_all_but_kill(); }
+
+ private:
+  Service<Set>& service_;
+};
+
 }  // namespace mirakuru::detail
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/impl/ending.ipp>
+#endif

@@ -252,9 +252,8 @@ class Inquiry : public Exchange {
 /// Enters an inquiry, of a type that ours is a base of.
 template <class Kind, class... Arguments>
 Entry enter_inquiry(Race& race, Arguments&&... arguments) {
-  auto answer = race.enter(
-      std::make_unique<Kind>(std::forward<Arguments>(arguments)..., race.count_attempt()));
-  return answer ? Entry{*std::move(answer)} : Entry{Attempt::limited};
+  return {race.enter(
+      std::make_unique<Kind>(std::forward<Arguments>(arguments)..., race.count_attempt()))};
 }
 
 }  // namespace mirakuru::detail

@@ -5,7 +5,6 @@
 #include <type_traits>
 #include <utility>
 
-#include <boost/hana/append.hpp>
 #include <boost/hana/at.hpp>
 #include <boost/hana/basic_tuple.hpp>
 #include <boost/hana/bool.hpp>
@@ -48,8 +47,8 @@ inline constexpr auto is_on =
 
 /// The policy of an axis: the one given, or the default.
 template <Axis axis, class Default, class... Policies>
-using ChosenPolicy = typename decltype(+hana::front(hana::append(
-    hana::filter(hana::tuple_t<Policies...>, is_on<axis>), hana::type_c<Default>)))::type;
+using ChosenPolicy = typename decltype(+hana::front(
+    hana::filter(hana::tuple_t<Policies..., Default>, is_on<axis>)))::type;
 
 /// The checks, in order; those without data cost no space in a basic_tuple.
 template <class... Policies>

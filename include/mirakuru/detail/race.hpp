@@ -6,7 +6,6 @@
 #include <memory>
 #include <optional>
 #include <utility>
-#include <variant>
 
 #include <mirakuru/detail/config.hpp>
 #include <mirakuru/detail/schedule.hpp>
@@ -18,8 +17,11 @@ namespace mirakuru::detail {
 /// as long as it takes.
 enum class Attempt { limited, open_ended };
 
-/// What it comes to when an attempt is to be entered: it is in flight, or answered already.
-using Entry = std::variant<Attempt, Readiness>;
+/// What it comes to when an attempt is to be entered: it is answered already, or in flight.
+struct Entry {
+  std::optional<Readiness> answer = {};
+  Attempt attempt = Attempt::limited;
+};
 
 /// An attempt over a socket: does what can be done without a wait, and says what to wait for then.
 class Exchange {

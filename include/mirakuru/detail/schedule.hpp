@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 
 namespace mirakuru::detail {
@@ -15,7 +14,9 @@ using Clock = std::chrono::steady_clock;
 [[nodiscard]] constexpr std::chrono::nanoseconds pause_after(std::chrono::nanoseconds waited,
                                                              int share = 64) {
   using namespace std::chrono_literals;
-  return std::clamp<std::chrono::nanoseconds>(waited / share, 500us, 250ms);
+  constexpr std::chrono::nanoseconds least = 500us, most = 250ms;
+  const auto pause = waited / share;
+  return pause < least ? least : pause > most ? most : pause;
 }
 
 /// The time limit of a single attempt: a second, and as much again as has been waited, so that a

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <concepts>
-#include <iterator>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,6 +29,10 @@ class Watch;
 /// The part of an executor that does not depend on its policies: the command, and what is known of
 /// its last run.
 struct ServiceBase {
+  explicit ServiceBase(Invocation command);
+  ServiceBase(ServiceBase&&) noexcept;
+  ~ServiceBase();
+
   Invocation invocation;
   OutputStreams streams = {};
   UniqueFd input = {};  // the end of standard input that is held open
@@ -39,7 +44,11 @@ struct ServiceBase {
 
   /// Begins a run: finds the program and opens standard input. Throws `SpawnError`, and
   /// `std::system_error` when there is no descriptor to be had.
-  [[nodiscard]] Launch prepare(UniqueFd& child_input);
+  [[nodiscard]] Launch prepare(UniqueFd& child_input, std::span<const SignalStep> steps,
+                               std::chrono::nanoseconds stop_budget, std::size_t checks);
+  /// Keeps what a process tells besides.
+  void note(const std::vector<Straggler>& news);
+  void note(const std::string& news);
   /// Ends a check's wait. Its descriptor is kept until the run is over: see
   /// `FileChanges::retire()`.
   void retire(std::unique_ptr<Watch> watch);
@@ -79,15 +88,12 @@ struct Service : ServiceBase {
   [[no_unique_address]] typename Set::Checks checks;
   std::optional<Handle> process = {};
 
-  void spawn() {
+  void spawn(std::size_t check_count) {
     UniqueFd child_input;
     std::string program;
     try {
       streams = output.open();
-      auto launch = prepare(child_input);
-      const auto& steps = signals.steps();
-      launch.steps.assign(std::begin(steps), std::end(steps));
-      launch.stop_budget = budget.stop;
+      const auto launch = prepare(child_input, signals.steps(), budget.stop, check_count);
       program = launch.program;
       process.emplace(spawner.spawn(launch));
     } catch (const std::system_error& error) {
@@ -104,8 +110,8 @@ struct Service : ServiceBase {
     if (!process) return false;
     const bool lives = process->alive();
     exit_code = process->exit_code();
-    if constexpr (TellsStragglers<Handle>) stragglers = process->stragglers();
-    if constexpr (TellsTrouble<Handle>) trouble = process->trouble();
+    if constexpr (TellsStragglers<Handle>) note(process->stragglers());
+    if constexpr (TellsTrouble<Handle>) note(process->trouble());
     return lives;
   }
 
@@ -121,7 +127,7 @@ struct Service : ServiceBase {
 template <class Set, class... Given>
 Service<Set> make_service(Invocation command, hana::tuple<Given...> given) {
   [[maybe_unused]] constexpr bool placed = (HasPlace<Given, Set, Given...>::ok && ... && true);
-  Service<Set> service{{.invocation = std::move(command)},
+  Service<Set> service{ServiceBase{std::move(command)},
                        value_for<typename Set::Spawner, 0, Set>(given),
                        value_for<typename Set::Budget, 1, Set>(given),
                        value_for<typename Set::SignalStrategy, 2, Set>(given),

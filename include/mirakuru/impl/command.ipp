@@ -122,6 +122,19 @@ MIRAKURU_DECL Invocation::Invocation(const Command& command)
       throw std::invalid_argument{"this cannot be an environment variable: '" + name + "'"};
 }
 
+MIRAKURU_DECL Invocation::Invocation(const Argv& argv) : Invocation{Command{.argv = argv}} {}
+MIRAKURU_DECL Invocation::Invocation(const Shell& shell)
+    : Invocation{static_cast<Command>(shell)} {}
+MIRAKURU_DECL Invocation::Invocation(const char* line) : Invocation{Argv{line}} {}
+MIRAKURU_DECL Invocation::Invocation(const std::string& line) : Invocation{Argv{line}} {}
+MIRAKURU_DECL Invocation::Invocation(const std::vector<std::string>& words)
+    : Invocation{Argv{words}} {}
+MIRAKURU_DECL Invocation::Invocation(std::initializer_list<std::string> words)
+    : Invocation{Argv{std::vector<std::string>{words}}} {}
+MIRAKURU_DECL Invocation::Invocation(const Invocation&) = default;
+MIRAKURU_DECL Invocation::Invocation(Invocation&&) noexcept = default;
+MIRAKURU_DECL Invocation::~Invocation() = default;
+
 MIRAKURU_DECL std::string Invocation::program() const {
   const auto fail = [this](int error, const std::string& what) {
     const std::error_code code{error, std::generic_category()};

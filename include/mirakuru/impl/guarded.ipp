@@ -167,6 +167,10 @@ MIRAKURU_DECL GuardedProcess::GuardedProcess(pid_t guardian, detail::UniqueFd ch
       cgroup_{std::move(cgroup)},
       channel_{std::move(channel)} {}
 
+MIRAKURU_DECL GuardedProcess::GuardedProcess(GuardedProcess&&) noexcept = default;
+MIRAKURU_DECL GuardedProcess& GuardedProcess::operator=(GuardedProcess&&) noexcept = default;
+MIRAKURU_DECL GuardedProcess::~GuardedProcess() = default;
+
 /// Takes a message off the channel, if there is one; waits for it if it is to. False when there
 /// will be none any more.
 MIRAKURU_DECL bool GuardedProcess::receive(int flags, bool& more) {

@@ -2,19 +2,10 @@
 #pragma once
 
 #include <algorithm>
-#include <stdexcept>
 
 #include <mirakuru/detail/line_search.hpp>
 
 namespace mirakuru {
-
-MIRAKURU_DECL LineMatcher::LineMatcher(const std::string& expression) : expression_{expression} {
-  if (expression.empty()) throw std::invalid_argument{"the banner is empty"};
-  if (expression.find('\n') != std::string::npos)
-    throw std::invalid_argument{"no line can have the line end in it that this banner has"};
-  if (expression.find_first_of("\\^$.|?*+()[]{}") != std::string::npos)
-    pattern_ = std::make_shared<const detail::Pattern>(expression);
-}
 
 MIRAKURU_DECL LineSearch::LineSearch(const LineMatcher& matcher) : matcher_{&matcher} {
   if (matcher.pattern_) pattern_.emplace(*matcher.pattern_);

@@ -22,12 +22,22 @@ MIRAKURU_DECL std::array<SignalStep, 1> only(int signal) {
   return steps;
 }
 
-MIRAKURU_DECL Launch ServiceBase::prepare(UniqueFd& child_input) {
+MIRAKURU_DECL ServiceBase::ServiceBase(Invocation command) : invocation{std::move(command)} {}
+MIRAKURU_DECL ServiceBase::ServiceBase(ServiceBase&&) noexcept = default;
+MIRAKURU_DECL ServiceBase::~ServiceBase() = default;
+
+MIRAKURU_DECL void ServiceBase::note(const std::vector<Straggler>& news) { stragglers = news; }
+MIRAKURU_DECL void ServiceBase::note(const std::string& news) { trouble = news; }
+
+MIRAKURU_DECL Launch ServiceBase::prepare(UniqueFd& child_input, std::span<const SignalStep> steps,
+                                          std::chrono::nanoseconds stop_budget,
+                                          std::size_t checks) {
   auto program = invocation.program();
   auto pipe = make_pipe();
   child_input = std::move(pipe.reading);
   input = std::move(pipe.writing);
   timeline.spawned = Clock::now();
+  timeline.checks.assign(checks, {});
   timeline.ready = {};
   exit_code.reset();
   stragglers.clear();
@@ -38,7 +48,9 @@ MIRAKURU_DECL Launch ServiceBase::prepare(UniqueFd& child_input) {
           .cwd = invocation.cwd(),
           .in = child_input.get(),
           .out = streams.out(),
-          .err = streams.err()};
+          .err = streams.err(),
+          .steps = {steps.begin(), steps.end()},
+          .stop_budget = stop_budget};
 }
 
 MIRAKURU_DECL void ServiceBase::retire(std::unique_ptr<Watch> watch) {

@@ -18,10 +18,12 @@
 #include <mirakuru/impl/command.ipp>
 #include <mirakuru/impl/direct.ipp>
 #include <mirakuru/impl/discard.ipp>
+#include <mirakuru/impl/ending.ipp>
 #include <mirakuru/impl/error.ipp>
 #include <mirakuru/impl/file_name.ipp>
 #include <mirakuru/impl/guarded.ipp>
 #include <mirakuru/impl/guardian.ipp>
+#include <mirakuru/impl/line_matcher.ipp>
 #include <mirakuru/impl/line_search.ipp>
 #include <mirakuru/impl/pattern.ipp>
 #include <mirakuru/impl/pid.ipp>
@@ -30,6 +32,7 @@
 #include <mirakuru/impl/race.ipp>
 #include <mirakuru/impl/service.ipp>
 #include <mirakuru/impl/signal_schedule.ipp>
+#include <mirakuru/impl/start_state.ipp>
 #include <mirakuru/impl/streams.ipp>
 #include <mirakuru/impl/tcp.ipp>
 #include <mirakuru/impl/to_file.ipp>

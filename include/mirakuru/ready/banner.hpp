@@ -5,7 +5,7 @@
 #include <string>
 
 #include <mirakuru/detail/config.hpp>
-#include <mirakuru/detail/line_search.hpp>
+#include <mirakuru/detail/line_matcher.hpp>
 #include <mirakuru/output/streams.hpp>
 
 namespace mirakuru {

@@ -29,6 +29,9 @@ class GuardedProcess {
  public:
   /// For spawners: starts a guardian, and below it the command, in `group` if there is one.
   [[nodiscard]] static GuardedProcess make(const Launch& launch, detail::Cgroup group = {});
+  GuardedProcess(GuardedProcess&&) noexcept;
+  GuardedProcess& operator=(GuardedProcess&&) noexcept;
+  ~GuardedProcess();
 
   /// The leader.
   [[nodiscard]] pid_t pid() const noexcept { return leader_; }

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <algorithm>
+
+#include <mirakuru/detail/ending.hpp>
+#include <mirakuru/error.hpp>
+
+namespace mirakuru::detail {
+
+MIRAKURU_DECL StopState::StopState(ServiceBase& service, std::span<const SignalStep> steps,
+                                   std::chrono::nanoseconds budget, Judgement judgement)
+    : base_{service},
+      judgement_{judgement},
+      begin_{Clock::now()},
+      schedule_{steps, budget, begin_} {
+  for (const auto& step : steps) signals_.push_back(step.signal);
+}
+
+MIRAKURU_DECL int StopState::due() {
+  const auto now = Clock::now();
+  if (schedule_.over(now))
+    throw ExecutorError{base_.circumstances().tell("something of it outlives SIGKILL")};
+  const int signal = schedule_.due(now);
+  if (signal != 0 && !base_.exit_code) signals_.push_back(signal);
+  return signal;
+}
+
+MIRAKURU_DECL void StopState::wait_for(Race& race, int event) const {
+  const auto now = Clock::now(), next = schedule_.next();
+  race.watch(event);
+  race.until(event >= 0 ? next : std::min(next, after(now, pause_after(now - begin_))));
+}
+
+MIRAKURU_DECL void StopState::judge(const std::vector<int>& accepted) const {
+  const int code = base_.exit_code.value_or(0);
+  const bool good = code == 0 || std::count(accepted.begin(), accepted.end(), code) > 0 ||
+                    std::any_of(signals_.begin(), signals_.end(), [code](int signal) {
+                      return code == -signal || code == 128 + signal;
+                    });
+  if (judgement_ == Judgement::report && (!good || !base_.trouble.empty()))
+    base_.circumstances().throw_finished(code, good);
+}
+
+}  // namespace mirakuru::detail
