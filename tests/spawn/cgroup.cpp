@@ -89,6 +89,21 @@ TEST_CASE("kill() ends what forks without end, and nothing of a failed start is 
                   mk::SpawnError);
 }
 
+TEST_CASE("groups that the command has made in its own go with it") {
+  const auto parent = place();
+  if (parent.empty()) return;
+  mk::Executor executor{mk::Shell{"group=" + parent +
+                                  "$(grep -o '/.*mirakuru-.*' /proc/self/cgroup); "
+                                  "mkdir -p $group/one/two && echo up; exec sleep 300"},
+                        mk::CgroupSpawner{}, mk::BannerCheck{"up"},
+                        mk::TimeoutBudget{.start = 20s}};
+  executor.start();
+  const auto directory = parent + group_of(executor.pid());
+  CHECK(test::exists(directory + "/one/two"));
+  executor.stop();
+  CHECK_FALSE(test::exists(directory));
+}
+
 TEST_CASE("the group of a host that dies goes, too") {
   const auto parent = place();
   if (parent.empty()) return;

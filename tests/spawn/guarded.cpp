@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <mutex>
 #include <stdexcept>
@@ -564,8 +565,9 @@ TEST_CASE("somebody kills the guardian at any moment of a start: nothing is left
             return;
           }
     }};
-    mk::SimpleExecutor executor{
-        mk::Shell{"setsid sleep 300 " + traces.mark + " & exec sleep 300 # " + traces.mark}};
+    mk::SimpleExecutor executor{mk::Shell{"setsid " + test::helper() + " sleep 60000 " +
+                                          traces.mark + " & exec " + test::helper() +
+                                          " sleep 60000 " + traces.mark}};
     try {
       executor.start();
     } catch (const mk::SpawnError&) {
@@ -578,17 +580,69 @@ TEST_CASE("somebody kills the guardian at any moment of a start: nothing is left
   }
 }
 
-TEST_CASE("somebody has stopped the guardian") {
-  mk::SimpleExecutor executor{"sleep 300"};
-  executor.start();
-  REQUIRE(::kill(parent_of(executor.pid()), SIGSTOP) == 0);
-  const test::Elapsed elapsed;
-  executor.stop();
-  CHECK(elapsed < 2s);
-  CHECK(executor.exit_code() == -SIGTERM);
+TEST_CASE("somebody stops the guardian, before a stop or while it waits") {
+  for (const bool before : {true, false}) {
+    // The leader ends a while after the signal, and by that time the guardian has been stopped.
+    mk::Executor executor{mk::Shell{"trap 'echo got; sleep 0.3; exit 0' TERM; echo ready; "
+                                    "while :; do sleep 0.01; done"},
+                          mk::BannerCheck{"ready"}, mk::TimeoutBudget{.start = 20s, .stop = 20s}};
+    executor.start();
+    const pid_t guardian = parent_of(executor.pid());
+    std::thread somebody{[&] {
+      if (before) return;
+      test::eventually([&] { return executor.output().find("got") != std::string::npos; });
+      ::kill(guardian, SIGSTOP);
+    }};
+    if (before) REQUIRE(::kill(guardian, SIGSTOP) == 0);
+    const test::Elapsed elapsed;
+    executor.stop();
+    CHECK(elapsed < 5s);
+    CHECK(executor.exit_code() == 0);
+    somebody.join();
+  }
 }
 
-TEST_CASE("a guardian below the one that is killed ends its own tree") {
+TEST_CASE("what the guardian that is killed has left is ended, whatever it does to its marks") {
+  const Traces traces;
+  const auto left = "exec setsid " + test::helper() + " ignore TERM " + traces.mark + ' ';
+  std::string how;
+  SUBCASE("another limit") { how = "ulimit -x 77; "; }
+  SUBCASE("another soft limit") { how = "ulimit -S -x 0; "; }
+  SUBCASE("no environment") { how = "exec env -i "; }
+  const auto line = how.starts_with("exec") ? how + left.substr(5) : how + left;
+  mk::SimpleExecutor executor{{"bash", "-c", "(" + line + traces.pidfile() + ") & exec sleep 300"}};
+  executor.start();
+  REQUIRE(test::eventually([&] { return traces.pids().size() == 1; }));
+  REQUIRE(::kill(parent_of(executor.pid()), SIGKILL) == 0);
+  const test::Elapsed elapsed;
+  executor.kill();
+  CHECK(elapsed < 5s);
+  CHECK(traces.gone());
+  REQUIRE(executor.stragglers().size() == 1);
+  CHECK(executor.stragglers()[0].pid == traces.pids()[0]);
+}
+
+TEST_CASE("a guardian is killed whose owner has no descriptor left") {
+  const Traces traces;
+  CHECK(test::in_child([&] {
+          mk::SimpleExecutor executor{mk::Shell{"setsid " + test::helper() + " ignore TERM " +
+                                                traces.pidfile() + ' ' + traces.mark +
+                                                " & exec sleep 300"}};
+          executor.start().wait_for([&] { return traces.pids().size() == 1; }, 20s);
+          const pid_t guardian = parent_of(executor.pid());
+          const rlimit limit{64, 64};
+          ::setrlimit(RLIMIT_NOFILE, &limit);
+          while (::dup(0) >= 0) {
+          }
+          ::kill(guardian, SIGKILL);
+          const test::Elapsed elapsed;
+          executor.kill();
+          return elapsed < 5s && !executor.running();
+        }) == 0);
+  CHECK(traces.gone());
+}
+
+TEST_CASE("a guardian below the one that is killed goes with its tree") {
   const Traces traces;
   const auto self = test::slurp("/proc/self/cmdline");
   const auto nested =
@@ -608,8 +662,87 @@ TEST_CASE("an executor within an executor" * doctest::skip()) {
   if (mark == nullptr) return;
   mk::Executor executor{
       mk::Shell{"setsid " + test::helper() + " ignore TERM " + mark + " & exec sleep 300"},
-      mk::TimeoutBudget{.stop = 100ms}};
+      mk::TimeoutBudget{.stop = 60s}};
   executor.start().wait();
+}
+
+TEST_CASE("an owner that may not signal the command any more") {
+  if (::geteuid() != 0) return;
+  const Traces traces;
+  CHECK(test::in_child([&] {
+          mk::Executor executor{
+              mk::Shell{"setsid " + test::helper() + " sleep 60000 " + traces.mark + " & exec " +
+                        test::helper() + " sleep 60000 " + traces.mark},
+              mk::TimeoutBudget{.start = 20s, .stop = 5s}};
+          executor.start();
+          if (::setresuid(65534, 65534, 65534) != 0) return false;
+          const test::Elapsed elapsed;
+          executor.stop();
+          return elapsed < 4s && executor.exit_code() == -SIGTERM;
+        }) == 0);
+  CHECK(traces.gone());
+}
+
+TEST_CASE("a host whose children are in a pid namespace of their own") {
+  CHECK(test::in_child([] {
+          if (::unshare(CLONE_NEWPID) != 0) return true;  // not allowed here
+          mk::Executor executor{mk::Shell{"setsid sleep 303 & exec sleep 303"},
+                                mk::TimeoutBudget{.start = 20s, .stop = 5s}};
+          executor.start();
+          const pid_t leader = executor.pid();
+          const bool known =
+              test::slurp("/proc/" + std::to_string(leader) + "/cmdline").find("sleep") !=
+                  std::string::npos ||
+              test::eventually([&] { return test::alive(leader); });
+          const test::Elapsed elapsed;
+          executor.stop();
+          return known && elapsed < 4s && executor.exit_code() == -SIGTERM && !test::alive(leader);
+        }) == 0);
+}
+
+TEST_CASE("what has left the group has the stop signal, too, although the leader ignores it") {
+  const Traces traces;
+  const auto seen = traces.directory / "seen";
+  const auto line = "setsid " + test::helper() + " trap TERM " + traces.mark + " > " + seen +
+                    " & exec " + test::helper() + " ignore TERM " + traces.mark;
+  const auto is_up = [&](const mk::Process&) { return test::slurp(seen) == "ready\n"; };
+  const mk::TimeoutBudget budget{.start = 20s, .stop = 1s};
+  SUBCASE("by stop()") {
+    mk::Executor executor{mk::Shell{line}, is_up, budget};
+    executor.start().stop();
+    CHECK(executor.exit_code() == -SIGKILL);
+  }
+  SUBCASE("when the owner dies") {
+    CHECK(test::in_child([&] {
+            mk::Executor executor{mk::Shell{line}, is_up, budget};
+            executor.start();
+            ::_exit(0);
+            return true;
+          }) == 0);
+    CHECK(test::eventually([&] { return traces.gone(); }));
+  }
+  CHECK(test::slurp(seen) == "ready\ngot 15\n");
+}
+
+TEST_CASE("a host that has just the descriptors for a start") {
+  CHECK(test::in_child([] {
+          mk::SimpleExecutor executor{"sleep 300"};
+          rlimit limit{};
+          ::getrlimit(RLIMIT_NOFILE, &limit);
+          for (limit.rlim_cur = 4; limit.rlim_cur < 128; ++limit.rlim_cur) {
+            ::setrlimit(RLIMIT_NOFILE, &limit);
+            try {
+              executor.start().stop();
+              return executor.exit_code() == -SIGTERM;
+            } catch (const mk::SpawnError& error) {
+              // What is short is the owner's, not the guardian's.
+              if (error.code() != std::errc::too_many_files_open ||
+                  std::string{error.what()}.find("signalfd") != std::string::npos)
+                return false;
+            }
+          }
+          return false;
+        }) == 0);
 }
 
 TEST_CASE("a pid namespace whose /proc is that of the one around it") {
@@ -628,15 +761,48 @@ TEST_CASE("a pid namespace whose /proc is that of the one around it") {
 TEST_CASE("a host with a low limit on file locks") {
   const Traces traces;
   CHECK(test::in_child([&] {
-          const rlimit limit{1000, 1000};
+          const rlimit limit{1, 1};
           ::setrlimit(RLIMIT_LOCKS, &limit);
-          mk::SimpleExecutor executor{
-              mk::Shell{"setsid sleep 300 " + traces.mark + " & exec sleep 300"}};
-          executor.start();
+          // Neither this process nor somebody else's may be taken for one of the command's.
+          const pid_t other = ::fork();
+          if (other == 0)
+            for (;;) ::pause();
+          mk::SimpleExecutor executor{mk::Shell{"setsid " + test::helper() + " ignore TERM " +
+                                                traces.pidfile() + ' ' + traces.mark +
+                                                " & exec sleep 300"}};
+          executor.start().wait_for([&] { return traces.pids().size() == 1; }, 20s);
           ::kill(parent_of(executor.pid()), SIGKILL);
-          return test::eventually([&] { return !executor.running(); });
+          const bool ended = test::eventually([&] { return !executor.running(); });
+          const bool others = test::alive(other);
+          ::kill(other, SIGKILL);
+          return ended && others;
         }) == 0);
   CHECK(traces.gone());
+}
+
+TEST_CASE(
+    "a host with two gigabytes: the guardian has let go of them soon, and nobody pays twice") {
+  constexpr std::size_t megabytes = 2048;
+  const auto kilobytes = [](const std::string& file, const std::string& name) {
+    const auto text = test::slurp(file);
+    const auto at = text.find(name + ":");
+    return at == std::string::npos ? 0 : std::atol(text.c_str() + at + name.size() + 1);
+  };
+  if (test::sanitized || kilobytes("/proc/meminfo", "MemAvailable") < 6L << 20) return;
+  CHECK(test::in_child([&] {
+          const Written large{megabytes};
+          if (large.pages == MAP_FAILED) return false;
+          mk::SimpleExecutor executor{"sleep 300"};
+          executor.start();
+          const pid_t guardian = parent_of(executor.pid());
+          long most = 0;  // of what both have for themselves
+          for (std::size_t at = 0; at < large.size; at += large.size / 32) {
+            std::memset(large.pages + at, 'z', large.size / 32);
+            most = std::max(most, status_of(guardian, "RssAnon"));
+          }
+          // With a single thread it is never copied: there is nothing to let go of.
+          return most < 64L << 10 && test::eventually([&] { return lean(guardian); }, 50ms);
+        }) == 0);
 }
 
 TEST_CASE("many executors, and each ends its own") {

@@ -16,16 +16,36 @@ namespace mirakuru::detail {
 
 struct Cgroup;
 
+/// The limit on file locks (which Linux does not use) that a command inherits: by it, and whatever
+/// their environment and parents are, its descendants are known when their guardian has been
+/// killed.
+///
+/// Below another guardian the hard limit is that one's mark, and stays; the soft limit is ours.
+struct Mark {
+  std::uint64_t soft = 0, hard = 0;  // zero: there is no room for one
+
+  [[nodiscard]] static Mark make();
+  /// True for the limits of a process that has been marked so, by this or by a process above.
+  [[nodiscard]] bool is_on(std::uint64_t its_soft, std::uint64_t its_hard) const noexcept {
+    return soft != 0 && (its_soft == soft || its_hard == soft);
+  }
+};
+
 /// What a guardian tells its owner; each is one message on their channel.
 struct Report {
   enum Kind : int { spawned, failed, straggler, ended, empty };
 
   Kind kind;
   pid_t pid;
-  int value;       // the errno of `failed`, the exit code of `ended`
+  int value;       // the guardian's own id of `spawned`, the errno of `failed`, the exit code of
+                   // `ended`
   bool last;       // nothing is below the guardian any more, and it exits
   char text[243];  // the call that failed, the straggler's command line
 };
+
+/// What the owner tells its guardian is a byte: a signal to end the tree by, and whether the owner
+/// has sent it to the leader's group.
+inline constexpr unsigned char group_has_it = 0x80;
 
 /// A signal for the command when its owner is dead.
 struct LastSignal {
@@ -64,15 +84,15 @@ struct [[gnu::visibility("hidden")]] Modules {
 /// it closes, or the owner ends, the guardian sends the owner's last signals by itself.
 class [[gnu::visibility("hidden")]] Guardian {
  public:
-  static constexpr std::size_t stack_size = 64 * 1024;
+  static constexpr std::size_t page = 4096, stack_size = 16 * page - page / 2;
 
   /// What it is told.
   struct Task {
     const Launch& launch;
     std::span<const TimedSignal> last_signals;  // counted from the clock's begin
     int channel;
-    int owner;           // a pidfd; -1 where the kernel has none
-    std::uint64_t mark;  // put on the command
+    int owner;  // a pidfd; -1 where the kernel has none
+    Mark mark;
     ArgumentArea area;
     const Modules* modules;  // null: the owner's memory stays
     const Cgroup& group;
@@ -101,6 +121,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   static constexpr int max_found = 4096, max_signalled = 1024, max_reports = 100;
 
   void run();
+  void reset_signals();
   static int run_command(void* guardian);
   pid_t spawn();
   void become_command();
@@ -121,6 +142,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   void be_orphaned();
   void keep_to_schedule();
   void begin_step(int signal, bool group_signalled);
+  [[nodiscard]] std::int64_t time_of_step(int signal) const;
   void signal_rest();
   void find_all();
   void find_marked();
@@ -130,9 +152,13 @@ class [[gnu::visibility("hidden")]] Guardian {
   void report_straggler(pid_t pid);
   [[nodiscard]] static std::int64_t now();
 
+  // The stack grows down from where the data begins, so that much of both is in the same page: each
+  // page is copied when it is first written to.
+  alignas(page) char stack_[stack_size];
+
   // What it is told.
   int channel_, owner_, group_, group_kill_;
-  std::uint64_t mark_;
+  Mark mark_;
   ArgumentArea area_;
   int streams_[3];
   char* program_;
@@ -159,16 +185,16 @@ class [[gnu::visibility("hidden")]] Guardian {
   std::int64_t orphaned_at_ = 0;
   int signal_ = 0;                // the last one it was to send; 0: none yet
   bool group_signalled_ = false;  // the leader's group has had it as a whole
+  std::int64_t spread_at_ = 0;    // when the rest gets it, too, though the leader still lives
   std::int64_t look_at_ = 0;      // when to look who else there is
   std::int64_t pause_ = 0;
-  int glances_ = 0;  // left, at a leader that is about to end
+  std::int64_t glance_until_ = 0;  // at a leader that is about to end
   int reports_ = 0;
   siginfo_t info_ = {};
   Report report_ = {};
   int found_count_ = 0, signalled_count_ = 0;
   pid_t found_[max_found];          // all below it, at the last look
   pid_t signalled_[max_signalled];  // those that had signal_ for themselves
-  alignas(std::max_align_t) char stack_[stack_size];
 };
 
 }  // namespace mirakuru::detail

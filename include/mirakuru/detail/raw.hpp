@@ -28,7 +28,6 @@ struct Mapping {
   Range range;
   bool disposable = false;  // private, anonymous, no code: nothing but the process's own data
   bool stack = false;
-  bool behind_file = false;  // directly behind a file's mapping, so it is a library's zeroed data
 };
 
 namespace [[gnu::visibility("hidden")]] raw {
@@ -135,21 +134,38 @@ inline const char* behind_name(const char* stat) {
   return end;
 }
 
-/// Calls `visit` with each number among the names in a directory; false if it cannot be read.
+/// Calls `visit` with the directory's descriptor and each name in it; false if it cannot be read.
 template <class Visit>
-bool each_number(const char* directory, Visit visit) {
-  const long file = call(SYS_openat, AT_FDCWD, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+bool each_name(long above, const char* directory, Visit visit) {
+  const long file = call(SYS_openat, above, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (file < 0) return false;
   // struct linux_dirent64: the record's length stands at 16, the name from 19 on.
   alignas(8) char entries[2048];
   for (long size; (size = call(SYS_getdents64, file, entries, sizeof entries)) > 0;)
-    for (long at = 0; at < size; at += *reinterpret_cast<unsigned short*>(entries + at + 16)) {
-      const char* name = entries + at + 19;
-      if (*name < '0' || *name > '9') continue;
-      if (const auto number = static_cast<int>(number_at(name)); number != file) visit(number);
-    }
+    for (long at = 0; at < size; at += *reinterpret_cast<unsigned short*>(entries + at + 16))
+      visit(file, entries + at + 19);
   call(SYS_close, file);
   return true;
+}
+
+/// The same with the numbers among the names, but for that descriptor's own.
+template <class Visit>
+bool each_number(const char* directory, Visit visit) {
+  return each_name(AT_FDCWD, directory, [&](long file, const char* name) {
+    if (*name < '0' || *name > '9') return;
+    if (const auto number = static_cast<int>(number_at(name)); number != file) visit(number);
+  });
+}
+
+/// Removes a directory and those within, as deep as a few kilobytes of stack allow. Files stay: a
+/// control group's go with it.
+inline void remove_directories(long above, const char* directory, int depth = 8) {
+  if (depth == 0 || call(SYS_unlinkat, above, directory, AT_REMOVEDIR) == 0) return;
+  each_name(above, directory, [=](long file, const char* name) {
+    const bool is_dots = name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+    if (!is_dots) raw::remove_directories(file, name, depth - 1);
+  });
+  call(SYS_unlinkat, above, directory, AT_REMOVEDIR);
 }
 
 /// Calls `visit` with each mapping of this process. Source: proc_pid_maps(5), whose lines are
@@ -163,7 +179,6 @@ void each_mapping(Visit visit) {
       number = number * 16 + static_cast<std::uintptr_t>(c <= '9' ? c - '0' : c - 'a' + 10);
     return number;
   };
-  std::uintptr_t file_end = 0;
   for (;;) {
     Mapping mapping;
     mapping.range.begin = hexadecimal();
@@ -186,8 +201,6 @@ void each_mapping(Visit visit) {
     const bool own =
         path[0] == '\0' || mapping.stack || (path[0] == '[' && (path[1] == 'h' || path[1] == 'a'));
     mapping.disposable = own && permissions[2] == '-' && permissions[3] == 'p';
-    mapping.behind_file = path[0] == '\0' && mapping.range.begin == file_end;
-    if (path[0] == '/') file_end = mapping.range.end;
     visit(mapping);
   }
 }

@@ -19,6 +19,14 @@ using Clock = std::chrono::steady_clock;
   return pause < least ? least : pause > most ? most : pause;
 }
 
+/// The same where there is an event, which may fail to be told.
+[[nodiscard]] constexpr std::chrono::nanoseconds pause_for_event(std::chrono::nanoseconds waited) {
+  using namespace std::chrono_literals;
+  constexpr std::chrono::nanoseconds least = 20ms, most = 1s;
+  const auto pause = waited / 2;
+  return pause < least ? least : pause > most ? most : pause;
+}
+
 /// The time limit of a single attempt: a second, and as much again as has been waited, so that a
 /// server that stays mute costs one attempt and a server that is slow gets its answer through.
 [[nodiscard]] constexpr std::chrono::nanoseconds attempt_limit(std::chrono::nanoseconds waited) {

@@ -183,6 +183,7 @@ MIRAKURU_DECL std::vector<std::string> Invocation::environment() const {
   auto added = env_;
   added.emplace("mirakuru_uuid", std::to_string(::getpid()) + ':' + uuid_);
   std::vector<std::string> result;
+  result.reserve(64);
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text{*entry};
     const auto has_its_name = [text](const auto& variable) {

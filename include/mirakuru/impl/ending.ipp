@@ -27,9 +27,11 @@ MIRAKURU_DECL int StopState::due() {
 }
 
 MIRAKURU_DECL void StopState::wait_for(Race& race, int event) const {
-  const auto now = Clock::now(), next = schedule_.next();
+  const auto now = Clock::now();
+  const std::chrono::nanoseconds waited = now - begin_;
   race.watch(event);
-  race.until(event >= 0 ? next : std::min(next, after(now, pause_after(now - begin_))));
+  race.until(std::min(schedule_.next(),
+                      after(now, event >= 0 ? pause_for_event(waited) : pause_after(waited))));
 }
 
 MIRAKURU_DECL void StopState::judge(const std::vector<int>& accepted) const {

@@ -95,7 +95,7 @@ class LargeMemoryLeftOut {
     if (::stat("/proc/self/task", &threads) != 0 || threads.st_nlink != 3) return;
     std::vector<Range> ranges;
     raw::each_mapping([&](const Mapping& mapping) {
-      if (mapping.disposable && !mapping.stack && !mapping.behind_file)
+      if (mapping.disposable && !mapping.stack)
         raw::for_each_part_outside(mapping.range, needed, [&](Range part) {
           if (part.end - part.begin >= large) ranges.push_back(part);
         });
@@ -118,22 +118,23 @@ class LargeMemoryLeftOut {
   std::vector<Range> left_out_;
 };
 
-/// A number that no other executor's processes have as their limit on file locks, and that an
-/// unprivileged process may set.
-inline std::uint64_t make_mark() {
-  std::uint32_t random = 0;
-  if (::getrandom(&random, sizeof random, 0) != sizeof random)
-    throw std::system_error{errno, std::generic_category(), "getrandom"};
+MIRAKURU_DECL Mark Mark::make() {
+  // Large enough that nobody else has them, and no larger than an unprivileged process may set.
+  constexpr std::uint64_t least = std::uint64_t{1} << 61, most = std::uint64_t{1} << 62;
   rlimit limit{};
   ::getrlimit(RLIMIT_LOCKS, &limit);
-  constexpr std::uint64_t high = std::uint64_t{1} << 62, room = std::uint64_t{1} << 32;
-  if (limit.rlim_max > high) return high - random;
-  return limit.rlim_max > room ? limit.rlim_max - 1 - random : 1 + random % (limit.rlim_max | 1);
+  if (limit.rlim_max <= least) return {};
+  std::uint64_t random = 0;
+  if (::getrandom(&random, sizeof random, 0) != sizeof random)
+    throw std::system_error{errno, std::generic_category(), "getrandom"};
+  const bool below_another = limit.rlim_max < most;
+  const auto soft = least + random % ((below_another ? limit.rlim_max : most) - least);
+  return {.soft = soft, .hard = below_another ? limit.rlim_max : soft};
 }
 
 /// Makes a guardian. Throws `std::system_error`.
 inline pid_t fork_guardian(const Launch& launch, const Cgroup& group, int channel,
-                           std::uint64_t mark) {
+                           const Mark& mark) {
   static const auto area = ArgumentArea::of_this_process();
   // Besides the channel's end: a child that the host forks has a copy of ours, and may outlive it.
   const UniqueFd owner{static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))};
@@ -146,9 +147,11 @@ inline pid_t fork_guardian(const Launch& launch, const Cgroup& group, int channe
                             .area = under_valgrind() ? ArgumentArea{} : area,
                             .modules = instrumented() ? nullptr : Modules::of_this_process(),
                             .group = group};
-  const auto memory =
-      std::make_unique_for_overwrite<std::byte[]>(sizeof(Guardian) + Guardian::extra_size(task));
-  auto* const guardian = new (memory.get()) Guardian{task};
+  const auto size = sizeof(Guardian) + Guardian::extra_size(task);
+  auto space = size + alignof(Guardian);
+  const auto memory = std::make_unique_for_overwrite<std::byte[]>(space);
+  void* at = memory.get();
+  auto* const guardian = new (std::align(alignof(Guardian), size, at, space)) Guardian{task};
   const SignalsBlocked blocked;
   const LargeMemoryLeftOut left_out{guardian->needed()};
   // Without a signal at its end: neither the host's handlers nor its wait() get to know of it.
@@ -160,10 +163,12 @@ inline pid_t fork_guardian(const Launch& launch, const Cgroup& group, int channe
 }  // namespace detail
 
 MIRAKURU_DECL GuardedProcess::GuardedProcess(pid_t guardian, detail::UniqueFd channel,
-                                             std::uint64_t mark, std::string cgroup)
+                                             const detail::Mark& mark, std::string tag,
+                                             std::string cgroup)
     : guardian_{guardian},
       owner_{::getpid()},
-      mark_{mark},
+      mark_{mark.soft},
+      tag_{std::move(tag)},
       cgroup_{std::move(cgroup)},
       channel_{std::move(channel)} {}
 
@@ -171,11 +176,10 @@ MIRAKURU_DECL GuardedProcess::GuardedProcess(GuardedProcess&&) noexcept = defaul
 MIRAKURU_DECL GuardedProcess& GuardedProcess::operator=(GuardedProcess&&) noexcept = default;
 MIRAKURU_DECL GuardedProcess::~GuardedProcess() = default;
 
-/// Takes a message off the channel, if there is one; waits for it if it is to. False when there
-/// will be none any more.
-MIRAKURU_DECL bool GuardedProcess::receive(int flags, bool& more) {
+/// Takes a message off the channel, if there is one. False when there will be none any more.
+MIRAKURU_DECL bool GuardedProcess::receive(bool& more) {
   detail::Report report;
-  const auto size = ::recv(channel_.get(), &report, sizeof report, flags);
+  const auto size = ::recv(channel_.get(), &report, sizeof report, MSG_DONTWAIT);
   // ECONNRESET: it has ended without reading all; what it has written comes with the next call.
   more = size > 0 || (size < 0 && (errno == EINTR || errno == ECONNRESET));
   if (size == 0) trouble_ = "its guardian has ended";
@@ -183,14 +187,33 @@ MIRAKURU_DECL bool GuardedProcess::receive(int flags, bool& more) {
   return size > 0 ? !report.last : size < 0;
 }
 
+MIRAKURU_DECL void GuardedProcess::add_straggler(pid_t pid, std::string command) {
+  const bool known = std::any_of(stragglers_.begin(), stragglers_.end(),
+                                 [pid](const Straggler& other) { return other.pid == pid; });
+  if (!known) stragglers_.push_back({pid, std::move(command)});
+}
+
+namespace detail {
+
+/// For an owner whose children are in a pid namespace of their own.
+inline pid_t only_child(pid_t parent) {
+  const auto id = std::to_string(parent);
+  std::ifstream children{"/proc/" + id + "/task/" + id + "/children"};
+  pid_t child = 0;
+  if (!(children >> child))
+    throw std::system_error{ESRCH, std::generic_category(), "the command's id in this namespace"};
+  return child;
+}
+
+}  // namespace detail
+
 MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
   using Kind = detail::Report::Kind;
-  if (report.kind == Kind::spawned) leader_ = report.pid;
+  told_ = false;
+  if (report.kind == Kind::spawned)
+    leader_ = report.value == guardian_ ? report.pid : detail::only_child(guardian_);
   if (report.kind == Kind::ended) exit_code_ = report.value;
-  if (report.kind == Kind::straggler &&
-      std::none_of(stragglers_.begin(), stragglers_.end(),
-                   [&](const Straggler& known) { return known.pid == report.pid; }))
-    stragglers_.push_back({report.pid, report.text});
+  if (report.kind == Kind::straggler) add_straggler(report.pid, report.text);
   if (report.kind == Kind::failed)
     throw std::system_error{report.value, std::generic_category(), report.text};
 }
@@ -200,30 +223,27 @@ MIRAKURU_DECL void GuardedProcess::bury_guardian() {
   siginfo_t info{};
   // Some looks first, as to sleep and be woken takes as long as the exit. __WALL: it is no child
   // that a host's wait() finds. ECHILD: unless that does the same.
-  constexpr int most_looks = 100;
-  for (int looks = 0; info.si_pid == 0; ++looks) {
-    const int no_wait = looks < most_looks ? WNOHANG : 0;
+  const auto glance_until = detail::Clock::now() + std::chrono::microseconds{80};
+  while (info.si_pid == 0) {
+    const int no_wait = detail::Clock::now() < glance_until ? WNOHANG : 0;
     const auto id = static_cast<id_t>(guardian_);
     if (::waitid(P_PID, id, &info, WEXITED | __WALL | no_wait) != 0 && errno != EINTR) break;
-    if (info.si_pid == 0) ::sched_yield();  // to the guardian, where it is on this processor
   }
   if (info.si_pid != 0 && info.si_code != CLD_EXITED)
     trouble_ = "its guardian was " + detail::exit_headline(-info.si_status);
   guardian_ = 0;
+  channel_.reset();  // what is left to do may need a descriptor
+  leader_fd_.reset();
 }
 
 namespace detail {
 
-struct FileLockLimit {
-  std::uint64_t soft = 0, hard = 0;
-};
-
-/// The limit that a process has on file locks; where it belongs to somebody else, as its file in
-/// /proc tells it.
-inline FileLockLimit file_lock_limit(pid_t pid) {
+/// The limits that a process has on file locks; where it belongs to somebody else, as its file in
+/// /proc tells them.
+inline Mark limits_of(pid_t pid) {
   rlimit limit;
   if (::prlimit(pid, RLIMIT_LOCKS, nullptr, &limit) == 0) return {limit.rlim_cur, limit.rlim_max};
-  FileLockLimit found;
+  Mark found;
   std::ifstream file{"/proc/" + std::to_string(pid) + "/limits"};
   for (std::string line; std::getline(file, line);)
     if (line.starts_with("Max file locks"))
@@ -231,7 +251,20 @@ inline FileLockLimit file_lock_limit(pid_t pid) {
   return found;
 }
 
+inline bool has_variable(pid_t pid, const std::string& variable) {
+  std::ifstream file{"/proc/" + std::to_string(pid) + "/environ"};
+  for (std::string entry; std::getline(file, entry, '\0');)
+    if (entry == variable) return true;
+  return false;
+}
+
 }  // namespace detail
+
+MIRAKURU_DECL bool GuardedProcess::is_ours(pid_t pid) const {
+  const auto limits = detail::limits_of(pid);
+  if (detail::Mark{mark_}.is_on(limits.soft, limits.hard)) return true;
+  return !tag_.empty() && detail::has_variable(pid, tag_);
+}
 
 /// Ends what a guardian that was killed has left. True while there is something.
 MIRAKURU_DECL bool GuardedProcess::kill_rest() {
@@ -241,15 +274,20 @@ MIRAKURU_DECL bool GuardedProcess::kill_rest() {
   }
   bool found = false;
   // What hands over to a child of its own all the time may slip through a single look.
-  for (int looks = 0; looks < 3 && !found; ++looks)
-    detail::for_each_pid([&](pid_t pid) {
-      const auto limit = detail::file_lock_limit(pid);
-      if (limit.hard != mark_ || !detail::process_stat(pid).lives()) return true;
+  for (int looks = 0; looks < 3 && !found; ++looks) {
+    const bool can_tell = detail::for_each_pid([&](pid_t pid) {
+      if (pid == owner_ || !is_ours(pid)) return true;
+      if (!detail::process_stat(pid).lives()) {
+        ::waitid(P_PID, static_cast<id_t>(pid), nullptr, WEXITED | WNOHANG | __WALL);  // if a child
+        return true;
+      }
       found = true;
-      // A guardian of the command's own ends its tree by itself, now that its owner is gone.
-      if (limit.soft != 0) ::kill(pid, SIGKILL);
+      if (pid != leader_) add_straggler(pid, detail::command_line(pid));
+      ::kill(pid, SIGKILL);
       return true;
     });
+    found |= !can_tell;
+  }
   if (found) return true;
   if (!exit_code_) exit_code_ = -SIGKILL;
   if (!cgroup_.empty()) ::rmdir(cgroup_.c_str());
@@ -259,7 +297,7 @@ MIRAKURU_DECL bool GuardedProcess::kill_rest() {
 /// Takes what is on the channel. False when there will be nothing any more.
 MIRAKURU_DECL bool GuardedProcess::drain() {
   bool open = true;
-  for (bool more = true; more && open;) open = receive(MSG_DONTWAIT, more);
+  for (bool more = true; more && open;) open = receive(more);
   return open;
 }
 
@@ -290,7 +328,10 @@ MIRAKURU_DECL bool GuardedProcess::alive() {
       ::poll(events, 1, 1000);     // its report is on the way
       open = drain();
     }
-    if (open && !guardian_has_ended()) return true;
+    if (open && !guardian_has_ended()) {
+      if (told_) ::kill(guardian_, SIGCONT);  // somebody may have stopped it
+      return true;
+    }
     bury_guardian();
   }
   return !trouble_.empty() && kill_rest();
@@ -298,13 +339,23 @@ MIRAKURU_DECL bool GuardedProcess::alive() {
 
 MIRAKURU_DECL void GuardedProcess::signal(int signal) noexcept {
   if (guardian_ == 0 || ::getpid() != owner_) return;
-  // The group has it from here, which saves the guardian's waking up in between. The
-  // guardian tells the leader's end right after it has reaped it, too soon for its id to come
-  // again.
-  if (!exit_code_) ::kill(-leader_, signal);
-  const auto byte = static_cast<unsigned char>(signal);
+  // The group has it from here, if this process may signal it, which saves the guardian's waking up
+  // in between. The guardian tells the leader's end right after it has reaped it, too soon for its
+  // id to come again.
+  const bool sent = !exit_code_ && ::kill(-leader_, signal) == 0;
+  const auto byte = static_cast<unsigned char>(signal | (sent ? detail::group_has_it : 0));
   ::send(channel_.get(), &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-  ::kill(guardian_, SIGCONT);  // somebody may have stopped it
+  told_ = true;
+}
+
+MIRAKURU_DECL void GuardedProcess::await_leader() {
+  while (leader_ == 0) {
+    pollfd event{.fd = channel_.get(), .events = POLLIN, .revents = 0};
+    // The channel may be held open by a child that the host has forked just now.
+    bool more;
+    if (::poll(&event, 1, 1000) == 0 ? guardian_has_ended() : !receive(more))
+      throw std::system_error{EPIPE, std::generic_category(), "the guardian"};
+  }
 }
 
 MIRAKURU_DECL GuardedProcess GuardedProcess::make(const Launch& launch, detail::Cgroup group) {
@@ -314,14 +365,17 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const Launch& launch, detail::
   detail::UniqueFd ours{ends[0]}, theirs{ends[1]};
   ours = detail::above_standard(std::move(ours));
   theirs = detail::above_standard(std::move(theirs));
-  const auto mark = detail::make_mark();
+  const auto tag = std::find_if(
+      launch.environment.begin(), launch.environment.end(),
+      [](const std::string& variable) { return variable.starts_with("mirakuru_uuid="); });
+  const auto mark = detail::Mark::make();
   const pid_t guardian = detail::fork_guardian(launch, group, theirs.get(), mark);
-  GuardedProcess process{guardian, std::move(ours), mark, std::move(group.path)};
+  GuardedProcess process{guardian, std::move(ours), mark,
+                         tag != launch.environment.end() ? *tag : std::string{},
+                         std::move(group.path)};
   theirs.reset();
   try {
-    for (bool more; process.leader_ == 0;)
-      if (!process.receive(0, more))
-        throw std::system_error{EPIPE, std::generic_category(), "the guardian"};
+    process.await_leader();
   } catch (...) {
     process.bury_guardian();
     while (!process.trouble_.empty() && process.kill_rest()) {

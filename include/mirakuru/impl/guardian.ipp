@@ -165,10 +165,10 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task)
   group_name_ = group_path_ + (task.group.path.rfind('/') + 1);  // npos + 1 is 0
 
   // Itself, and the thread's own data, where `syscall` leaves its error; as large as a page can be.
-  constexpr std::uintptr_t page = 64 * 1024;
+  constexpr std::uintptr_t largest = 64 * 1024;
   const auto around = [](const void* begin, std::size_t size) {
     const auto at = reinterpret_cast<std::uintptr_t>(begin);
-    return Range{(at - page) & -page, (at + size + 2 * page) & -page};
+    return Range{(at - largest) & -largest, (at + size + 2 * largest) & -largest};
   };
   needed_[0] = around(this, sizeof *this + extra_size(task));
   needed_[1] = around(&errno, 0);
@@ -189,38 +189,37 @@ MIRAKURU_DECL void Guardian::run() {
   self_ = static_cast<pid_t>(raw::call(SYS_getpid));
   raw::call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   raw::call(SYS_prctl, PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);  // somebody may have stopped it
-  std::uint64_t limit[2] = {};  // its own soft limit on file locks tells it from what it guards
-  raw::call(SYS_prlimit64, 0, RLIMIT_LOCKS, nullptr, limit);
-  limit[0] = 0;
-  raw::call(SYS_prlimit64, 0, RLIMIT_LOCKS, limit, nullptr);
   raw::call(SYS_setsid);  // here, as it may cost a process its turn, and there is no other yet
-  // The owner may ignore its children's ends; ignored by default alone they are still to be read.
-  const unsigned long defaults[4] = {};  // the kernel's struct sigaction, as large as it gets
-  const std::uint64_t child_ended = std::uint64_t{1} << (SIGCHLD - 1);
-  raw::call(SYS_rt_sigaction, SIGCHLD, defaults, nullptr, sizeof child_ended);
-  children_ =
-      static_cast<int>(raw::call(SYS_signalfd4, -1, &child_ended, sizeof child_ended, SFD_CLOEXEC));
-  if (children_ < 0) return report(Report::failed, 0, errno, "signalfd");
-  take_title();
+  reset_signals();
   leader_ = spawn();
   if (leader_ < 0) return report(Report::failed, 0, errno, "clone");
-  raw::call(SYS_chdir, "/");
-  close_others();
-  report(Report::spawned, leader_, 0);
 
-  raw::call(SYS_sched_yield);  // to the owner, where it is on this processor
+  close_others();
+  const std::uint64_t child_ended = std::uint64_t{1} << (SIGCHLD - 1);
+  children_ =
+      static_cast<int>(raw::call(SYS_signalfd4, -1, &child_ended, sizeof child_ended, SFD_CLOEXEC));
+  if (children_ < 0)
+    return report(Report::failed, 0, errno, "signalfd");     // the leader dies with it
+  raw::call(SYS_chdir, "/");
+  take_title();
+  report(Report::spawned, leader_, self_);
+
   while (reap()) {
     keep_to_schedule();
     if (signal_ != 0 && now() >= look_at_) signal_rest();
     // To sleep and be woken takes as long as most commands do to end.
-    if (glances_ > 0 && !leader_ended_) {
-      --glances_;
-      raw::call(SYS_sched_yield);
-    } else {
-      wait();
-    }
+    if (leader_ended_ || now() >= glance_until_) wait();
   }
-  if (group_ >= 0) raw::call(SYS_unlinkat, AT_FDCWD, group_path_, AT_REMOVEDIR);
+  if (group_ >= 0) raw::remove_directories(AT_FDCWD, group_path_);
+}
+
+/// The command starts as from a shell: exec would hand on what the owner ignores. And ignored by
+/// default alone, children's ends are still to be read.
+MIRAKURU_DECL void Guardian::reset_signals() {
+  const unsigned long defaults[4] = {};  // the kernel's struct sigaction, as large as it gets
+  for (int signal = 1; signal <= 64; ++signal)
+    if (signal != SIGKILL && signal != SIGSTOP)
+      raw::call(SYS_rt_sigaction, signal, defaults, nullptr, sizeof(std::uint64_t));
 }
 
 MIRAKURU_DECL void Guardian::report(Report::Kind kind, pid_t pid, int value, const char* text,
@@ -286,18 +285,13 @@ MIRAKURU_DECL void Guardian::become_command() {
     errno = ESRCH;
     fail("the command is not in its cgroup");
   }
-  const std::uint64_t mark[2] = {mark_, mark_};
-  raw::call(SYS_prlimit64, 0, RLIMIT_LOCKS, mark, nullptr);
+  const std::uint64_t mark[2] = {mark_.soft, mark_.hard};
+  if (mark_.soft != 0) raw::call(SYS_prlimit64, 0, RLIMIT_LOCKS, mark, nullptr);
   // Somebody may kill the guardian, and may have done so just now.
   raw::call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (raw::call(SYS_getppid) != self_) raw::call(SYS_exit_group, 127);
   raw::call(SYS_setsid);
 
-  // The command starts as from a shell: exec would hand on what the owner ignores or blocks.
-  const unsigned long defaults[4] = {};
-  for (int signal = 1; signal <= 64; ++signal)
-    if (signal != SIGKILL && signal != SIGSTOP)
-      raw::call(SYS_rt_sigaction, signal, defaults, nullptr, sizeof mark_);
   const std::uint64_t none = 0;
   raw::call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
 
@@ -460,7 +454,7 @@ MIRAKURU_DECL void Guardian::wait() {
 MIRAKURU_DECL void Guardian::listen(int events) {
   unsigned char signal = 0;
   if (raw::call(SYS_recvfrom, channel_, &signal, 1, MSG_DONTWAIT, nullptr, nullptr) == 1)
-    begin_step(signal, !leader_ended_);  // the owner has signalled the group
+    begin_step(signal & ~group_has_it, (signal & group_has_it) != 0);
   else if ((events & (POLLHUP | POLLERR)) != 0)
     be_orphaned();
 }
@@ -474,22 +468,32 @@ MIRAKURU_DECL void Guardian::be_orphaned() {
 MIRAKURU_DECL void Guardian::keep_to_schedule() {
   while (orphaned_ && next_signal_ < signal_count_ &&
          now() - orphaned_at_ >= signals_[next_signal_].after) {
-    const int signal = signals_[next_signal_++].signal;
-    begin_step(signal, !leader_ended_ && raw::call(SYS_kill, -leader_, signal) == 0);
+    begin_step(signals_[next_signal_++].signal, false);
   }
 }
 
-/// While the leader lives a signal goes to its process group, and it may end its tree as it knows
-/// how to; what is left when it has ended, or has left the group when it is to be killed, is
-/// signalled by itself. A step that changes nothing at once is looked after a little later.
+/// While the leader lives a signal goes to its process group, and it has half of the step's time to
+/// end its tree as it knows how to; what is left when it has ended, or that time has, or has left
+/// the group when it is to be killed, is signalled by itself. A step that changes nothing at once
+/// is looked after a little later.
 MIRAKURU_DECL void Guardian::begin_step(int signal, bool group_signalled) {
   signal_ = signal;
   signalled_count_ = 0;
-  group_signalled_ = group_signalled;
+  group_signalled_ =
+      group_signalled || (!leader_ended_ && raw::call(SYS_kill, -leader_, signal) == 0);
   if (signal == SIGKILL && group_kill_ >= 0) raw::call(SYS_write, group_kill_, "1", 1);
-  pause_ = 2'000'000;
-  look_at_ = group_signalled_ ? now() + pause_ : 0;
-  glances_ = group_signalled_ ? 200 : 0;
+  pause_ = 4'000'000;
+  const auto time = now();
+  look_at_ = group_signalled_ ? time + pause_ : 0;
+  spread_at_ = time + time_of_step(signal) / 2;
+  glance_until_ = group_signalled_ ? time + 80'000 : 0;
+}
+
+/// How long a signal has until the next one; all of the budget for one that is in no step.
+MIRAKURU_DECL std::int64_t Guardian::time_of_step(int signal) const {
+  for (std::size_t i = 0; i + 1 < signal_count_; ++i)
+    if (signals_[i].signal == signal) return signals_[i + 1].after - signals_[i].after;
+  return signals_[signal_count_ - 1].after;
 }
 
 MIRAKURU_DECL void Guardian::signal_rest() {
@@ -501,7 +505,7 @@ MIRAKURU_DECL void Guardian::signal_rest() {
     const bool by_group = group_signalled_ && process.group == leader_;
     bool has_it = by_group;
     for (int j = 0; j < signalled_count_ && !has_it; ++j) has_it = signalled_[j] == pid;
-    if (!has_it && (leader_ended_ || signal_ == SIGKILL)) {
+    if (!has_it && (leader_ended_ || signal_ == SIGKILL || now() >= spread_at_)) {
       has_it = true;
       report_straggler(pid);
       if (signalled_count_ < max_signalled) signalled_[signalled_count_++] = pid;
@@ -552,13 +556,13 @@ MIRAKURU_DECL void Guardian::find_all() {
   }
 }
 
-/// By the mark, which nobody can take off, among all ids that there may be.
+/// By the mark, among all ids that there may be.
 MIRAKURU_DECL void Guardian::find_marked() {
   constexpr pid_t most_ids = 1 << 22;
   for (pid_t pid = 2; pid < most_ids; ++pid) {
     std::uint64_t limit[2];
-    if (raw::call(SYS_prlimit64, pid, RLIMIT_LOCKS, nullptr, limit) == 0 && limit[1] == mark_ &&
-        pid != self_)
+    if (raw::call(SYS_prlimit64, pid, RLIMIT_LOCKS, nullptr, limit) == 0 &&
+        mark_.is_on(limit[0], limit[1]))
       add(pid);
   }
 }

@@ -14,6 +14,7 @@ namespace mirakuru {
 
 namespace detail {
 
+struct Mark;
 struct Report;
 
 /// The control group of a command; empty for none.
@@ -53,20 +54,25 @@ class GuardedProcess {
   [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
 
  private:
-  GuardedProcess(pid_t guardian, detail::UniqueFd channel, std::uint64_t mark, std::string cgroup);
+  GuardedProcess(pid_t guardian, detail::UniqueFd channel, const detail::Mark& mark,
+                 std::string tag, std::string cgroup);
 
-  bool receive(int flags, bool& more);
+  void await_leader();
+  bool receive(bool& more);
   void take(const detail::Report& report);
+  void add_straggler(pid_t pid, std::string command);
   bool drain();
   [[nodiscard]] bool guardian_has_ended();
   void bury_guardian();
+  [[nodiscard]] bool is_ours(pid_t pid) const;
   bool kill_rest();
 
   pid_t guardian_;  // 0 when it has ended
   pid_t owner_;     // a child that the host forks has a copy of this, and no say in it
   pid_t leader_ = 0;
-  std::uint64_t mark_;
-  std::string cgroup_;
+  bool told_ = false;         // the guardian, and it has not answered yet
+  std::uint64_t mark_;        // 0: there was no room for one
+  std::string tag_, cgroup_;  // a variable of the command's environment, its group's directory
   detail::UniqueFd channel_;
   detail::UniqueFd leader_fd_;
   std::optional<int> exit_code_;
@@ -85,9 +91,11 @@ class GuardedProcess {
 /// of and the C library; the rest it gives back once the command runs. Data of more than a megabyte
 /// apiece is left out of the copy when the owner is large and has a single thread (`MADV_DONTFORK`,
 /// for the moment of the fork; advice of the owner's own to that end is undone); with more threads
-/// a start takes 15 ms a gigabyte. Under sanitizers, profilers and Valgrind the copy stays. The
-/// command inherits a limit on file locks (`RLIMIT_LOCKS`, which Linux does not use) as a mark by
-/// which its descendants are known should the guardian be killed.
+/// a start takes some 15 ms a gigabyte, and as much again passes until the copy is given back.
+/// Under sanitizers, profilers and Valgrind it stays, and where a program at a fixed address has a
+/// library preloaded. The command inherits a limit on file locks (`RLIMIT_LOCKS`, which Linux does
+/// not use) as a mark by which its descendants are known should the guardian be killed; so are
+/// those that have `mirakuru_uuid` in their environment.
 ///
 /// An owner that executes another program is not noticed as long as a child that it has forked, and
 /// that has executed nothing, lives.
