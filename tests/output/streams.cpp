@@ -152,6 +152,9 @@ TEST_CASE("what is kept is read on from an offset of this run's, as far as there
 
   print(streams.err(), "xyz");
   std::string text(2, '?');
+  CHECK(out(-4, 5) == "old\na");
+  CHECK(streams.out_begin() == 4);
+  CHECK(streams.err_begin() == 0);
   CHECK(streams.read_err(1, text) == 2);
   CHECK(text == "yz");
   REQUIRE(::ftruncate(streams.out(), 0) == 0);
@@ -240,7 +243,9 @@ TEST_CASE("what was cut off is gone") {
   REQUIRE(::ftruncate(streams.out(), 8) == 0);
   CHECK(streams.output() == "new\n");
   CHECK(streams.output_end() == "new");
+  CHECK(streams.out_size() == 4);
   REQUIRE(::ftruncate(streams.out(), 0) == 0);
+  CHECK(streams.out_size() == -4);
   CHECK(streams.output().empty());
   CHECK(streams.output_end().empty());
 }

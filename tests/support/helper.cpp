@@ -718,11 +718,17 @@ int run_stdin(const Args&) {
 int run_flood(const Args& a) {
   const long size = std::atol(a.words[0].c_str()), line = a.number("line", 80);
   const int fd = static_cast<int>(a.number("fd", 1));
-  std::string chunk;
-  for (long i = 0; i < size; ++i) {
-    const bool end = line > 0 && (i % (line + 1) == line || i + 1 == size);
-    chunk += end ? '\n' : static_cast<char>('a' + i % 26);
-    if (chunk.size() == 4096 || i + 1 == size) write_all(fd, std::exchange(chunk, {}));
+  const long each = a.number("write", 4096);
+  const long period = 26 * (line + 1);
+  std::string text;
+  for (long i = 0; i < period + each; ++i)
+    text += line > 0 && i % (line + 1) == line ? '\n' : static_cast<char>('a' + i % 26);
+  for (long i = 0; i < size; i += each) {
+    const long left = size - i;
+    auto chunk = text.substr(static_cast<std::size_t>(i % period),
+                             static_cast<std::size_t>(std::min(each, left)));
+    if (line > 0 && left <= each) chunk.back() = '\n';
+    write_all(fd, chunk);
   }
   if (a.has("then")) write_all(fd, unescape(a.text("then")) + "\n");
   return finish(a);
@@ -799,7 +805,7 @@ constexpr Verb verbs[] = {
     {"inspect", run_inspect, 1, any, "FILE [stay]"},
     {"args", run_args, 0, any, "WORD..."},
     {"stdin", run_stdin, 0, 0, ""},
-    {"flood", run_flood, 1, 1, "BYTES [line=N] [then=TEXT] [fd=1|2] [exit=CODE]"},
+    {"flood", run_flood, 1, 1, "BYTES [line=N] [write=N] [then=TEXT] [fd=1|2] [exit=CODE]"},
     {"print", run_print, 0, any, "TEXT... [split=MS] [fd=1|2] [exit=CODE]"},
     {"touch", run_touch, 1, 1, "FILE [delay=MS] [content=TEXT] [exit=CODE]"},
     {"pidfile", run_pidfile, 1, 1, "FILE [delay=MS] [exit=CODE]"},

@@ -19,8 +19,9 @@ class Pattern;
 /// What a line is looked through for: a regular expression, or a callable of your own.
 ///
 /// An expression is found anywhere in a line, `^` and `$` being the line's ends; one without
-/// special characters is a text that is searched for as such. Bytes are bytes: nothing is decoded.
-/// detail/pattern.hpp has the syntax. Throws `std::invalid_argument` for a wrong or an empty one.
+/// special characters is a text that is searched for as such. A line ends with "\n" or "\r\n".
+/// Bytes are bytes: nothing is decoded. detail/pattern.hpp has the syntax and its limits. Throws
+/// `std::invalid_argument` for a wrong or an empty one.
 class LineMatcher {
  public:
   LineMatcher(const std::string& expression);  // NOLINT(*-explicit-*)
@@ -28,7 +29,8 @@ class LineMatcher {
       : LineMatcher{std::string{expression}} {}  // NOLINT(*-explicit-*)
 
   /// Called with each line, without its end, as `matches(std::string_view)`; true if it is the one.
-  /// A line without an end is handed out whenever it has grown.
+  /// A line without an end is handed out when all that there is has been read, and anew when it
+  /// has grown.
   template <std::predicate<std::string_view> Matcher>
     requires(!std::is_convertible_v<Matcher, std::string> &&
              !std::same_as<std::remove_cvref_t<Matcher>, LineMatcher>)

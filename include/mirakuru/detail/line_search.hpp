@@ -8,6 +8,7 @@
 
 #include <mirakuru/detail/line_matcher.hpp>
 #include <mirakuru/detail/pattern.hpp>
+#include <mirakuru/detail/schedule.hpp>
 
 namespace mirakuru {
 
@@ -22,17 +23,35 @@ class LineSearch {
   /// The matcher must outlive the search.
   explicit LineSearch(const LineMatcher& matcher);
 
-  /// Takes the next piece. True once a line has matched, the last one as far as it has come.
-  bool feed(std::string_view piece);
+  /// Takes the next piece, or what of it there is time for until a moment; how many bytes. One line
+  /// of it, or so, is always taken.
+  std::size_t take(std::string_view piece, detail::Clock::time_point until = never);
+  /// True once a line has matched, the last one as far as it has come.
+  [[nodiscard]] bool found();
+  /// True once a line has matched whatever follows.
+  [[nodiscard]] bool found_for_good() const noexcept {
+    return pattern_ ? pattern_->found_for_good() : found_;
+  }
+  /// Both.
+  bool feed(std::string_view piece) {
+    take(piece);
+    return found();
+  }
+  /// Begins another text.
+  void restart();
 
  private:
-  bool feed_text(std::string_view piece);
-  bool feed_callable(std::string_view piece);
+  static constexpr auto never = detail::Clock::time_point::max();
+
+  void take_text(std::string_view piece);
+  std::size_t take_for_callable(std::string_view piece, detail::Clock::time_point until);
   [[nodiscard]] bool call(std::string_view line) const;
 
   const LineMatcher* matcher_;
   std::optional<detail::PatternSearch> pattern_;
   std::string kept_;  // what a match may have begun in
+  bool found_ = false, found_so_far_ = false;
+  bool grown_ = false;  // since a callable was asked about the last line
 };
 
 }  // namespace mirakuru

@@ -52,6 +52,9 @@ class Watch {
   /// How long it needs no look unless something changes, when it has been waited for so long.
   [[nodiscard]] virtual std::chrono::nanoseconds pause(std::chrono::nanoseconds waited) const = 0;
 
+  /// What turns readable when something changes; -1 when only the pause counts.
+  [[nodiscard]] virtual int event() const noexcept { return changes_.event(); }
+
   [[nodiscard]] FileChanges& changes() noexcept { return changes_; }
 
  protected:

@@ -3,6 +3,7 @@
 
 #include <sys/inotify.h>
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <span>
 #include <vector>
@@ -28,19 +29,28 @@ namespace detail {
 struct BannerStream {
   BannerStream(const LineMatcher& matcher, bool of_err) : search{matcher}, err{of_err} {}
 
-  /// Looks through the next block. `more` when there may be another one.
-  bool found(const OutputStreams& streams, std::span<char> block, bool& more) {
-    block = block.first(std::min(block.size(), static_cast<std::size_t>(end - offset)));
+  /// Looks through the next block, or what of it there is time for. `more` when something is left.
+  bool found(const OutputStreams& streams, std::span<char> block, Clock::time_point until,
+             bool& more) {
+    if (end - offset < static_cast<long long>(block.size()))
+      block = block.first(static_cast<std::size_t>(end - offset));
     const auto read = err ? streams.read_err(offset, block) : streams.read_out(offset, block);
     if (read == 0) {
-      if (offset <= size(streams)) return false;
-      offset = 0;  // the file has been cut off
+      const auto now = size(streams);
+      if (offset <= now) return search.found();
+      // The file has been cut off: what is in it now is read from this run's begin, or from its own
+      // if not even that is left.
+      offset = now < 0 ? -(err ? streams.err_begin() : streams.out_begin()) : 0;
+      search.restart();
       more = true;
       return false;
     }
-    offset += static_cast<long long>(read);
-    more |= read == block.size();
-    return search.feed({block.data(), read});
+    const auto taken = search.take({block.data(), read}, until);
+    offset += static_cast<long long>(taken);
+    // A last line without an end is looked at when it is known to be the last one.
+    if (taken == read && read < block.size()) return search.found();
+    more = true;
+    return search.found_for_good();
   }
 
   [[nodiscard]] long long size(const OutputStreams& streams) const {
@@ -50,7 +60,7 @@ struct BannerStream {
   LineSearch search;
   bool err;
   long long offset = 0;
-  long long end = std::numeric_limits<long long>::max();
+  long long end = std::numeric_limits<long long>::max() / 2;
 };
 
 class BannerWatch : public Watch {
@@ -67,33 +77,44 @@ class BannerWatch : public Watch {
   }
 
   Readiness look() override {
-    if (found()) return true;
+    using namespace std::chrono_literals;
+    const auto now = Clock::now(), until = now + 2ms;
+    // Each of the first changes is looked at as it comes. When they keep coming, to be told of all
+    // of them would slow down who prints as well.
+    if (now - burst_began_ > 50ms) {
+      burst_began_ = now;
+      looks_ = 0;
+    }
+    resting_ = ++looks_ > 50;
+    if (found(until)) return true;
     // The changes so far are forgotten before a look, so that none falls in between.
-    return !more_ && changes_.drain() && found();
+    return !more_ && changes_.drain() && found(until);
   }
   [[nodiscard]] bool more() const noexcept override { return more_; }
   void close() override {
     for (auto& stream : searched_) stream.end = std::max(stream.offset, stream.size(streams_));
   }
   [[nodiscard]] std::chrono::nanoseconds pause(std::chrono::nanoseconds waited) const override {
-    return followed_ ? std::chrono::seconds{1} : pause_after(waited);
+    return !followed_ ? pause_after(waited) : resting_ ? pause_after({}) : std::chrono::seconds{1};
   }
+  [[nodiscard]] int event() const noexcept override { return resting_ ? -1 : Watch::event(); }
 
  private:
-  bool found() {
-    more_ = true;
-    for (int block = 0; more_ && block < 8; ++block) {
+  bool found(Clock::time_point until) {
+    do {
       more_ = false;
       for (auto& stream : searched_)
-        if (stream.found(streams_, block_, more_)) return true;
-    }
+        if (stream.found(streams_, block_, until, more_)) return true;
+    } while (more_ && Clock::now() < until);
     return false;
   }
 
   const OutputStreams& streams_;
   std::vector<BannerStream> searched_;
   std::vector<char> block_ = std::vector<char>(64 * 1024);
-  bool followed_ = true, more_ = false;
+  bool followed_ = true, more_ = false, resting_ = false;
+  Clock::time_point burst_began_ = {};
+  int looks_ = 0;  // since then
 };
 
 }  // namespace detail

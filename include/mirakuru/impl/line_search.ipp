@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 
 #include <mirakuru/detail/line_search.hpp>
 
@@ -11,46 +12,65 @@ MIRAKURU_DECL LineSearch::LineSearch(const LineMatcher& matcher) : matcher_{&mat
   if (matcher.pattern_) pattern_.emplace(*matcher.pattern_);
 }
 
-MIRAKURU_DECL bool LineSearch::feed(std::string_view piece) {
-  if (pattern_) return pattern_->feed(piece);
-  return matcher_->callable_ ? feed_callable(piece) : feed_text(piece);
+MIRAKURU_DECL std::size_t LineSearch::take(std::string_view piece,
+                                           detail::Clock::time_point until) {
+  if (pattern_) return pattern_->take(piece, until);
+  if (matcher_->callable_) return take_for_callable(piece, until);
+  take_text(piece);
+  return piece.size();
 }
 
-MIRAKURU_DECL bool LineSearch::feed_text(std::string_view piece) {
+MIRAKURU_DECL bool LineSearch::found() {
+  if (pattern_) return pattern_->found();
+  if (std::exchange(grown_, false)) found_so_far_ = !kept_.empty() && call(kept_);
+  return found_ || found_so_far_;
+}
+
+MIRAKURU_DECL void LineSearch::restart() {
+  if (pattern_) pattern_->restart();
+  kept_.clear();
+  found_ = found_so_far_ = grown_ = false;
+}
+
+MIRAKURU_DECL void LineSearch::take_text(std::string_view piece) {
   const auto& text = matcher_->expression_;
-  if (piece.find(text) != std::string_view::npos) return true;
   // It may lie across the pieces' border: so many bytes of each side are of interest.
   const auto reach = text.size() - 1;
   kept_ += piece.substr(0, reach);
-  if (kept_.find(text) != std::string::npos) return true;
+  found_ =
+      found_ || piece.find(text) != std::string_view::npos || kept_.find(text) != std::string::npos;
   if (piece.size() > reach)
     kept_ = piece.substr(piece.size() - reach);
   else if (kept_.size() > reach)
     kept_.erase(0, kept_.size() - reach);
-  return false;
 }
 
-MIRAKURU_DECL bool LineSearch::feed_callable(std::string_view piece) {
-  while (!piece.empty()) {
+MIRAKURU_DECL std::size_t LineSearch::take_for_callable(std::string_view piece,
+                                                        detail::Clock::time_point until) {
+  const auto size = piece.size();
+  grown_ = true;
+  while (!piece.empty() && !found_) {
     const auto end = piece.find('\n');
     const auto part = piece.substr(0, std::min(end, longest_line / 2));
     const bool whole = part.size() == end;
     piece.remove_prefix(part.size() + (whole ? 1 : 0));
     if (whole && kept_.empty()) {
-      if (call(part)) return true;
-      continue;
-    }
-    kept_ += part;
-    if (whole || kept_.size() > longest_line / 2) {
-      if (call(kept_)) return true;
+      found_ = call(part);
+    } else {
+      kept_ += part;
+      if (!whole && kept_.size() <= longest_line / 2) continue;
+      found_ = call(kept_);
       kept_.erase(0,
                   whole ? kept_.size() : kept_.size() - std::min(kept_.size(), longest_line / 2));
     }
+    if (until != never && detail::Clock::now() >= until) break;
   }
-  return !kept_.empty() && call(kept_);
+  return size - piece.size();
 }
 
+/// A carriage return behind a line is part of its end.
 MIRAKURU_DECL bool LineSearch::call(std::string_view line) const {
+  if (line.ends_with('\r')) line.remove_suffix(1);
   return matcher_->call_(matcher_->callable_.get(), line);
 }
 

@@ -62,8 +62,10 @@ MIRAKURU_DECL void StartState::take(const Entry& entry) {
 MIRAKURU_DECL void StartState::look() {
   const bool last = !process_->running() || Clock::now() >= deadline_;
   if (last) watch_->close();
+  // What is there at the deadline is worth a moment more.
+  const auto end = after(deadline_, std::chrono::milliseconds{50});
   do judge(watch_->look());
-  while (last && watch_ && watch_->more());
+  while (last && watch_ && watch_->more() && Clock::now() < end);
 }
 
 MIRAKURU_DECL void StartState::go_on(Race& race) {
@@ -141,7 +143,7 @@ MIRAKURU_DECL void StartState::wait_for(Race& race, int event) const {
   until = std::min(until, entered_ ? limit_ : resume_at_);
   const auto now = Clock::now();
   if (event < 0) until = std::min(until, after(now, pause_after(now - base_.timeline.spawned)));
-  race.watch(event, watch_ ? watch_->changes().event() : -1);
+  race.watch(event, watch_ ? watch_->event() : -1);
   race.until(until);
 }
 

@@ -29,8 +29,8 @@ class OutputStreams {
   [[nodiscard]] std::string output() const { return read(out_, out_begin_); }
   [[nodiscard]] std::string err_output() const { return read(err_, err_begin_); }
 
-  /// Reads on from `offset` bytes after this run's begin, as far as there is something and `into`
-  /// has room; how many bytes that are. Throws `std::system_error`.
+  /// Reads on from `offset` bytes after this run's begin (before it if that is negative), as far as
+  /// there is something and `into` has room; how many bytes that are. Throws `std::system_error`.
   [[nodiscard]] std::size_t read_out(long long offset, std::span<char> into) const {
     return read_at(out_, out_begin_ + offset, into);
   }
@@ -38,7 +38,12 @@ class OutputStreams {
     return read_at(err_, err_begin_ + offset, into);
   }
 
-  /// How much this run has printed so far; less than it was if the file has been cut off.
+  /// How much was in the file before this run.
+  [[nodiscard]] long long out_begin() const noexcept { return out_begin_; }
+  [[nodiscard]] long long err_begin() const noexcept { return err_begin_; }
+
+  /// How much this run has printed so far. Less than it was if the file has been cut off; less than
+  /// nothing if even what was in it before is gone.
   [[nodiscard]] long long out_size() const { return size(out_, out_begin_); }
   [[nodiscard]] long long err_size() const { return size(err_, err_begin_); }
 
