@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <stdexcept>
@@ -13,6 +16,44 @@
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
+
+namespace {
+
+/// What a start may take: a test that is broken is to fail, not to hang.
+constexpr mk::TimeoutBudget in_time{.start = 30s};
+
+/// How long ago the file was written to.
+std::chrono::nanoseconds age(const std::string& file) {
+  struct stat status{};
+  REQUIRE(::stat(file.c_str(), &status) == 0);
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return std::chrono::seconds{now.tv_sec - status.st_mtim.tv_sec} +
+         std::chrono::nanoseconds{now.tv_nsec - status.st_mtim.tv_nsec};
+}
+
+/// Starts what writes a pid file late, and looks at how long start() takes to see it; of three runs
+/// the best. `prepare` and the command find a directory, and the name of the file, in DIR and PID.
+struct Seen {
+  std::chrono::nanoseconds late = std::chrono::hours{1};
+  std::size_t looks = 1'000'000;
+
+  Seen(const std::string& path, const std::string& prepare, const std::string& command) {
+    for (int i = 0; i < 3 && (late > 60ms || looks > 25); ++i) {
+      const test::TempDir directory;
+      const auto variables = "DIR=" + directory.path() + "; PID=" + (directory / path) + "; ";
+      mk::SimpleExecutor{mk::Shell{variables + prepare}}.start().wait();
+      mk::PidExecutor executor{mk::Shell{variables + command + "; exec sleep 100"},
+                               mk::PidCheck{.path = directory / path, .alive = true}, in_time};
+      executor.start();
+      late = std::min(late, age(directory / path));
+      looks = std::min(looks, executor.timeline().checks[0].attempts);
+      CHECK(test::slurp(directory / path) == std::to_string(executor.pid()) + "\n");
+    }
+  }
+};
+
+}  // namespace
 
 TEST_CASE("scenario 40: a file that appears") {
   const test::TempDir directory;
@@ -33,7 +74,8 @@ TEST_CASE("scenario 42: the file is not there before, and is inside") {
   const auto file = directory / "pid";
   CHECK_FALSE(test::exists(file));
   auto executor =
-      mk::PidExecutor{{test::helper(), "touch", file, "delay=50"}, mk::PidCheck{file}}.start();
+      mk::PidExecutor{{test::helper(), "touch", file, "delay=50"}, mk::PidCheck{file}, in_time}
+          .start();
   CHECK(test::exists(file));
 }
 
@@ -50,10 +92,10 @@ TEST_CASE("scenario 43: a file that comes too late") {
 TEST_CASE("scenario 44, defect 4: a file that is there already") {
   const test::TempDir directory;
   const auto file = directory / "pid";
-  mk::PidExecutor first{{test::helper(), "pidfile", file},
-                        mk::PidCheck{.path = file, .alive = true}};
+  mk::PidExecutor first{
+      {test::helper(), "pidfile", file}, mk::PidCheck{.path = file, .alive = true}, in_time};
   first.start();
-  mk::PidExecutor second{"sleep 300", mk::PidCheck{file}};
+  mk::PidExecutor second{"sleep 300", mk::PidCheck{file}, in_time};
   const auto message = [&] {
     try {
       second.start();
@@ -85,10 +127,10 @@ TEST_CASE("a file in a directory that is made later") {
 TEST_CASE("the process in the file must be alive, if that is asked for") {
   const test::TempDir directory;
   const auto file = directory / "pid";
-  const auto reason = [&](const std::string& content) {
+  const auto reason = [&](const std::string& content, std::chrono::nanoseconds budget = 200ms) {
     mk::PidExecutor executor{{test::helper(), "touch", file, "content=" + content},
                              mk::PidCheck{.path = file, .alive = true},
-                             mk::TimeoutBudget{.start = 200ms}};
+                             mk::TimeoutBudget{.start = budget}};
     std::string message = "started";
     try {
       executor.start();
@@ -105,6 +147,94 @@ TEST_CASE("the process in the file must be alive, if that is asked for") {
   CHECK(reason("-5\\n").starts_with("last answer: it holds no process id"));
   CHECK(reason("12x\\n").starts_with("last answer: it holds no process id"));
   CHECK(reason("99999999\\n").starts_with("last answer: there is no process 99999999"));
+
+  // This process has not started itself: its id may be the first digits of another.
+  const auto self = std::to_string(::getpid());
+  CHECK(reason(self).starts_with("last answer: nothing stands behind the process id " + self));
+  CHECK(reason(self, 30s) == "started");
+
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  siginfo_t info{};
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) == 0);
+  const auto zombie = std::to_string(child);
+  CHECK(reason(zombie + "\\n").starts_with("last answer: there is no process " + zombie));
+  ::waitpid(child, nullptr, 0);
+}
+
+TEST_CASE("an id that is written in pieces is not taken before it is whole") {
+  const test::TempDir directory;
+  const auto file = directory / "pid";
+  mk::PidExecutor executor{
+      mk::Shell{"printf 1 > " + file + "; sleep 0.5; echo $$ > " + file + "; exec sleep 100"},
+      mk::PidCheck{.path = file, .alive = true}, in_time};
+  const test::Elapsed elapsed;
+  executor.start();
+  CHECK(elapsed >= 500ms);
+  CHECK(test::slurp(file) == std::to_string(executor.pid()) + "\n");
+}
+
+TEST_CASE("an id of the command's own needs nothing behind it") {
+  auto least = std::chrono::milliseconds::max();
+  for (int i = 0; i < 3 && least > 100ms; ++i) {
+    const test::TempDir directory;
+    const auto file = directory / "pid";
+    mk::PidExecutor executor{mk::Shell{"printf $$ > " + file + "; exec sleep 100"},
+                             mk::PidCheck{.path = file, .alive = true}, in_time};
+    const test::Elapsed elapsed;
+    executor.start();
+    least = std::min(least, elapsed.ms());
+  }
+  CHECK(least < 500ms);
+}
+
+TEST_CASE("of a large pid file the begin is read") {
+  const test::TempDir directory;
+  const auto file = directory / "pid";
+  mk::PidExecutor executor{mk::Shell{"truncate -s 2G " + file + "; exec sleep 100"},
+                           mk::PidCheck{.path = file, .alive = true},
+                           mk::TimeoutBudget{.start = 200ms}};
+  const test::Elapsed elapsed;
+  CHECK_THROWS_AS(executor.start(), mk::TimeoutExpired);
+  CHECK(elapsed < 2s);
+}
+
+TEST_CASE("a pid file is seen when it is written, wherever that is") {
+  const auto check = [](const std::string& path, const std::string& prepare,
+                        const std::string& command) {
+    CAPTURE(prepare);
+    CAPTURE(command);
+    const Seen seen{path, prepare, command};
+    CHECK(seen.late < 60ms);
+    CHECK(seen.looks <= 25);
+  };
+  const std::string write = "sleep 0.5; echo $$ > $PID";
+  check("pid", "", write);
+  check("pid", "", "exec 3> $PID; sleep 0.5; echo $$ >&3");  // through an open descriptor
+  check("pid", "", "echo none > $PID; sleep 0.5; echo $$ > $PID");
+  check("pid", "", "sleep 0.5; echo $$ > $DIR/new; mv $DIR/new $PID");
+  check("a/b/pid", "", "sleep 0.25; mkdir $DIR/a; sleep 0.25; mkdir $DIR/a/b; echo $$ > $PID");
+  // Symbolic links, whose targets are not there yet.
+  check("pid", "mkdir $DIR/a; ln -s $DIR/a/pid $PID", write);
+  check("pid", "ln -s a/b/pid $PID", "sleep 0.25; mkdir -p $DIR/a/b; sleep 0.25; echo $$ > $PID");
+  check("run/pid", "ln -s a $DIR/run", "sleep 0.25; mkdir $DIR/a; sleep 0.25; echo $$ > $PID");
+  check("pid", "mkdir $DIR/a $DIR/b; ln -s a/1 $PID; ln -s ../b/2 $DIR/a/1", write);
+}
+
+TEST_CASE("links that go round are no file") {
+  const test::TempDir directory;
+  REQUIRE(::symlink("b", (directory / "a").c_str()) == 0);
+  REQUIRE(::symlink("a", (directory / "b").c_str()) == 0);
+  mk::PidExecutor executor{"sleep 300", mk::PidCheck{directory / "a"},
+                           mk::TimeoutBudget{.start = 100ms}};
+  CHECK_THROWS_AS(executor.start(), mk::TimeoutExpired);
+}
+
+TEST_CASE("other files in the directory wake nobody when they are written") {
+  const Seen seen{"pid", "",
+                  "i=0; while [ $i -lt 3000 ]; do echo $i >> $DIR/log; i=$((i+1)); done; "
+                  "echo $$ > $PID"};
+  CHECK(seen.looks <= 25);
 }
 
 TEST_CASE("a directory is no pid file") {

@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
+#include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <fstream>
+#include <limits>
+#include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -13,6 +22,33 @@
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
+
+namespace {
+
+/// What a start may take: a test that is broken is to fail, not to hang.
+constexpr mk::TimeoutBudget in_time{.start = 30s};
+
+/// A socket of the test's own.
+class Socket {
+ public:
+  explicit Socket(const std::string& path) {
+    path.copy(address_.sun_path, sizeof address_.sun_path - 1);
+  }
+  Socket(const Socket&) = delete;
+  ~Socket() { ::close(fd_); }
+
+  void bind() { REQUIRE(::bind(fd_, address(), sizeof address_) == 0); }
+  void listen(int queue) { CHECK(::listen(fd_, queue) == 0); }
+  [[nodiscard]] bool connects() { return ::connect(fd_, address(), sizeof address_) == 0; }
+
+ private:
+  const sockaddr* address() const { return reinterpret_cast<const sockaddr*>(&address_); }
+
+  int fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  sockaddr_un address_{.sun_family = AF_UNIX, .sun_path = {}};
+};
+
+}  // namespace
 
 TEST_CASE("scenario 48: a socket that listens after a while") {
   const test::TempDir directory;
@@ -47,8 +83,8 @@ TEST_CASE("scenario 49: bound and not listening is not ready") {
 
 TEST_CASE("an abstract socket") {
   const auto name = "@mirakuru-test-" + std::to_string(::getpid());
-  mk::UnixSocketExecutor executor{{test::helper(), "unix", name, "delay=50"},
-                                  mk::UnixSocketCheck{name}};
+  mk::UnixSocketExecutor executor{
+      {test::helper(), "unix", name, "delay=50"}, mk::UnixSocketCheck{name}, in_time};
   CHECK(executor.start().running());
 }
 
@@ -64,19 +100,19 @@ TEST_CASE("a socket in a directory that is made later") {
 TEST_CASE("a stale socket file is not somebody running") {
   const test::TempDir directory;
   const auto path = directory / "socket";
-  mk::UnixSocketExecutor first{{test::helper(), "unix", path}, mk::UnixSocketCheck{path}};
+  mk::UnixSocketExecutor first{{test::helper(), "unix", path}, mk::UnixSocketCheck{path}, in_time};
   first.start().kill();
   REQUIRE(test::exists(path));
-  mk::UnixSocketExecutor second{{test::helper(), "unix", path}, mk::UnixSocketCheck{path}};
+  mk::UnixSocketExecutor second{{test::helper(), "unix", path}, mk::UnixSocketCheck{path}, in_time};
   CHECK(second.start().running());
 }
 
 TEST_CASE("a socket that answers is somebody running, who is named") {
   const test::TempDir directory;
   const auto path = directory / "socket";
-  mk::UnixSocketExecutor first{{test::helper(), "unix", path}, mk::UnixSocketCheck{path}};
+  mk::UnixSocketExecutor first{{test::helper(), "unix", path}, mk::UnixSocketCheck{path}, in_time};
   first.start();
-  mk::UnixSocketExecutor second{"sleep 300", mk::UnixSocketCheck{path}};
+  mk::UnixSocketExecutor second{"sleep 300", mk::UnixSocketCheck{path}, in_time};
   try {
     second.start();
     FAIL("start() returned");
@@ -86,6 +122,73 @@ TEST_CASE("a socket that answers is somebody running, who is named") {
                                            " unix " + path +
                                            "): it seems to be already running\n"
                                            "  command: sleep 300");
+  }
+}
+
+TEST_CASE("a listener whose queue is full is somebody running") {
+  const test::TempDir directory;
+  const auto path = directory / "socket";
+  Socket listener{path};
+  listener.bind();
+  listener.listen(0);
+  std::vector<std::unique_ptr<Socket>> queue;
+  do {
+    REQUIRE(queue.size() < 100);
+    queue.push_back(std::make_unique<Socket>(path));
+  } while (queue.back()->connects());
+  mk::UnixSocketExecutor executor{"sleep 300", mk::UnixSocketCheck{path}, in_time};
+  CHECK_THROWS_AS(executor.start(), mk::AlreadyRunning);
+}
+
+TEST_CASE("a socket that is bound is looked at often until it listens") {
+  auto late = std::chrono::nanoseconds::max();
+  for (int i = 0; i < 5 && late > 40ms; ++i) {
+    const test::TempDir directory;
+    Socket listener{directory / "socket"};
+    std::chrono::steady_clock::time_point listening;
+    std::thread service{[&] {
+      std::this_thread::sleep_for(50ms);
+      listener.bind();
+      std::this_thread::sleep_for(450ms);
+      listening = std::chrono::steady_clock::now();
+      listener.listen(1);
+    }};
+    mk::UnixSocketExecutor executor{"sleep 300", mk::UnixSocketCheck{directory / "socket"},
+                                    in_time};
+    executor.start();
+    service.join();
+    late = std::min<std::chrono::nanoseconds>(late, executor.timeline().ready - listening);
+  }
+  CHECK(late < 40ms);
+}
+
+TEST_CASE("a socket is seen when it is bound, behind a symbolic link too") {
+  for (const std::string link : {"socket", "a/b/socket"}) {
+    auto late = std::chrono::nanoseconds::max();
+    auto looks = std::numeric_limits<std::size_t>::max();
+    for (int i = 0; i < 5 && (late > 60ms || looks > 120); ++i) {
+      const test::TempDir directory;
+      if (link != "socket") REQUIRE(::symlink(link.c_str(), (directory / "socket").c_str()) == 0);
+      Socket listener{directory / link};
+      std::chrono::steady_clock::time_point bound;
+      std::thread service{[&] {
+        std::this_thread::sleep_for(250ms);
+        ::mkdir((directory / "a").c_str(), 0700);
+        ::mkdir((directory / "a/b").c_str(), 0700);
+        std::this_thread::sleep_for(250ms);
+        bound = std::chrono::steady_clock::now();
+        listener.bind();
+        listener.listen(1);
+      }};
+      mk::UnixSocketExecutor executor{"sleep 300", mk::UnixSocketCheck{directory / "socket"},
+                                      in_time};
+      executor.start();
+      service.join();
+      late = std::min<std::chrono::nanoseconds>(late, executor.timeline().ready - bound);
+      looks = std::min(looks, executor.timeline().checks[0].attempts);
+    }
+    CHECK(late < 60ms);
+    CHECK(looks <= 120);
   }
 }
 

@@ -21,11 +21,14 @@ class FileChanges {
   FileChanges();
 
   enum class Followed { not_at_all, as_before, from_now_on };
-  /// Follows one file or directory more, which does not change anything for the others.
-  Followed follow(const std::string& path, std::uint32_t mask);
-  /// The same for the directory of a path, or the nearest one above it that is there.
-  Followed follow_directory_of(std::string path);
-  /// Forgets the changes so far. True if there have been some.
+  /// Follows one file or directory more, which does not change anything for the others. Of a
+  /// directory, what happens to `name` in it counts; to all in it if that is empty.
+  Followed follow(const std::string& path, std::uint32_t mask, std::string name = {});
+  /// Follows what may come to be at a path: the file, and its place in its directory, or that of
+  /// the first directory on the way that is missing; where it is a symbolic link, its target's as
+  /// well.
+  Followed follow_path(std::string path);
+  /// Forgets the changes so far, or many of them. True if there have been some that count.
   bool drain();
 
   [[nodiscard]] int event() const noexcept { return inotify_.get(); }
@@ -34,8 +37,13 @@ class FileChanges {
   [[nodiscard]] UniqueFd retire();
 
  private:
+  struct Watched {
+    int watch;
+    std::string name;
+  };
+
   UniqueFd inotify_;
-  std::vector<int> watches_;
+  std::vector<Watched> watches_;
 };
 
 /// The wait of a check for something that happens to a file.
@@ -53,12 +61,23 @@ class Watch {
   [[nodiscard]] virtual std::chrono::nanoseconds pause(std::chrono::nanoseconds waited) const = 0;
 
   /// What turns readable when something changes; -1 when only the pause counts.
-  [[nodiscard]] virtual int event() const noexcept { return changes_.event(); }
+  [[nodiscard]] int event() const noexcept { return resting_ ? -1 : changes_.event(); }
 
   [[nodiscard]] FileChanges& changes() noexcept { return changes_; }
 
  protected:
+  /// Counts a look. Each of the first changes is looked at as it comes. When they keep coming, to
+  /// be told of all of them would slow down who makes them as well: then the pause is short, and
+  /// its end is what is waited for.
+  void count_look();
+  [[nodiscard]] bool resting() const noexcept { return resting_; }
+
   FileChanges changes_;
+
+ private:
+  Clock::time_point burst_began_ = {};
+  int looks_ = 0;  // since then
+  bool resting_ = false;
 };
 
 /// The wait for what happens at a path.

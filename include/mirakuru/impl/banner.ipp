@@ -78,14 +78,8 @@ class BannerWatch : public Watch {
 
   Readiness look() override {
     using namespace std::chrono_literals;
-    const auto now = Clock::now(), until = now + 2ms;
-    // Each of the first changes is looked at as it comes. When they keep coming, to be told of all
-    // of them would slow down who prints as well.
-    if (now - burst_began_ > 50ms) {
-      burst_began_ = now;
-      looks_ = 0;
-    }
-    resting_ = ++looks_ > 50;
+    const auto until = Clock::now() + 2ms;
+    count_look();
     if (found(until)) return true;
     // The changes so far are forgotten before a look, so that none falls in between.
     return !more_ && changes_.drain() && found(until);
@@ -95,9 +89,8 @@ class BannerWatch : public Watch {
     for (auto& stream : searched_) stream.end = std::max(stream.offset, stream.size(streams_));
   }
   [[nodiscard]] std::chrono::nanoseconds pause(std::chrono::nanoseconds waited) const override {
-    return !followed_ ? pause_after(waited) : resting_ ? pause_after({}) : std::chrono::seconds{1};
+    return !followed_ ? pause_after(waited) : resting() ? pause_after({}) : std::chrono::seconds{1};
   }
-  [[nodiscard]] int event() const noexcept override { return resting_ ? -1 : Watch::event(); }
 
  private:
   bool found(Clock::time_point until) {
@@ -112,9 +105,7 @@ class BannerWatch : public Watch {
   const OutputStreams& streams_;
   std::vector<BannerStream> searched_;
   std::vector<char> block_ = std::vector<char>(64 * 1024);
-  bool followed_ = true, more_ = false, resting_ = false;
-  Clock::time_point burst_began_ = {};
-  int looks_ = 0;  // since then
+  bool followed_ = true, more_ = false;
 };
 
 }  // namespace detail

@@ -4,6 +4,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 #include <algorithm>
+#include <utility>
 
 #include <mirakuru/detail/watch.hpp>
 
@@ -14,38 +15,80 @@ MIRAKURU_DECL FileChanges::FileChanges() {
   if (fd) inotify_ = above_standard(std::move(fd));
 }
 
-MIRAKURU_DECL FileChanges::Followed FileChanges::follow(const std::string& path,
-                                                        std::uint32_t mask) {
+MIRAKURU_DECL FileChanges::Followed FileChanges::follow(const std::string& path, std::uint32_t mask,
+                                                        std::string name) {
   const int watch = ::inotify_add_watch(inotify_.get(), path.c_str(), mask);
   if (watch < 0) return Followed::not_at_all;
-  if (std::find(watches_.begin(), watches_.end(), watch) != watches_.end())
-    return Followed::as_before;
-  watches_.push_back(watch);
+  for (const auto& watched : watches_)
+    if (watched.watch == watch && watched.name == name) return Followed::as_before;
+  watches_.push_back({watch, std::move(name)});
   return Followed::from_now_on;
 }
 
-MIRAKURU_DECL FileChanges::Followed FileChanges::follow_directory_of(std::string path) {
-  constexpr std::uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ATTRIB;
-  for (;;) {
-    const auto slash = path.find_last_of('/');
-    path = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-    const auto followed = follow(path, mask);
-    if (followed != Followed::not_at_all || path.size() == 1) return followed;
+MIRAKURU_DECL FileChanges::Followed FileChanges::follow_path(std::string path) {
+  constexpr std::uint32_t of_place = IN_CREATE | IN_MOVED_TO | IN_ATTRIB;
+  // What others write in the same directory wakes nobody.
+  constexpr std::uint32_t of_file = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB;
+  constexpr int most_links = 40;  // as the kernel has it
+  auto result = Followed::as_before;
+  for (int links = 0; links < most_links; ++links) {
+    // `place` is the path up to its first part that is missing.
+    std::string place = path, directory;
+    for (;;) {
+      const auto slash = place.find_last_of('/');
+      directory = slash == std::string::npos ? "." : slash == 0 ? "/" : place.substr(0, slash);
+      const auto followed = follow(directory, of_place, place.substr(slash + 1));
+      if (followed == Followed::from_now_on) result = followed;
+      if (followed != Followed::not_at_all) break;
+      if (directory.size() == 1) return followed;
+      place = directory;
+    }
+    char target[4096];
+    const auto size = ::readlink(place.c_str(), target, sizeof target);
+    if (size <= 0 || size == sizeof target) {
+      if (place == path && follow(path, of_file) == Followed::from_now_on)
+        result = Followed::from_now_on;
+      break;
+    }
+    const std::string to{target, static_cast<std::size_t>(size)};
+    path = (to[0] == '/' ? to : directory + '/' + to) + path.substr(place.size());
   }
+  return result;
 }
 
 MIRAKURU_DECL bool FileChanges::drain() {
   alignas(inotify_event) char buffer[4096];  // what does not go in makes the descriptor ready again
-  return ::read(inotify_.get(), buffer, sizeof buffer) > 0;
+  const auto size = ::read(inotify_.get(), buffer, sizeof buffer);
+  bool counts = false;
+  for (ssize_t at = 0; at < size;) {
+    const auto& event = *reinterpret_cast<const inotify_event*>(buffer + at);
+    at += static_cast<ssize_t>(sizeof event + event.len);
+    counts |= event.wd < 0;  // some have been lost
+    for (const auto& watched : watches_)
+      counts |= event.wd == watched.watch &&
+                (event.len == 0 || watched.name.empty() || watched.name == event.name);
+  }
+  return counts;
 }
 
 MIRAKURU_DECL UniqueFd FileChanges::retire() {
-  for (const int watch : watches_) ::inotify_rm_watch(inotify_.get(), watch);
+  for (const auto& watched : watches_) ::inotify_rm_watch(inotify_.get(), watched.watch);
   watches_.clear();
   return std::move(inotify_);
 }
 
+MIRAKURU_DECL void Watch::count_look() {
+  using namespace std::chrono_literals;
+  const auto now = Clock::now();
+  if (now - burst_began_ > 50ms) {
+    burst_began_ = now;
+    looks_ = 0;
+  }
+  resting_ = ++looks_ > 50;
+}
+
 MIRAKURU_DECL Readiness PathWatch::look() {
+  count_look();
   auto readiness = ask();
   if (readiness) return readiness;
   // The changes so far are forgotten, and what is new is followed, before a look, so that nothing
@@ -53,7 +96,7 @@ MIRAKURU_DECL Readiness PathWatch::look() {
   bool again = changes_.drain();
   if (again) changed_at_ = Clock::now();
   if (!path_.empty()) {
-    const auto followed = changes_.follow_directory_of(path_);
+    const auto followed = changes_.follow_path(path_);
     followed_ = followed != FileChanges::Followed::not_at_all;
     again |= followed == FileChanges::Followed::from_now_on;
   }
@@ -63,8 +106,9 @@ MIRAKURU_DECL Readiness PathWatch::look() {
 /// Some changes are told to nobody here, such as those by another machine.
 MIRAKURU_DECL std::chrono::nanoseconds PathWatch::pause(std::chrono::nanoseconds waited) const {
   using namespace std::chrono_literals;
-  return followed_ ? std::clamp<std::chrono::nanoseconds>(waited / 2, 20ms, 1s)
-                   : pause_after(waited);
+  if (!followed_) return pause_after(waited);
+  if (resting()) return pause_after({});
+  return std::clamp<std::chrono::nanoseconds>(waited / 2, 20ms, 1s);
 }
 
 }  // namespace mirakuru::detail

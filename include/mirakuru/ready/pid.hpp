@@ -17,10 +17,12 @@ class Watch;
 /// Ready when a pid file is there. Its directory need not exist at the start.
 ///
 /// A file that is there before the start is `AlreadyRunning`, and the message says whether its
-/// process lives. Rests on inotify.
+/// process lives. Rests on inotify, for a symbolic link's target too.
 struct PidCheck {
   FileName path;
-  /// True: the file must hold the id of a process that lives.
+  /// True: the file must hold the id of a process that lives, in its first four kilobytes. An id
+  /// that nothing stands behind, not even a line's end, may be unfinished: it counts when it has
+  /// stayed so for 10 ms, and for a second if its process is none that this one has started.
   bool alive = false;
 
   /// What is waited for, as an executor's messages say it.

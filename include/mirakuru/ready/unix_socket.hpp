@@ -33,7 +33,7 @@ class SocketPath {
 ///
 /// A socket that is bound and not listening is not ready; neither is a file that a server has left
 /// behind, and such a one is not `AlreadyRunning` either. Rests on a non-blocking `connect`, and on
-/// inotify for the path.
+/// inotify for the path, and for a symbolic link's target.
 struct UnixSocketCheck {
   SocketPath path;
 
