@@ -114,7 +114,7 @@ class Executor {
   }
 
   /// True from the start until nothing of the tree lives.
-  [[nodiscard]] bool running() { return service_.alive(); }
+  bool running() { return service_.alive(); }
   /// The leader's process id while it has not been stopped; 0 otherwise.
   [[nodiscard]] pid_t pid() const noexcept {
     return service_.process ? service_.process->pid() : 0;
