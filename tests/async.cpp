@@ -386,3 +386,63 @@ TEST_CASE("an awaitable in an asynchronous start, and that cancelled") {
   CHECK(outcome.cancelled());
   CHECK_FALSE(cancelled.running());
 }
+
+TEST_CASE("what an awaitable throws may be anything") {
+  mk::Executor executor{"sleep 300",
+                        [](const mk::Process&) -> asio::awaitable<void> {
+                          throw 42;
+                          co_return;
+                        },
+                        mk::TimeoutBudget{.start = 30s}};
+  try {
+    executor.start();
+    FAIL("start() returned");
+  } catch (const mk::ExecutorError& error) {
+    CHECK(std::string{error.what()}.starts_with("a readiness check failed\n"));
+    CHECK_THROWS_AS(std::rethrow_if_nested(error), int);
+  }
+  CHECK_FALSE(executor.running());
+}
+
+namespace {
+
+/// A check that goes on for its time although it has been called off.
+struct Stubborn {
+  std::chrono::milliseconds delay;
+  mk::Readiness answer = true;
+
+  asio::awaitable<mk::Readiness> operator()(const mk::Process&) const {
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
+    asio::steady_timer timer{co_await asio::this_coro::executor, delay};
+    co_await timer.async_wait(asio::use_awaitable);
+    co_return answer;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an awaitable that cannot be called off does not hold after the deadline") {
+  const auto start_budget = mk::TimeoutBudget{.start = 50ms};
+  mk::Executor late{"sleep 300", Stubborn{.delay = 300ms}, start_budget};
+  CHECK_THROWS_AS(late.start(), mk::TimeoutExpired);
+  CHECK_FALSE(late.running());
+
+  mk::Executor ended{{test::helper(), "exit", "3", "after=50"},
+                     Stubborn{.delay = 300ms},
+                     mk::TimeoutBudget{.start = 30s}};
+  CHECK_THROWS_AS(ended.start(), mk::ProcessExitedWithError);
+
+  mk::Executor telling{"sleep 300", Stubborn{.delay = 300ms, .answer = mk::not_ready("half way")},
+                       start_budget};
+  try {
+    telling.start();
+    FAIL("start() returned");
+  } catch (const mk::TimeoutExpired& error) {
+    CHECK(std::string{error.what()}.find("last answer: half way") != std::string::npos);
+  }
+
+  asio::io_context context;
+  auto future = late.async_start(asio::bind_executor(context, asio::use_future));
+  context.run();
+  CHECK_THROWS_AS(future.get(), mk::TimeoutExpired);
+}

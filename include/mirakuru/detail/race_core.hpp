@@ -40,10 +40,9 @@ class RaceCore final : public Reactor {
                    asio::bind_cancellation_slot(
                        cancellation.slot(), [this](std::exception_ptr thrown, Readiness answer) {
                          in_flight = false;
-                         if (!thrown)
-                           readiness = std::move(answer);
-                         else if (!called_off)
-                           error = thrown;
+                         if (thrown && !called_off) error = thrown;
+                         // It holds too late, but may still say why it did not.
+                         if (!thrown && !(called_off && answer)) readiness = std::move(answer);
                          wake();
                        }));
   }
