@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <csignal>
+#include <exception>
 #include <fstream>
 #include <memory>
 #include <stdexcept>
@@ -569,4 +570,147 @@ TEST_CASE("nothing is left open after a run") {
     executor.start().stop().start();
   }
   CHECK(test::open_fds() == before);
+}
+
+namespace {
+
+/// What a check of one's own may throw, from each of its members.
+struct Thrower {
+  enum class From { nowhere, call, held, holder, describe, all } from;
+  bool is_held = false;
+
+  bool operator()(const mk::Process&) const {
+    may_throw(From::call);
+    return false;
+  }
+  bool held() const {
+    may_throw(From::held);
+    return is_held;
+  }
+  std::string describe_holder() const {
+    may_throw(From::holder);
+    return "a holder";
+  }
+  std::string describe() const {
+    may_throw(From::describe);
+    return "the end of days";
+  }
+
+ private:
+  void may_throw(From here) const {
+    if (from == here || from == From::all) throw std::out_of_range{"mine"};
+  }
+};
+
+/// What a start that has to fail throws.
+struct Failure {
+  std::string message;
+  std::exception_ptr nested;
+};
+template <class Error = mk::ExecutorError>
+Failure failure_of(auto&& executor) {
+  try {
+    executor.start();
+  } catch (const Error& error) {
+    CHECK_FALSE(executor.running());
+    CHECK(executor.pid() == 0);
+    const auto* const carrier = dynamic_cast<const std::nested_exception*>(&error);
+    return {error.what(), carrier != nullptr ? carrier->nested_ptr() : nullptr};
+  }
+  throw std::logic_error{"start() returned"};
+}
+
+}  // namespace
+
+TEST_CASE("whatever a check's members throw is nested in the start's error") {
+  using From = Thrower::From;
+  const auto marker = mark();
+  for (const auto from : {From::call, From::held, From::holder, From::all}) {
+    const auto error = failure_of(mk::Executor{
+        helper("sleep", "60000", marker), Thrower{.from = from, .is_held = from == From::holder},
+        mk::TimeoutBudget{.start = 30s}});
+    const auto& message = error.message;
+    CHECK(message.starts_with("a readiness check failed: mine\n  command: "));
+    const auto* name = from == From::all ? "check 1 (its describe() throws)" : "the end of days";
+    CHECK(message.find(std::string{"waited for: "} + name + ", for ") != std::string::npos);
+    REQUIRE(error.nested);
+    CHECK_THROWS_AS(std::rethrow_exception(error.nested), std::out_of_range);
+    CHECK(test::processes_matching(marker) == 0);
+  }
+}
+
+TEST_CASE("a description that throws does not hide what went wrong") {
+  const Thrower check{.from = Thrower::From::describe};
+  const auto late = failure_of<mk::TimeoutExpired>(
+      mk::Executor{"sleep 300", check, mk::TimeoutBudget{.start = 50ms}});
+  CHECK(late.message.find("waited for: check 1 (its describe() throws), for ") !=
+        std::string::npos);
+  const auto ended = failure_of<mk::ProcessExitedWithError>(
+      mk::Executor{helper("exit", "3"), check, mk::TimeoutBudget{.start = 30s}});
+  CHECK(ended.message.starts_with("exited with a non-zero code: 3 before it was ready\n"));
+}
+
+TEST_CASE("what a check throws may be anything") {
+  const auto error = failure_of(mk::Executor{
+      "sleep 300", [](const mk::Process&) -> bool { throw 42; }, mk::TimeoutBudget{.start = 30s}});
+  CHECK(error.message.starts_with("a readiness check failed\n  command: sleep 300\n"));
+  REQUIRE(error.nested);
+  CHECK_THROWS_AS(std::rethrow_exception(error.nested), int);
+}
+
+TEST_CASE("a check of one's own is asked before the start, and nothing is spawned if it holds") {
+  const test::TempDir directory;
+  const auto spawned = directory / "spawned";
+  const std::vector<std::string> command{"touch", spawned};
+
+  const auto told = failure_of<mk::AlreadyRunning>(
+      mk::Executor{command, Thrower{.from = Thrower::From::nowhere, .is_held = true}});
+  CHECK(told.message == "a holder: it seems to be already running\n  command: touch " + spawned);
+
+  struct Untold {
+    bool operator()(const mk::Process&) { return true; }
+    bool held() { return true; }
+  };
+  const auto untold = failure_of<mk::AlreadyRunning>(mk::Executor{command, Untold{}});
+  CHECK(untold.message ==
+        "a predicate (check 1) holds before the start: it seems to be already running\n"
+        "  command: touch " +
+            spawned);
+  CHECK_FALSE(test::exists(spawned));
+}
+
+TEST_CASE("a check that describes itself is named so in messages") {
+  const auto error = failure_of<mk::TimeoutExpired>(
+      mk::Executor{"sleep 300", [](const mk::Process&) { return true; },
+                   Thrower{.from = Thrower::From::nowhere}, mk::TimeoutBudget{.start = 50ms}});
+  CHECK(error.message.find("\n  waited for: the end of days, for ") != std::string::npos);
+}
+
+TEST_CASE("a restart that fails tells nothing of the run before") {
+  const test::TempDir directory;
+  const auto program = directory / "program";
+  REQUIRE(::symlink("/bin/sh", program.c_str()) == 0);
+  bool is_held = false;
+  struct Held {
+    const bool* value;
+    bool operator()(const mk::Process&) const { return true; }
+    bool held() const { return *value; }
+  };
+  mk::Executor executor{{program, "-c", "echo printed; exec sleep 300"}, Held{&is_held}};
+  const auto run = [&] {
+    executor.start().wait_for([&] { return executor.output() == "printed\n"; }, 30s).stop();
+    CHECK(executor.exit_code() == -SIGTERM);
+  };
+  run();
+  is_held = true;
+  CHECK_THROWS_AS(executor.start(), mk::AlreadyRunning);
+  CHECK_FALSE(executor.exit_code());
+  CHECK(executor.output().empty());
+  CHECK(executor.timeline().checks.empty());
+
+  is_held = false;
+  run();
+  ::unlink(program.c_str());
+  CHECK_THROWS_AS(executor.start(), mk::SpawnError);
+  CHECK_FALSE(executor.exit_code());
 }

@@ -42,6 +42,8 @@ struct ServiceBase {
   std::string trouble = {};          // with the spawner's own means
   std::vector<UniqueFd> spent = {};  // what the checks have left to be closed
 
+  /// Begins a start, whatever comes of it: from here on nothing is told of the run before.
+  void forget_last_run();
   /// Begins a run: finds the program and opens standard input. Throws `SpawnError`, and
   /// `std::system_error` when there is no descriptor to be had.
   [[nodiscard]] Launch prepare(UniqueFd& child_input, std::span<const SignalStep> steps,

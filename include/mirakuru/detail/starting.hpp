@@ -19,17 +19,13 @@
 namespace mirakuru::detail {
 
 /// A check that can tell before the start whether what it waits for is there already: at once, or
-/// by an attempt. `describe_holder()` says what and whose it is.
+/// by an attempt.
 template <class Check>
-concept TellsAtOnce = requires(const Check& check) {
+concept TellsAtOnce = requires(Check& check) {
   { check.held() } -> std::convertible_to<bool>;
-  { check.describe_holder() } -> std::convertible_to<std::string>;
 };
 template <class Check>
-concept TellsByAttempt = requires(Race& race, const Check& check) {
-  enter_look(race, &check);
-  { check.describe_holder() } -> std::convertible_to<std::string>;
-};
+concept TellsByAttempt = requires(Race& race, Check& check) { enter_look(race, &check); };
 
 /// A check of what a process leaves behind: it holds even if the process has ended since.
 template <class Check>
@@ -61,6 +57,7 @@ class Starting : StartState {
       if (stage_ == Stage::begin) {
         if (service_.alive()) return true;
         service_.clear();
+        service_.forget_last_run();
         stage_ = Stage::looking;
       }
       if (stage_ == Stage::looking && look_ahead(race)) {
@@ -98,18 +95,19 @@ class Starting : StartState {
   bool look_ahead(Race& race) {
     for (; check_ < checks; ++check_) {
       bool holds = false;
+      asking_ = true;
       if (!entered_)
-        with_check([&]<class Check>(const Check& check) {
+        with_check([&]<class Check>(Check& check) {
           if constexpr (TellsAtOnce<Check>)
             holds = check.held();
           else if constexpr (TellsByAttempt<Check>)
             holds = begin_look(enter_look(race, &check));
         });
-      if (entered_ && still_looks(race, holds)) return false;
-      if (!holds) continue;
-      with_check([&](const auto& check) {
-        if constexpr (requires { check.describe_holder(); }) refuse(check.describe_holder());
-      });
+      const bool in_flight = entered_ && still_looks(race, holds);
+      const auto holder = holds ? described_holder() : std::string{};
+      asking_ = false;
+      if (in_flight) return false;
+      if (holds) refuse(holder);
     }
     return true;
   }
@@ -199,11 +197,29 @@ class Starting : StartState {
     }
   }
 
-  /// What the check at hand waits for.
+  /// What the check at hand waits for. That the check cannot say it must not hide what went wrong.
   [[nodiscard]] std::string awaited() {
-    std::string text = "a predicate (check " + std::to_string(check_ + 1) + ')';
-    with_check([&](const auto& check) {
-      if constexpr (requires { check.describe(); }) text = check.describe();
+    if (check_ == checks) return {};  // all hold
+    const auto number = "check " + std::to_string(check_ + 1);
+    std::string text = "a predicate (" + number + ')';
+    try {
+      with_check([&](auto& check) {
+        if constexpr (requires { check.describe(); }) text = check.describe();
+      });
+    } catch (...) {
+      text = number + " (its describe() throws)";
+    }
+    return text;
+  }
+
+  /// Who holds what the check at hand waits for; that it is held, for a check that does not tell.
+  [[nodiscard]] std::string described_holder() {
+    std::string text;
+    with_check([&](auto& check) {
+      if constexpr (requires { check.describe_holder(); })
+        text = check.describe_holder();
+      else
+        text = awaited() + " holds before the start";
     });
     return text;
   }

@@ -29,6 +29,14 @@ MIRAKURU_DECL ServiceBase::~ServiceBase() = default;
 MIRAKURU_DECL void ServiceBase::note(const std::vector<Straggler>& news) { stragglers = news; }
 MIRAKURU_DECL void ServiceBase::note(const std::string& news) { trouble = news; }
 
+MIRAKURU_DECL void ServiceBase::forget_last_run() {
+  streams = {};
+  timeline = {};
+  exit_code.reset();
+  stragglers.clear();
+  trouble.clear();
+}
+
 MIRAKURU_DECL Launch ServiceBase::prepare(UniqueFd& child_input, std::span<const SignalStep> steps,
                                           std::chrono::nanoseconds stop_budget,
                                           std::size_t checks) {
@@ -38,10 +46,6 @@ MIRAKURU_DECL Launch ServiceBase::prepare(UniqueFd& child_input, std::span<const
   input = std::move(pipe.writing);
   timeline.spawned = Clock::now();
   timeline.checks.assign(checks, {});
-  timeline.ready = {};
-  exit_code.reset();
-  stragglers.clear();
-  trouble.clear();
   return {.program = std::move(program),
           .argv = invocation.words(),
           .environment = invocation.environment(),
@@ -74,7 +78,8 @@ MIRAKURU_DECL Circumstances ServiceBase::circumstances(std::string awaited,
                                                        std::string reason) const {
   return {.command = invocation.text(),
           .awaited = std::move(awaited),
-          .waited = Clock::now() - timeline.spawned,
+          .waited = timeline.spawned == Clock::time_point{} ? Clock::duration{}
+                                                            : Clock::now() - timeline.spawned,
           .reason = std::move(reason),
           .trouble = trouble,
           .output = streams.output_end(),
