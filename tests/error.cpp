@@ -159,6 +159,23 @@ TEST_CASE("streams that share a file are told once") {
             "b") == "b\n  command: a\n  the end of standard error:\n    both\n    lines");
 }
 
+TEST_CASE("whatever has lines is indented") {
+  CHECK(Circumstances{.command = "a",
+                      .awaited = "x\ny",
+                      .waited = 1s,
+                      .reason = "not\nyet\n",
+                      .trouble = "1\n2"}
+            .tell("b\nc") ==
+        "b\n    c\n  command: a\n  waited for: x\n    y, for 1 s\n  last answer: not\n    yet\n"
+        "  note: 1\n    2");
+}
+
+TEST_CASE("what does not print is an escape on one line") {
+  using mk::detail::one_line;
+  CHECK(one_line("plain") == "plain");
+  CHECK(one_line({"a\0b\n\t\x1b\x7f", 7}) == "a\\x00b\\n\\t\\x1b\\x7f");
+}
+
 TEST_CASE("lines of output are indented, empty ones too") {
   CHECK(Circumstances{.command = "a", .output = "x\n\ny"}.tell("b") ==
         "b\n  command: a\n  the end of standard output:\n    x\n    \n    y");

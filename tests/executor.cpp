@@ -101,6 +101,24 @@ TEST_CASE("scenario 6: stopping what has failed reports it once") {
   CHECK_FALSE(executor.running());
   executor.stop();
   CHECK(executor.exit_code() == 1);
+
+  // What the call expects decides: the signal's end, or the end that there was.
+  executor.start().wait();
+  CHECK_THROWS_AS(executor.stop(SIGQUIT, {-SIGQUIT}), mk::ProcessFinishedWithError);
+  executor.start().wait();
+  CHECK(executor.stop(SIGQUIT, {-SIGQUIT, 1}).exit_code() == 1);
+}
+
+TEST_CASE("exit codes accepted by a call hold for this call, beside the strategy's") {
+  mk::SimpleExecutor executor{helper("exit", "3"), mk::Signals{.accept = {4}}};
+  CHECK(mk::SimpleExecutor{helper("exit", "3")}.start().wait().stop(SIGINT, {3}).exit_code() == 3);
+  CHECK(executor.start().wait().stop(SIGINT, {3}).exit_code() == 3);
+  executor.start().wait();
+  CHECK_THROWS_AS(executor.stop(SIGINT), mk::ProcessFinishedWithError);
+
+  mk::SimpleExecutor other{helper("exit", "4"), mk::Signals{.accept = {4}}};
+  CHECK(other.start().wait().stop(SIGINT, {3}).exit_code() == 4);
+  CHECK_THROWS_AS(other.stop(0, {3}), std::invalid_argument);
 }
 
 TEST_CASE("scenario 7: leaving the scope after a stop does nothing") {
@@ -555,8 +573,11 @@ TEST_CASE("standard input is a pipe that stays open until the stop") {
 TEST_CASE("wrong arguments are refused before anything runs") {
   CHECK_THROWS_AS(mk::SimpleExecutor{""}, std::invalid_argument);
   CHECK_THROWS_AS(mk::SimpleExecutor{"echo 'open"}, std::invalid_argument);
-  CHECK_THROWS_AS((mk::SimpleExecutor{"true", mk::Signals{.stop = 0}}), std::invalid_argument);
-  CHECK_THROWS_AS((mk::SimpleExecutor{"true", mk::Signals{.kill = 1000}}), std::invalid_argument);
+  CHECK_THROWS_AS((mk::Executor{"true", mk::Signals{.stop = 0}}), std::invalid_argument);
+  CHECK_THROWS_AS((mk::Executor{"true", mk::Signals{.kill = 1000}}), std::invalid_argument);
+  CHECK_THROWS_AS((mk::Executor{"true", mk::SignalLadder{{SIGINT, -1s}}}), std::invalid_argument);
+  CHECK_THROWS_AS((mk::Executor{"true", mk::TimeoutBudget{.start = -1s}}), std::invalid_argument);
+  CHECK_THROWS_AS((mk::Executor{"true", mk::TimeoutBudget{.stop = -1ns}}), std::invalid_argument);
   mk::SimpleExecutor executor{"sleep 300"};
   executor.start();
   CHECK_THROWS_AS(executor.stop(-1), std::invalid_argument);

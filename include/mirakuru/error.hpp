@@ -81,7 +81,7 @@ struct Circumstances {
   std::string output = {};               ///< the end of standard output
   std::string err_output = {};           ///< the end of standard error
 
-  /// `headline`, then what is known, an item a line.
+  /// `headline`, then what is known, an item a line; the further lines of an item are indented.
   [[nodiscard]] std::string tell(const std::string& headline) const;
 
   // The errors of a start and a stop.
@@ -99,6 +99,8 @@ struct Circumstances {
 [[nodiscard]] std::string exit_headline(int exit_code);
 /// `strerror` of it in the library's own sentence form: "connection refused".
 [[nodiscard]] std::string reason_text(const std::error_code& code);
+/// `text` with what does not print as an escape: "\n", "\x00".
+[[nodiscard]] std::string one_line(const std::string& text);
 
 }  // namespace detail
 }  // namespace mirakuru

@@ -72,9 +72,13 @@ class Executor {
   /// An end by force at the end of the budget is no error.
   Executor& stop() &;
   Executor&& stop() && { return std::move(stop()); }
-  /// The same with `signal` in place of the strategy's.
-  Executor& stop(int signal) &;
-  Executor&& stop(int signal) && { return std::move(stop(signal)); }
+  /// The same with `signal` in place of the strategy's, for this call; exit codes in `accept` are
+  /// good besides: `stop(SIGQUIT, {3})`. Throws `std::invalid_argument` for what is no signal (1 to
+  /// `SIGRTMAX`), also when nothing runs.
+  Executor& stop(int signal, const std::vector<int>& accept = {}) &;
+  Executor&& stop(int signal, const std::vector<int>& accept = {}) && {
+    return std::move(stop(signal, accept));
+  }
 
   /// Ends the tree by the strategy's kill signal, or `signal`, and blocks until nothing of it is
   /// left; how it ended is no error.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fstream>
+#include <stdexcept>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -42,6 +43,15 @@ TEST_CASE("a file that cannot be opened is named") {
     CHECK(std::string{error.what()} ==
           "cannot start: open /no/such/directory/log: No such file or directory\n  command: true");
   }
+}
+
+TEST_CASE("what is no file name is refused before anything runs, and shown whole") {
+  using namespace std::string_literals;
+  CHECK_THROWS_WITH_AS((mk::Executor{"true", mk::ToFile{"a\0b"s}}), "not a file name: 'a\\x00b'",
+                       std::invalid_argument);
+  CHECK_THROWS_AS((mk::Executor{"true", mk::ToFile{.path = "a", .err_path = "b\0"s}}),
+                  std::invalid_argument);
+  CHECK_THROWS_AS((mk::Executor{"true", mk::ToFile{""}}), std::invalid_argument);
 }
 
 TEST_CASE("a message does not say the same twice") {

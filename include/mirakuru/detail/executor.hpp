@@ -57,8 +57,12 @@ Executor<Policies...>& Executor<Policies...>::stop() & {
 }
 
 template <class... Policies>
-Executor<Policies...>& Executor<Policies...>::stop(int signal) & {
-  end(detail::only(signal), detail::Judgement::report);
+Executor<Policies...>& Executor<Policies...>::stop(int signal, const std::vector<int>& accept) & {
+  try {
+    end(detail::only(signal), detail::Judgement::report);
+  } catch (const ProcessFinishedWithError& error) {
+    if (!service_.is_good(error.exit_code(), accept)) throw;
+  }
   return *this;
 }
 

@@ -51,6 +51,8 @@ struct ServiceBase {
   /// Keeps what a process tells besides.
   void note(const std::vector<Straggler>& news);
   void note(const std::string& news);
+  /// True when a call takes this end as good, and nothing else was wrong.
+  [[nodiscard]] bool is_good(int code, const std::vector<int>& accept) const;
   /// Ends a check's wait. Its descriptor is kept until the run is over: see
   /// `FileChanges::retire()`.
   void retire(std::unique_ptr<Watch> watch);
@@ -64,8 +66,10 @@ struct ServiceBase {
 
 /// One signal for all of the budget. Throws `std::invalid_argument` for a number that is none.
 [[nodiscard]] std::array<SignalStep, 1> only(int signal);
-/// Throws `std::invalid_argument` for a number that is no signal's.
+/// Throws `std::invalid_argument` for a number that is no signal's, and for a negative wait.
 void check_signals(std::span<const SignalStep> steps);
+/// Throws `std::invalid_argument` for a negative span.
+void check_budget(std::chrono::nanoseconds start, std::chrono::nanoseconds stop);
 
 /// What a spawner's handle may know besides.
 template <class Handle>
@@ -135,6 +139,7 @@ Service<Set> make_service(Invocation command, hana::tuple<Given...> given) {
                        value_for<typename Set::SignalStrategy, 2, Set>(given),
                        value_for<typename Set::Output, 3, Set>(given),
                        checks_from<Set>(hana::type_c<typename Set::Checks>, given)};
+  check_budget(service.budget.start, service.budget.stop);
   check_signals(service.signals.steps());
   (void)service.kill_steps();  // checks its signal, too
   return service;

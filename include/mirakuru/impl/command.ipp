@@ -6,7 +6,6 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <string_view>
@@ -77,26 +76,6 @@ MIRAKURU_DECL std::string quote_words(const std::vector<std::string>& words) {
   return line;
 }
 
-/// The same with what does not print as an escape.
-inline std::string one_line(const std::string& text) {
-  std::string line;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
-      line += "\\n";
-    } else if (c == '\t') {
-      line += "\\t";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      char escape[5];
-      std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(byte));
-      line += escape;
-    } else {
-      line += c;
-    }
-  }
-  return line;
-}
-
 /// Why `path` cannot be executed, as an errno value; 0 if it can.
 inline int why_not_executable(const std::string& path) {
   struct stat status{};
@@ -119,7 +98,8 @@ MIRAKURU_DECL Invocation::Invocation(const Command& command)
     throw std::invalid_argument{"a NUL byte is in the command: " + text_};
   for (const auto& [name, value] : env_)
     if (name.empty() || name.find('=') != std::string::npos || with_nul(name) || with_nul(value))
-      throw std::invalid_argument{"this cannot be an environment variable: '" + name + "'"};
+      throw std::invalid_argument{"this cannot be an environment variable: '" + one_line(name) +
+                                  "'"};
 }
 
 MIRAKURU_DECL Invocation::Invocation(const Argv& argv) : Invocation{Command{.argv = argv}} {}

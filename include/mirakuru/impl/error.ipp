@@ -3,6 +3,7 @@
 
 #include <cctype>
 #include <charconv>
+#include <cstdio>
 #include <cstring>
 #include <exception>
 
@@ -35,17 +36,42 @@ MIRAKURU_DECL std::string reason_text(const std::error_code& code) {
   return text;
 }
 
+/// `text`, its further lines indented by four.
+inline std::string indented(std::string text) {
+  while (text.ends_with('\n')) text.pop_back();
+  for (auto at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1))
+    text.insert(at + 1, 4, ' ');
+  return text;
+}
+
+MIRAKURU_DECL std::string one_line(const std::string& text) {
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\n') {
+      line += "\\n";
+    } else if (c == '\t') {
+      line += "\\t";
+    } else if (byte < 0x20 || byte == 0x7f) {
+      char escape[5];
+      std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(byte));
+      line += escape;
+    } else {
+      line += c;
+    }
+  }
+  return line;
+}
+
 MIRAKURU_DECL std::string Circumstances::tell(const std::string& headline) const {
   constexpr std::size_t longest_command = 1000;
-  std::string text = headline + "\n  command: " + command.substr(0, longest_command);
+  std::string text = indented(headline) + "\n  command: " + command.substr(0, longest_command);
   if (command.size() > longest_command) text += " [...]";
-  if (!awaited.empty()) text += "\n  waited for: " + awaited + ", for " + to_text(waited);
-  if (!reason.empty()) text += "\n  last answer: " + reason;
-  if (!trouble.empty()) text += "\n  note: " + trouble;
+  if (!awaited.empty()) text += "\n  waited for: " + indented(awaited) + ", for " + to_text(waited);
+  if (!reason.empty()) text += "\n  last answer: " + indented(reason);
+  if (!trouble.empty()) text += "\n  note: " + indented(trouble);
   const auto quote = [&text](const char* name, const std::string& lines) {
-    if (lines.empty()) return;
-    text += "\n  " + std::string{name} + ":\n    ";
-    for (const char c : lines) text += c == '\n' ? "\n    " : std::string(1, c);
+    if (!lines.empty()) text += "\n  " + std::string{name} + ":\n    " + indented(lines);
   };
   quote("the end of standard error", err_output);
   if (output != err_output) quote("the end of standard output", output);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
 #include <csignal>
 #include <stdexcept>
 #include <utility>
@@ -10,10 +11,22 @@
 
 namespace mirakuru::detail {
 
+inline void not_negative(std::chrono::nanoseconds span, const char* what) {
+  if (span < std::chrono::nanoseconds::zero())
+    throw std::invalid_argument{std::string{what} + " is negative"};
+}
+
 MIRAKURU_DECL void check_signals(std::span<const SignalStep> steps) {
-  for (const auto& step : steps)
+  for (const auto& step : steps) {
     if (step.signal < 1 || step.signal > SIGRTMAX)
       throw std::invalid_argument{"not a signal: " + std::to_string(step.signal)};
+    not_negative(step.wait, "the wait after a signal");
+  }
+}
+
+MIRAKURU_DECL void check_budget(std::chrono::nanoseconds start, std::chrono::nanoseconds stop) {
+  not_negative(start, "the start budget");
+  not_negative(stop, "the stop budget");
 }
 
 MIRAKURU_DECL std::array<SignalStep, 1> only(int signal) {
@@ -55,6 +68,10 @@ MIRAKURU_DECL Launch ServiceBase::prepare(UniqueFd& child_input, std::span<const
           .err = streams.err(),
           .steps = {steps.begin(), steps.end()},
           .stop_budget = stop_budget};
+}
+
+MIRAKURU_DECL bool ServiceBase::is_good(int code, const std::vector<int>& accept) const {
+  return trouble.empty() && std::find(accept.begin(), accept.end(), code) != accept.end();
 }
 
 MIRAKURU_DECL void ServiceBase::retire(std::unique_ptr<Watch> watch) {

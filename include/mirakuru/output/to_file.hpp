@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <string>
+#include <optional>
 
 #include <mirakuru/detail/file_name.hpp>
 #include <mirakuru/output/streams.hpp>
@@ -10,14 +10,15 @@ namespace mirakuru {
 
 /// Both streams are appended to a file that stays: a log to look at after the test.
 ///
-/// `output()` is what this run has added, of both streams if they share the file.
+/// `output()` is what this run has added; of both streams if they share the file, which nothing
+/// tells apart then, nor does `BannerCheck::stream`.
 struct ToFile {
   static constexpr bool keeps_output = true;
 
   /// The file, made if it is not there (mode 0666 less the umask); its directory must exist.
   FileName path;
-  /// A file of its own for standard error; empty: the same file.
-  std::string err_path = {};
+  /// A file of its own for standard error; none: the same file.
+  std::optional<FileName> err_path = {};
 
   /// Throws `std::system_error` naming the file that cannot be opened.
   [[nodiscard]] OutputStreams open() const;
