@@ -30,10 +30,14 @@ using namespace std::chrono_literals;
 
 namespace {
 
+/// A start that hangs is to fail, and not to hang the test.
+const mk::TimeoutBudget in_time{.start = 30s};
+
 /// A service that listens after a while.
 mk::TCPExecutor listener(const test::Port& port, const std::string& delay = "0") {
   return mk::TCPExecutor{{test::helper(), "listen", "127.0.0.1", port.str(), "delay=" + delay},
-                         mk::TCPCheck{"127.0.0.1", port.number()}};
+                         mk::TCPCheck{"127.0.0.1", port.number()},
+                         in_time};
 }
 
 /// What an asynchronous operation has come to.
@@ -146,12 +150,13 @@ TEST_CASE("what goes wrong comes as the blocking form throws it") {
   asio::io_context context;
   const test::Port port;
   mk::TCPExecutor failing{{test::helper(), "exit", "3", "err=why\n"},
-                          mk::TCPCheck{"127.0.0.1", port.number()}};
+                          mk::TCPCheck{"127.0.0.1", port.number()},
+                          in_time};
   auto future = failing.async_start(asio::bind_executor(context, asio::use_future));
   context.run();
   CHECK_THROWS_AS(future.get(), mk::ProcessExitedWithError);
 
-  mk::TCPExecutor missing{"/no/such/program", mk::TCPCheck{"127.0.0.1", port.number()}};
+  mk::TCPExecutor missing{"/no/such/program", mk::TCPCheck{"127.0.0.1", port.number()}, in_time};
   future = missing.async_start(asio::bind_executor(context, asio::use_future));
   context.restart();
   context.run();
@@ -241,7 +246,8 @@ TEST_CASE("a start that loses a race against a timer") {
 TEST_CASE("a cancelled stop goes over to SIGKILL") {
   asio::io_context context;
   mk::Executor executor{{test::helper(), "ignore", "TERM"},
-                        [](const mk::Process& process) { return process.output() == "ready\n"; }};
+                        [](const mk::Process& process) { return process.output() == "ready\n"; },
+                        in_time};
   executor.start();
   asio::cancellation_signal signal;
   Outcome outcome;
@@ -309,7 +315,7 @@ struct AfterAWhile {
 }  // namespace
 
 TEST_CASE("a check that is an awaitable") {
-  mk::Executor executor{"sleep 300", AfterAWhile{100ms}};
+  mk::Executor executor{"sleep 300", AfterAWhile{100ms}, in_time};
   const test::Elapsed elapsed;
   executor.start();
   CHECK(elapsed >= 100ms);
@@ -324,7 +330,7 @@ TEST_CASE("an awaitable is called off at the deadline and at the process's end")
   } catch (const mk::TimeoutExpired& error) {
     CHECK(std::string{error.what()}.find("waited for: a while, for ") != std::string::npos);
   }
-  mk::Executor ended{{test::helper(), "exit", "3", "after=50"}, AfterAWhile{1h}};
+  mk::Executor ended{{test::helper(), "exit", "3", "after=50"}, AfterAWhile{1h}, in_time};
   CHECK_THROWS_AS(ended.start(), mk::ProcessExitedWithError);
 }
 
@@ -334,7 +340,8 @@ TEST_CASE("an awaitable that answers is asked again until it is ready") {
       "sleep 300", [&](const mk::Process&) -> asio::awaitable<bool> { co_return ++asked == 3; },
       [&](const mk::Process&) -> asio::awaitable<mk::Readiness> {
         co_return ++asked == 5 ? mk::Readiness{true} : mk::not_ready("four");
-      }};
+      },
+      in_time};
   executor.start();
   CHECK(asked == 5);
   mk::Executor never{"sleep 300",
@@ -351,10 +358,12 @@ TEST_CASE("an awaitable that answers is asked again until it is ready") {
 }
 
 TEST_CASE("what an awaitable throws comes nested") {
-  mk::Executor executor{"sleep 300", [](const mk::Process&) -> asio::awaitable<void> {
+  mk::Executor executor{"sleep 300",
+                        [](const mk::Process&) -> asio::awaitable<void> {
                           throw std::out_of_range{"mine"};
                           co_return;
-                        }};
+                        },
+                        in_time};
   try {
     executor.start();
     FAIL("start() returned");
@@ -367,13 +376,13 @@ TEST_CASE("what an awaitable throws comes nested") {
 
 TEST_CASE("an awaitable in an asynchronous start, and that cancelled") {
   asio::io_context context;
-  mk::Executor executor{"sleep 300", AfterAWhile{20ms}};
+  mk::Executor executor{"sleep 300", AfterAWhile{20ms}, in_time};
   Outcome outcome;
   executor.async_start(asio::bind_executor(context, std::ref(outcome)));
   context.run();
   CHECK(outcome.good());
 
-  mk::Executor cancelled{"sleep 300", AfterAWhile{1h}};
+  mk::Executor cancelled{"sleep 300", AfterAWhile{1h}, in_time};
   asio::cancellation_signal signal;
   outcome = {};
   cancelled.async_start(
@@ -393,7 +402,7 @@ TEST_CASE("what an awaitable throws may be anything") {
                           throw 42;
                           co_return;
                         },
-                        mk::TimeoutBudget{.start = 30s}};
+                        in_time};
   try {
     executor.start();
     FAIL("start() returned");
@@ -427,9 +436,7 @@ TEST_CASE("an awaitable that cannot be called off does not hold after the deadli
   CHECK_THROWS_AS(late.start(), mk::TimeoutExpired);
   CHECK_FALSE(late.running());
 
-  mk::Executor ended{{test::helper(), "exit", "3", "after=50"},
-                     Stubborn{.delay = 300ms},
-                     mk::TimeoutBudget{.start = 30s}};
+  mk::Executor ended{{test::helper(), "exit", "3", "after=50"}, Stubborn{.delay = 300ms}, in_time};
   CHECK_THROWS_AS(ended.start(), mk::ProcessExitedWithError);
 
   mk::Executor telling{"sleep 300", Stubborn{.delay = 300ms, .answer = mk::not_ready("half way")},

@@ -21,6 +21,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
+/// A start that hangs is to fail, and not to hang the test.
+const mk::TimeoutBudget in_time{.start = 30s};
+
 /// Words that run the helper program.
 template <class... Words>
 std::vector<std::string> helper(Words... words) {
@@ -270,7 +273,7 @@ static_assert(fits_nothing<const mk::TCPCheck*>);
 TEST_CASE("a spawner of one's own, whose handle has no event, starts, runs and stops") {
   int spawned = 0;
   mk::Executor executor{helper("trap", "TERM", "exit=3"), MySpawner{&spawned}, has_printed_ready,
-                        mk::Signals{.accept = {3}}};
+                        mk::Signals{.accept = {3}}, in_time};
   CHECK(spawned == 0);
   executor.start();
   CHECK(spawned == 1);
@@ -290,7 +293,8 @@ TEST_CASE("the end of what such a spawner has started is seen, and waited for") 
   const test::Elapsed elapsed;
   mk::Executor waiting{helper("exit", "5", "after=50"), MySpawner{&spawned}};
   CHECK(waiting.start().wait().exit_code() == 5);
-  mk::Executor failing{helper("exit", "6", "after=50"), MySpawner{&spawned}, has_printed_ready};
+  mk::Executor failing{helper("exit", "6", "after=50"), MySpawner{&spawned}, has_printed_ready,
+                       in_time};
   CHECK_THROWS_AS(failing.start(), mk::ProcessExitedWithError);
   CHECK(failing.exit_code() == 6);
   CHECK(spawned == 2);
@@ -311,7 +315,7 @@ TEST_CASE("a budget of one's own bounds the start") {
 }
 
 TEST_CASE("a budget of one's own bounds the stop") {
-  mk::Executor executor{helper("ignore", "TERM"), has_printed_ready, Hurried{.start = 60s}};
+  mk::Executor executor{helper("ignore", "TERM"), has_printed_ready, Hurried{.start = 30s}};
   executor.start();
   const test::Elapsed elapsed;
   CHECK(executor.stop().exit_code() == -SIGKILL);
@@ -353,7 +357,7 @@ TEST_CASE("an output of one's own is opened for each start") {
 }
 
 TEST_CASE("a check that describes itself is named by its description") {
-  mk::Executor ready{helper("print", "$ "), Prompt{}};
+  mk::Executor ready{helper("print", "$ "), Prompt{}, in_time};
   CHECK(ready.start().output() == "$ ");
 
   mk::Executor executor{"sleep 300", Prompt{}, mk::TimeoutBudget{.start = 0s}};
@@ -367,7 +371,7 @@ TEST_CASE("a check that describes itself is named by its description") {
 
 TEST_CASE("a predicate may be a function, a std::function, generic, or have a state") {
   const auto start = [](auto check) {
-    mk::Executor executor{helper("print", "ready\n"), std::move(check)};
+    mk::Executor executor{helper("print", "ready\n"), std::move(check), in_time};
     return executor.start().running();
   };
   int calls = 0;

@@ -27,6 +27,9 @@ std::string mark() {
   return "mark=executor-" + std::to_string(::getpid()) + '-' + std::to_string(++count);
 }
 
+/// A start that hangs is to fail, and not to hang the test.
+const mk::TimeoutBudget in_time{.start = 30s};
+
 /// Words that run the helper program.
 template <class... Words>
 std::vector<std::string> helper(Words... words) {
@@ -229,10 +232,12 @@ TEST_CASE("scenario 15: dropping the executor ends the shell's command too") {
 
 TEST_CASE("scenario 16: a non-zero end before readiness is an error at once") {
   int calls = 0;
-  mk::Executor executor{helper("exit", "12", "after=50"), [&](const mk::Process&) {
+  mk::Executor executor{helper("exit", "12", "after=50"),
+                        [&](const mk::Process&) {
                           ++calls;
                           return false;
-                        }};
+                        },
+                        in_time};
   const test::Elapsed elapsed;
   try {
     executor.start();
@@ -249,8 +254,7 @@ TEST_CASE("scenario 16: a non-zero end before readiness is an error at once") {
 }
 
 TEST_CASE("scenario 17: a zero end with nothing left is an error at once, too") {
-  mk::Executor executor{helper("exit", "0"), [](const mk::Process&) { return false; },
-                        mk::TimeoutBudget{.start = 30s}};
+  mk::Executor executor{helper("exit", "0"), [](const mk::Process&) { return false; }, in_time};
   const test::Elapsed elapsed;
   try {
     executor.start();
@@ -267,8 +271,7 @@ TEST_CASE("a zero end with something left alive is waited on") {
   const auto done = directory / "done";
   // The leader ends at once; what it left behind in its group makes the file.
   mk::Executor executor{mk::Shell{"(sleep 0.2; touch " + done + "; exec sleep 60) & exit 0"},
-                        [&](const mk::Process&) { return test::exists(done); },
-                        mk::TimeoutBudget{.start = 30s}};
+                        [&](const mk::Process&) { return test::exists(done); }, in_time};
   executor.start();
   CHECK(executor.running());
   CHECK(executor.exit_code() == 0);
@@ -360,12 +363,13 @@ TEST_CASE("a crash is reported by stop(), and an accepted end is not") {
 
 TEST_CASE("128 and the stop signal is an accepted end") {
   mk::Executor executor{helper("trap", "TERM", "exit=143"),
-                        [](const mk::Process& process) { return process.output() == "ready\n"; }};
+                        [](const mk::Process& process) { return process.output() == "ready\n"; },
+                        in_time};
   CHECK(executor.start().stop().exit_code() == 143);
 }
 
 TEST_CASE("what ignores the stop signal is killed at the end of the stop budget") {
-  mk::Executor executor{helper("ignore", "TERM"), mk::TimeoutBudget{.stop = 100ms},
+  mk::Executor executor{helper("ignore", "TERM"), mk::TimeoutBudget{.start = 30s, .stop = 100ms},
                         [](const mk::Process& process) { return process.output() == "ready\n"; }};
   executor.start();
   const test::Elapsed elapsed;
@@ -376,9 +380,9 @@ TEST_CASE("what ignores the stop signal is killed at the end of the stop budget"
 }
 
 TEST_CASE("a ladder goes from signal to signal") {
-  mk::Executor executor{helper("trap", "INT,TERM"),
-                        mk::SignalLadder{{SIGINT, 50ms}, {SIGTERM, 50ms}},
-                        [](const mk::Process& process) { return process.output() == "ready\n"; }};
+  mk::Executor executor{
+      helper("trap", "INT,TERM"), mk::SignalLadder{{SIGINT, 50ms}, {SIGTERM, 50ms}},
+      [](const mk::Process& process) { return process.output() == "ready\n"; }, in_time};
   executor.start().stop();
   CHECK(executor.output() == "ready\ngot 2\ngot 15\n");
   CHECK(executor.exit_code() == -SIGKILL);
@@ -387,7 +391,8 @@ TEST_CASE("a ladder goes from signal to signal") {
 TEST_CASE("stop() waits for the whole process group") {
   const test::TempDir directory;
   mk::Executor executor{helper("tree", "width=3", "pidfile=" + (directory / "pids")),
-                        [](const mk::Process& process) { return process.output() == "ready\n"; }};
+                        [](const mk::Process& process) { return process.output() == "ready\n"; },
+                        in_time};
   executor.start();
   const auto pids = test::read_pids(directory / "pids");
   CHECK(pids.size() == 3);
@@ -398,7 +403,7 @@ TEST_CASE("stop() waits for the whole process group") {
 TEST_CASE("defect 8: grandchildren that ignore the stop signal are gone when stop() returns") {
   const test::TempDir directory;
   mk::Executor executor{helper("tree", "width=2", "ignore=TERM", "pidfile=" + (directory / "pids")),
-                        mk::TimeoutBudget{.stop = 100ms},
+                        mk::TimeoutBudget{.start = 30s, .stop = 100ms},
                         [](const mk::Process& process) { return process.output() == "ready\n"; }};
   executor.start();
   const auto pids = test::read_pids(directory / "pids");
@@ -456,7 +461,8 @@ TEST_CASE("the checks share one deadline and run in order") {
 TEST_CASE("a check that throws ends the start, and its exception is nested") {
   const auto marker = mark();
   mk::Executor executor{helper("sleep", "60000", marker),
-                        [](const mk::Process&) -> bool { throw std::out_of_range{"index 7"}; }};
+                        [](const mk::Process&) -> bool { throw std::out_of_range{"index 7"}; },
+                        in_time};
   try {
     executor.start();
     FAIL("start() returned");
@@ -493,6 +499,41 @@ TEST_CASE("wait_for() kills the tree when its time is up") {
   }
   CHECK_FALSE(test::alive(pid));
   CHECK_FALSE(executor.running());
+}
+
+TEST_CASE("wait_for() has the start budget anew") {
+  const auto begin = mk::detail::Clock::now();
+  mk::Executor executor{"sleep 300",
+                        [&](const mk::Process&) { return mk::detail::Clock::now() - begin > 50ms; },
+                        mk::TimeoutBudget{.start = 1s}};
+  executor.start();
+  const test::Elapsed elapsed;
+  try {
+    executor.wait_for([&] { return elapsed >= 20s; });
+    FAIL("wait_for() returned");
+  } catch (const mk::TimeoutExpired& error) {
+    CHECK(error.timeout() == 1s);
+  }
+  CHECK(elapsed >= 1s);
+}
+
+TEST_CASE("wait_for() without time asks once") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  int asked = 0;
+  for (const auto none : {0s, -1s}) {
+    executor.start().wait_for([&] { return ++asked > 0; }, none);
+    CHECK_THROWS_AS(executor.wait_for([&] { return ++asked < 0; }, none), mk::TimeoutExpired);
+  }
+  CHECK(asked == 4);
+  CHECK_FALSE(executor.running());
+}
+
+TEST_CASE("what a predicate of wait_for() throws passes through, and the process runs on") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  executor.start();
+  CHECK_THROWS_AS(executor.wait_for([]() -> bool { throw std::out_of_range{"mine"}; }),
+                  std::out_of_range);
+  CHECK(executor.running());
 }
 
 TEST_CASE("moving takes the process along") {
@@ -563,7 +604,8 @@ TEST_CASE("the command runs in its directory, with its environment and the execu
 
 TEST_CASE("standard input is a pipe that stays open until the stop") {
   mk::Executor executor{helper("stdin"),
-                        [](const mk::Process& process) { return process.output() == "ready\n"; }};
+                        [](const mk::Process& process) { return process.output() == "ready\n"; },
+                        in_time};
   executor.start();
   CHECK(executor.running());
   CHECK(executor.stop().exit_code() == -SIGTERM);
@@ -647,9 +689,9 @@ TEST_CASE("whatever a check's members throw is nested in the start's error") {
   using From = Thrower::From;
   const auto marker = mark();
   for (const auto from : {From::call, From::held, From::holder, From::all}) {
-    const auto error = failure_of(mk::Executor{
-        helper("sleep", "60000", marker), Thrower{.from = from, .is_held = from == From::holder},
-        mk::TimeoutBudget{.start = 30s}});
+    const auto error =
+        failure_of(mk::Executor{helper("sleep", "60000", marker),
+                                Thrower{.from = from, .is_held = from == From::holder}, in_time});
     const auto& message = error.message;
     CHECK(message.starts_with("a readiness check failed: mine\n  command: "));
     const auto* name = from == From::all ? "check 1 (its describe() throws)" : "the end of days";
@@ -666,14 +708,14 @@ TEST_CASE("a description that throws does not hide what went wrong") {
       mk::Executor{"sleep 300", check, mk::TimeoutBudget{.start = 50ms}});
   CHECK(late.message.find("waited for: check 1 (its describe() throws), for ") !=
         std::string::npos);
-  const auto ended = failure_of<mk::ProcessExitedWithError>(
-      mk::Executor{helper("exit", "3"), check, mk::TimeoutBudget{.start = 30s}});
+  const auto ended =
+      failure_of<mk::ProcessExitedWithError>(mk::Executor{helper("exit", "3"), check, in_time});
   CHECK(ended.message.starts_with("exited with a non-zero code: 3 before it was ready\n"));
 }
 
 TEST_CASE("what a check throws may be anything") {
-  const auto error = failure_of(mk::Executor{
-      "sleep 300", [](const mk::Process&) -> bool { throw 42; }, mk::TimeoutBudget{.start = 30s}});
+  const auto error =
+      failure_of(mk::Executor{"sleep 300", [](const mk::Process&) -> bool { throw 42; }, in_time});
   CHECK(error.message.starts_with("a readiness check failed\n  command: sleep 300\n"));
   REQUIRE(error.nested);
   CHECK_THROWS_AS(std::rethrow_exception(error.nested), int);
@@ -685,14 +727,14 @@ TEST_CASE("a check of one's own is asked before the start, and nothing is spawne
   const std::vector<std::string> command{"touch", spawned};
 
   const auto told = failure_of<mk::AlreadyRunning>(
-      mk::Executor{command, Thrower{.from = Thrower::From::nowhere, .is_held = true}});
+      mk::Executor{command, Thrower{.from = Thrower::From::nowhere, .is_held = true}, in_time});
   CHECK(told.message == "a holder: it seems to be already running\n  command: touch " + spawned);
 
   struct Untold {
     bool operator()(const mk::Process&) { return true; }
     bool held() { return true; }
   };
-  const auto untold = failure_of<mk::AlreadyRunning>(mk::Executor{command, Untold{}});
+  const auto untold = failure_of<mk::AlreadyRunning>(mk::Executor{command, Untold{}, in_time});
   CHECK(untold.message ==
         "a predicate (check 1) holds before the start: it seems to be already running\n"
         "  command: touch " +
@@ -717,7 +759,7 @@ TEST_CASE("a restart that fails tells nothing of the run before") {
     bool operator()(const mk::Process&) const { return true; }
     bool held() const { return *value; }
   };
-  mk::Executor executor{{program, "-c", "echo printed; exec sleep 300"}, Held{&is_held}};
+  mk::Executor executor{{program, "-c", "echo printed; exec sleep 300"}, Held{&is_held}, in_time};
   const auto run = [&] {
     executor.start().wait_for([&] { return executor.output() == "printed\n"; }, 30s).stop();
     CHECK(executor.exit_code() == -SIGTERM);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <chrono>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -57,7 +58,8 @@ TEST_CASE("what is no file name is refused before anything runs, and shown whole
 TEST_CASE("a message does not say the same twice") {
   const test::TempDir directory;
   mk::Executor executor{mk::Shell{"echo why; exit 3"}, mk::ToFile{directory / "log"},
-                        [](const mk::Process&) { return false; }};
+                        [](const mk::Process&) { return false; },
+                        mk::TimeoutBudget{.start = std::chrono::seconds{30}}};
   try {
     executor.start();
     FAIL("start() returned");
