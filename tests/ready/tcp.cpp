@@ -201,6 +201,23 @@ TEST_CASE("scenario 45: ready when the port accepts, and not before") {
   CHECK(test::processes_matching(tag) == 0);
 }
 
+TEST_CASE("scenario 45b: its command and its check are named as they are") {
+  const mk::TCPCheck check{"localhost", 1025};
+  CHECK(check.describe() == "a connection to localhost:1025");
+  CHECK(mk::TCPExecutor{"smtpd -n 'a b'", check}.command() == "smtpd -n 'a b'");
+  CHECK(mk::TCPExecutor{{"smtpd", "-n", "a b"}, check}.command() == "smtpd -n 'a b'");
+  mk::TCPExecutor never{"sleep 300", mk::TCPCheck{"127.0.0.1", test::Port{}.number()},
+                        mk::TimeoutBudget{.start = 50ms}};
+  try {
+    never.start();
+    FAIL("start() returned");
+  } catch (const mk::TimeoutExpired& error) {
+    const std::string message = error.what();
+    CHECK(message.find("\n  command: sleep 300\n") != std::string::npos);
+    CHECK(message.find("\n  waited for: a connection to 127.0.0.1:") != std::string::npos);
+  }
+}
+
 TEST_CASE("scenario 46: a port that opens too late") {
   const test::Port port;
   const auto tag = mark();
