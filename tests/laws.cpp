@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <fcntl.h>
+#include <unistd.h>
 #include <chrono>
+#include <csignal>
+#include <ctime>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <mirakuru.hpp>
+#include <mirakuru/async.hpp>
 #include <mirakuru/laws.hpp>
 
 #include "support.hpp"
@@ -17,14 +27,123 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const laws::Broken none;
-
 /// The laws broken, as one text.
 std::string text(const laws::Broken& broken) {
   std::string result;
   for (const auto& law : broken) result += law + '\n';
   return result;
 }
+
+/// Ready when the child has printed so: waits for it as long as it takes.
+struct Awaited {
+  asio::awaitable<void> operator()(const mk::Process& process) const {
+    asio::steady_timer timer{co_await asio::this_coro::executor};
+    while (process.output() != "ready") {
+      timer.expires_after(1ms);
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+  }
+};
+
+// Models that break a law -------------------------------------------------------------------------
+
+enum class Flaw {
+  no_pid,
+  never_ends,
+  wrong_exit_code,
+  lives_again,
+  elsewhere,
+  no_input,
+  no_err,
+  not_alive,
+  exit_code_too_soon,
+  in_our_group,
+  no_signal,
+  positive_signal,
+  mute_event,
+  leader_only,
+  leader_is_all,
+  ends_before_tree,
+  starts_anything,
+  leaks,
+};
+
+/// A spawner with one flaw, all else being well.
+template <Flaw flaw, class Spawner = mk::DirectSpawner,
+          class Inner = std::conditional_t<std::is_same_v<Spawner, mk::DirectSpawner>,
+                                           mk::DirectProcess, mk::GuardedProcess>>
+struct Flawed {
+  static constexpr auto guarantee = mk::Executor<Spawner>::guarantee();
+
+  class Handle {
+   public:
+    explicit Handle(Inner inner) : inner_{std::move(inner)} {
+      if (flaw == Flaw::mute_event) pipe_ = mk::detail::make_pipe();
+    }
+    Handle(Handle&&) = default;
+    Handle& operator=(Handle&&) = default;
+    ~Handle() {
+      if (flaw == Flaw::no_signal) inner_.signal(SIGKILL);
+    }
+
+    pid_t pid() const {
+      return flaw == Flaw::no_pid ? 0 : flaw == Flaw::in_our_group ? ::getpid() : inner_.pid();
+    }
+    int event() const { return flaw == Flaw::mute_event ? pipe_.reading.get() : inner_.event(); }
+    bool alive() {
+      const bool alive = inner_.alive();
+      if (flaw == Flaw::never_ends) return true;
+      if (flaw == Flaw::lives_again) return alive || ++asked_ > 1;
+      if (flaw == Flaw::not_alive) return alive && ++asked_ > 1;
+      if (flaw == Flaw::leader_is_all || flaw == Flaw::ends_before_tree)
+        return alive && !inner_.exit_code() && !(flaw == Flaw::ends_before_tree && signalled_);
+      return alive;
+    }
+    std::optional<int> exit_code() const {
+      const auto code = inner_.exit_code();
+      if (flaw == Flaw::wrong_exit_code && code) return *code + 1;
+      if (flaw == Flaw::exit_code_too_soon && !code) return 0;
+      if (flaw == Flaw::positive_signal && code && *code < 0) return 128 - *code;
+      return code;
+    }
+    void signal(int number) {
+      signalled_ = true;
+      if (flaw == Flaw::leader_only) {
+        if (inner_.alive()) ::kill(inner_.pid(), number);
+      } else if (flaw != Flaw::no_signal && flaw != Flaw::ends_before_tree) {
+        inner_.signal(number);
+      }
+    }
+
+   private:
+    Inner inner_;
+    mk::detail::Pipe pipe_;
+    int asked_ = 0;
+    bool signalled_ = false;
+  };
+
+  Handle spawn(const mk::Launch& launch) const {
+    static const std::string root = "/usr";
+    mk::Launch changed{.program = launch.program,
+                       .argv = launch.argv,
+                       .environment = launch.environment,
+                       .cwd = flaw == Flaw::elsewhere ? root : launch.cwd,
+                       .in = launch.in,
+                       .out = launch.out,
+                       .err = launch.err};
+    const mk::detail::UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    if (flaw == Flaw::no_input) changed.in = null.get();
+    if (flaw == Flaw::no_err) changed.err = null.get();
+    if (flaw == Flaw::starts_anything) changed.program = "/bin/sh";
+    if (flaw == Flaw::leaks) leaked().emplace_back(::dup(launch.out));
+    return Handle{Spawner{}.spawn(changed)};
+  }
+
+  static std::vector<mk::detail::UniqueFd>& leaked() {
+    static std::vector<mk::detail::UniqueFd> descriptors;
+    return descriptors;
+  }
+};
 
 /// Says that it keeps what it throws away.
 struct Forgetful {
@@ -45,6 +164,18 @@ TEST_CASE("our policies keep the laws") {
   CHECK(text(laws::of_output(mk::Discard{})) == "");
   CHECK(text(laws::of_output(mk::Inherit{})) == "");
   CHECK(text(laws::of_output(mk::ToFile{directory / "log"})) == "");
+  CHECK(text(laws::of_output(
+            mk::ToFile{.path = directory / "out", .err_path = directory / "err"})) == "");
+}
+
+TEST_CASE("the spawner with a control group keeps the laws where there are any") {
+  try {
+    mk::Executor{"true", mk::CgroupSpawner{}}.start();
+  } catch (const mk::SpawnError& error) {
+    MESSAGE("no cgroup to test with: ", error.what());
+    return;
+  }
+  CHECK(text(laws::of_spawner(mk::CgroupSpawner{})) == "");
 }
 
 TEST_CASE("our checks keep the laws") {
@@ -66,13 +197,55 @@ TEST_CASE("our checks keep the laws") {
                              .shell = true})) == "");
   CHECK(text(laws::of_check([](const mk::Process& process) { return process.output() == "ready"; },
                             helper("print", "ready"))) == "");
+  CHECK(text(laws::of_check(Awaited{}, helper("print", "ready"))) == "");
 }
 
-TEST_CASE("a model that breaks a law is told") {
+namespace {
+
+/// Whether a spawner with the flaw, in place of one that keeps all laws, breaks this one.
+template <Flaw flaw, class Spawner = mk::DirectSpawner>
+void breaks(const std::string& law) {
+  CAPTURE(law);
+  const auto broken = text(laws::of_spawner(Flawed<flaw, Spawner>{}, 300ms));
+  CAPTURE(broken);
+  CHECK(('\n' + broken).find('\n' + law + '\n') != std::string::npos);
+  Flawed<flaw, Spawner>::leaked().clear();
+}
+
+}  // namespace
+
+TEST_CASE("each law of a spawner is broken by a spawner with that flaw") {
+  breaks<Flaw::no_pid>("pid() is the process's id");
+  breaks<Flaw::never_ends>("alive() is false once all has ended");
+  breaks<Flaw::wrong_exit_code>("exit_code() is the exit status");
+  breaks<Flaw::lives_again>("alive() stays false");
+  breaks<Flaw::elsewhere>(
+      "the command runs in its directory, with its environment, and prints to `out`");
+  breaks<Flaw::no_input>("the command reads from `in`");
+  breaks<Flaw::no_err>("standard error goes to `err`");
+  breaks<Flaw::not_alive>("alive() is true while it runs");
+  breaks<Flaw::exit_code_too_soon>("exit_code() is empty while it runs");
+  breaks<Flaw::in_our_group>("the command is not in the caller's process group");
+  breaks<Flaw::no_signal>("signal() reaches the process");
+  breaks<Flaw::positive_signal>("exit_code() is minus the signal that ended it");
+  breaks<Flaw::mute_event>("event() turns readable at the end, or is -1");
+  breaks<Flaw::leader_only>("signal() reaches what the process has started");
+  breaks<Flaw::leader_is_all, mk::GuardedSpawner>(
+      "alive() is true while something of the tree lives");
+  breaks<Flaw::never_ends, mk::GuardedSpawner>("signal() reaches what has left the process group");
+  breaks<Flaw::ends_before_tree, mk::GuardedSpawner>(
+      "alive() is false when nothing of the tree lives");
+  breaks<Flaw::starts_anything>("a program that is not there is a std::system_error with ENOENT");
+  breaks<Flaw::leaks>("no descriptor is left open of a run");
+}
+
+TEST_CASE("each law of a budget and of a signal strategy can be broken") {
   struct Hasty {
     std::chrono::seconds start{-1}, stop{1};
   };
   CHECK(laws::of_budget(Hasty{}) == laws::Broken{"the start budget is not negative"});
+  CHECK(laws::of_budget(mk::TimeoutBudget{.stop = -1s}) ==
+        laws::Broken{"the stop budget is not negative"});
 
   struct NoSteps {
     int kill = SIGKILL;
@@ -80,22 +253,75 @@ TEST_CASE("a model that breaks a law is told") {
     std::vector<mk::SignalStep> steps() const { return {}; }
   };
   CHECK(laws::of_signals(NoSteps{}) == laws::Broken{"there is a first step"});
+  CHECK(laws::of_signals(mk::Signals{.stop = 0}) == laws::Broken{"every step has a signal"});
+  CHECK(laws::of_signals(mk::Signals{.stop = 999}) == laws::Broken{"every step has a signal"});
+  CHECK(laws::of_signals(mk::Signals{.kill = 0}) == laws::Broken{"`kill` is a signal"});
+  CHECK(laws::of_signals(mk::SignalLadder{{SIGINT, -1s}}) ==
+        laws::Broken{"no step waits for less than no time"});
+}
 
-  CHECK(laws::of_output(Forgetful{}) != none);
+namespace {
 
-  struct Mute {
-    mk::DirectProcess spawn(const mk::Launch& launch) const {
-      auto changed = launch;
-      changed.out = -1;
-      changed.program = "/bin/true";
-      return mk::DirectSpawner{}.spawn(changed);
-    }
-  };
-  const auto broken = laws::of_spawner(Mute{});
-  CHECK(text(broken).find("exit_code() is the exit status") != std::string::npos);
-  CHECK(text(broken).find("prints to `out`") != std::string::npos);
+/// An output of the files that are at hand.
+template <bool keeps, int flags>
+struct Files {
+  static constexpr bool keeps_output = keeps;
+  std::string path;
+  bool really_kept = keeps;
 
+  mk::OutputStreams open() const {
+    const auto file = [this] {
+      return mk::detail::UniqueFd{::open(path.c_str(), flags | O_CREAT, 0600)};
+    };
+    auto out = file();
+    return {std::move(out), file(), really_kept};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("each law of an output can be broken") {
+  const test::TempDir directory;
+  const auto broken = [](const auto& output) { return text(laws::of_output(output)); };
+  constexpr int append = O_RDWR | O_APPEND;
+  CHECK(broken(Files < true, append | O_CLOEXEC > {directory / "good"}) == "");
+  CHECK(
+      broken(Files<true, append>{directory / "inherited"}).find("a descriptor is close-on-exec") ==
+      0);
+  CHECK(broken(Files < false, O_RDONLY | O_CLOEXEC > {directory / "closed"})
+            .find("a stream can be written to") == 0);
+  CHECK(broken(Files < true, append | O_CLOEXEC > {directory / "lost", false})
+            .find("what is kept can be read, of this run alone") == 0);
+  CHECK(broken(Files < false, append | O_CLOEXEC > {directory / "kept", true})
+            .find("what is not kept is empty") == 0);
+  CHECK(broken(Forgetful{}) != "");
+}
+
+TEST_CASE("each law of a check can be broken") {
+  const mk::Command idle{.argv = "sleep 300"};
   const auto eager = [](const mk::Process&) { return true; };
-  CHECK(laws::of_check(eager, mk::Command{.argv = "sleep 300"}) ==
+  CHECK(laws::of_check(eager, idle) ==
         laws::Broken{"it does not hold under a command that is never ready"});
+
+  struct Nameless {
+    bool operator()(const mk::Process& process) const { return process.output() == "ready"; }
+    std::string describe() const { return ""; }
+  };
+  const mk::Command ready{.argv = std::vector<std::string>{test::helper(), "print", "ready"}};
+  CHECK(laws::of_check(Nameless{}, ready) == laws::Broken{"describe() says something"});
+
+  const auto furious = [](const mk::Process&) -> bool { throw std::out_of_range{"mine"}; };
+  const auto raised = text(laws::of_check(furious, idle));
+  CHECK(raised.find("a command under which it holds starts: a readiness check failed: mine") == 0);
+  CHECK(raised.find("it goes on until the deadline: a readiness check failed: mine") !=
+        std::string::npos);
+
+  // Once it has begun, it does not look at the clock.
+  const auto slow = [](const mk::Process& process) {
+    if (process.output() == "ready") return true;
+    const timespec pause{.tv_sec = 0, .tv_nsec = 400'000'000};
+    ::nanosleep(&pause, nullptr);
+    return false;
+  };
+  CHECK(laws::of_check(slow, ready, idle, 200ms) == laws::Broken{"it lets go at the deadline"});
 }

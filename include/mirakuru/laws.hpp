@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/types.h>
 #include <unistd.h>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
+#include <ctime>
+#include <span>
 #include <string>
 #include <system_error>
 #include <vector>
 
 #include <mirakuru/command.hpp>
 #include <mirakuru/concepts.hpp>
+#include <mirakuru/detail/proc.hpp>
 #include <mirakuru/detail/schedule.hpp>
 #include <mirakuru/detail/unique_fd.hpp>
 #include <mirakuru/error.hpp>
@@ -33,21 +39,65 @@ namespace detail {
 
 using namespace mirakuru::detail;
 
-/// Waits until the tree is gone, as an executor does; false when that takes more than ten seconds.
-template <ProcessHandle Handle>
-bool gone(Handle& handle) {
+/// Asks again and again until it is so; false when that takes longer than `patience`.
+template <class Predicate>
+bool until(std::chrono::nanoseconds patience, Predicate predicate) {
   const auto begin = Clock::now();
-  while (handle.alive()) {
-    const auto waited = Clock::now() - begin;
-    if (waited > std::chrono::seconds{10}) return false;
-    pollfd event{.fd = handle.event(), .events = POLLIN, .revents = 0};
-    const auto pause =
-        event.fd >= 0 ? std::chrono::nanoseconds{std::chrono::seconds{1}} : pause_after(waited);
-    const timespec limit{.tv_sec = pause / std::chrono::seconds{1},
-                         .tv_nsec = (pause % std::chrono::seconds{1}).count()};
-    ::ppoll(&event, 1, &limit, nullptr);
+  while (!predicate()) {
+    if (Clock::now() - begin > patience) return false;
+    const timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
+    ::ppoll(nullptr, 0, &pause, nullptr);
   }
   return true;
+}
+
+/// Waits until the tree is gone; false when that takes longer than `patience`.
+template <ProcessHandle Handle>
+bool gone(Handle& handle, std::chrono::nanoseconds patience) {
+  return until(patience, [&] { return !handle.alive(); });
+}
+
+/// The same by the handle's event alone, if it has one.
+template <ProcessHandle Handle>
+bool tells_end(Handle& handle, std::chrono::nanoseconds patience) {
+  const timespec limit{.tv_sec = patience / std::chrono::seconds{1},
+                       .tv_nsec = (patience % std::chrono::seconds{1}).count()};
+  const auto begin = Clock::now();
+  while (handle.alive()) {
+    pollfd event{.fd = handle.event(), .events = POLLIN, .revents = 0};
+    if (event.fd < 0) return gone(handle, patience);
+    if (::ppoll(&event, 1, &limit, nullptr) == 0 || Clock::now() - begin > patience) return false;
+  }
+  return true;
+}
+
+/// How many descriptors this process has open.
+inline std::ptrdiff_t open_descriptors() {
+  std::ptrdiff_t count = 0;
+  if (DIR* const directory = ::opendir("/proc/self/fd")) {
+    while (::readdir(directory) != nullptr) ++count;
+    ::closedir(directory);
+  }
+  return count;
+}
+
+/// The numbers that a child has printed, one a line.
+inline std::vector<pid_t> pids_in(const std::string& text) {
+  std::vector<pid_t> pids;
+  for (std::size_t at = 0, end; (end = text.find('\n', at)) != std::string::npos; at = end + 1)
+    pids.push_back(std::atoi(text.c_str() + at));
+  return pids;
+}
+
+/// True when none of the processes lives any more; what does is ended by force.
+inline bool all_gone(const std::vector<pid_t>& pids, std::chrono::nanoseconds patience) {
+  bool gone = true;
+  for (const pid_t pid : pids) {
+    if (pid > 0 && until(patience, [pid] { return !process_stat(pid).lives(); })) continue;
+    gone = false;
+    if (pid > 0) ::kill(pid, SIGKILL);
+  }
+  return gone;
 }
 
 /// A shell's line as a spawner is given it, its output captured.
@@ -71,22 +121,26 @@ struct Run {
 
 }  // namespace detail
 
-/// A spawner starts what it is given, where and as it is told, and tells its end exactly.
+/// A spawner starts what it is given, where and as it is told, tells its end exactly, and keeps
+/// nothing of it. `patience` is how long each step may take.
 template <Spawner T>
-Broken of_spawner(const T& spawner) {
+Broken of_spawner(const T& spawner, std::chrono::nanoseconds patience = std::chrono::seconds{10}) {
   Broken broken;
   const auto require = [&broken](bool holds, const char* law) {
     if (!holds) broken.emplace_back(law);
   };
   {
-    detail::Run run{"pwd; echo $MIRAKURU_LAW; echo err >&2; exit 7"};
+    detail::Run run{"read -r line; pwd; echo $MIRAKURU_LAW; echo $line; echo err >&2; exit 7"};
+    require(::write(run.input.writing.get(), "given\n", 6) == 6, "a pipe takes a line");
     auto handle = spawner.spawn(run.launch);
     require(handle.pid() > 0, "pid() is the process's id");
-    require(detail::gone(handle), "alive() is false once all has ended");
+    require(detail::gone(handle, patience), "alive() is false once all has ended");
     require(handle.exit_code() == 7, "exit_code() is the exit status");
     require(!handle.alive(), "alive() stays false");
-    require(run.streams.output() == "/\nkept\n",
+    const auto printed = run.streams.output();
+    require(printed.starts_with("/\nkept\n"),
             "the command runs in its directory, with its environment, and prints to `out`");
+    require(printed.ends_with("\ngiven\n"), "the command reads from `in`");
     require(run.streams.err_output() == "err\n", "standard error goes to `err`");
     handle.signal(SIGKILL);  // nothing happens
   }
@@ -98,27 +152,37 @@ Broken of_spawner(const T& spawner) {
     require(handle.pid() != ::getpgrp() && ::getpgid(handle.pid()) != ::getpgrp(),
             "the command is not in the caller's process group");
     handle.signal(SIGTERM);
-    require(detail::gone(handle), "signal() reaches the process");
+    require(detail::gone(handle, patience), "signal() reaches the process");
     require(handle.exit_code() == -SIGTERM, "exit_code() is minus the signal that ended it");
   }
   {
-    detail::Run run{"sleep 300 & sleep 300 & wait"};
+    detail::Run run{"sleep 0.3"};
     auto handle = spawner.spawn(run.launch);
-    handle.signal(SIGKILL);
-    require(detail::gone(handle), "signal() reaches what the process has started");
+    require(detail::tells_end(handle, patience), "event() turns readable at the end, or is -1");
+  }
+  {
+    detail::Run run{"sleep 300 & echo $!; sleep 300 & echo $!; wait"};
+    auto handle = spawner.spawn(run.launch);
+    const auto children = [&run] { return detail::pids_in(run.streams.output()); };
+    const bool up = detail::until(patience, [&] { return children().size() == 2; });
+    handle.signal(SIGTERM);
+    const bool ended = detail::gone(handle, patience);
+    require(detail::all_gone(children(), patience) && ended && up,
+            "signal() reaches what the process has started");
   }
   if constexpr (requires { requires T::guarantee == Guarantee::tree_survives_owner; }) {
     detail::Run run{"setsid sleep 300 & echo $!"};
     auto handle = spawner.spawn(run.launch);
-    const auto begin = detail::Clock::now();
-    while (!handle.exit_code() && detail::Clock::now() - begin < std::chrono::seconds{10}) {
-      pollfd event{.fd = handle.event(), .events = POLLIN, .revents = 0};
-      ::poll(&event, 1, 10);
-      require(handle.alive(), "alive() is true while something of the tree lives");
-    }
+    bool lived = true;
+    const bool ended = detail::until(patience, [&] {
+      lived = lived && handle.alive();
+      return handle.exit_code().has_value();
+    });
+    require(ended && lived, "alive() is true while something of the tree lives");
     handle.signal(SIGTERM);
-    require(detail::gone(handle), "signal() reaches what has left the process group");
-    require(::kill(std::atoi(run.streams.output().c_str()), 0) != 0,
+    require(detail::gone(handle, patience), "signal() reaches what has left the process group");
+    const auto left = detail::pids_in(run.streams.output());
+    require(left.size() == 1 && detail::all_gone(left, {}),
             "alive() is false when nothing of the tree lives");
   }
   {
@@ -126,11 +190,21 @@ Broken of_spawner(const T& spawner) {
     int error = 0;
     try {
       auto handle = spawner.spawn(run.launch);
-      detail::gone(handle);
+      detail::gone(handle, patience);
     } catch (const std::system_error& thrown) {
       error = thrown.code().value();
     }
     require(error == ENOENT, "a program that is not there is a std::system_error with ENOENT");
+  }
+  {
+    constexpr std::ptrdiff_t runs = 8;  // others in this process may open some meanwhile
+    const auto before = detail::open_descriptors();
+    for (std::ptrdiff_t i = 0; i < runs; ++i) {
+      detail::Run run{"true"};
+      auto handle = spawner.spawn(run.launch);
+      detail::gone(handle, patience);
+    }
+    require(detail::open_descriptors() - before < runs, "no descriptor is left open of a run");
   }
   return broken;
 }
@@ -185,10 +259,10 @@ Broken of_output(const T& output) {
 }
 
 /// A readiness check lets an executor start a command under which it comes to hold, gives up at the
-/// deadline of one under which it does not, and names itself.
+/// deadline of one under which it does not, and names itself. `patience` is how late that may be.
 template <ReadinessCheck T>
-Broken of_check(const T& check, const Command& ready,
-                const Command& never = {.argv = "sleep 300"}) {
+Broken of_check(const T& check, const Command& ready, const Command& never = {.argv = "sleep 300"},
+                std::chrono::nanoseconds patience = std::chrono::seconds{5}) {
   using namespace std::chrono_literals;
   Broken broken;
   if constexpr (requires { check.describe(); })
@@ -206,7 +280,8 @@ Broken of_check(const T& check, const Command& ready,
     executor.start();
     broken.emplace_back("it does not hold under a command that is never ready");
   } catch (const TimeoutExpired&) {
-    if (detail::Clock::now() - begin > 5s) broken.emplace_back("it lets go at the deadline");
+    if (detail::Clock::now() - begin > 100ms + patience)
+      broken.emplace_back("it lets go at the deadline");
   } catch (const ExecutorError& error) {
     broken.emplace_back(std::string{"it goes on until the deadline: "} + error.what());
   }
