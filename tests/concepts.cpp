@@ -87,6 +87,18 @@ struct Prompt {
   std::string describe() const { return "the prompt"; }
 };
 
+struct LastWords {
+  static constexpr bool outlives_process = true;
+  static constexpr bool reads_output = true;
+  bool operator()(const mk::Process& process) const {
+    return !process.running() && process.output() == "ready\n";
+  }
+};
+
+struct LastWordsUnasked {
+  bool operator()(const mk::Process& process) const { return LastWords{}(process); }
+};
+
 // What falls short of each -----------------------------------------------------------------------
 
 struct NoPid : Handle {
@@ -367,6 +379,16 @@ TEST_CASE("a check that describes itself is named by its description") {
   } catch (const mk::TimeoutExpired& error) {
     CHECK(std::string{error.what()}.find("waited for: the prompt") != std::string::npos);
   }
+}
+
+TEST_CASE("a check of what a process leaves behind may hold after its end, and no other one") {
+  const auto command = helper("print", "ready\n", "exit=0");
+  CHECK(mk::Executor{command, LastWords{}, in_time}.start().exit_code() == 0);
+  CHECK_THROWS_AS((mk::Executor{command, LastWordsUnasked{}, in_time}.start()),
+                  mk::ProcessExitedWithError);
+  CHECK_THROWS_AS(
+      (mk::Executor{helper("print", "ready\n", "exit=3"), LastWords{}, in_time}.start()),
+      mk::ProcessExitedWithError);
 }
 
 TEST_CASE("a predicate may be a function, a std::function, generic, or have a state") {

@@ -94,14 +94,28 @@ concept Output = requires(const T& output) {
 ///     [](const mirakuru::Process& process) { return process.output().ends_with("$ "); }
 ///
 /// It is called again and again until it says that it is ready, is trusted to return, and answers
-/// by a `bool` or a `Readiness` that tells why not. With a `std::string describe() const` an
-/// executor's messages name it. With a `bool held() const` and a `std::string describe_holder()
-/// const` it is asked before the start, too, and `AlreadyRunning` says what the latter returns.
+/// by a `bool` or a `Readiness` that tells why not. What it may have besides:
 ///
-/// With <mirakuru/async.hpp> a check may be an awaitable instead, and is waited for:
+///     struct Prompt {
+///       static constexpr bool reads_output = true;      // an error with Inherit and Discard
+///       static constexpr bool outlives_process = true;  // asked once more when all has ended with
+///                                                       // 0, and then it may hold
+///       bool operator()(const mirakuru::Process& process) const;
+///       std::string describe() const;         // names it in messages
+///       bool held() const;                    // asked before the start: true is AlreadyRunning
+///       std::string describe_holder() const;  // which says this
+///     };
 ///
-///     asio::awaitable<void> operator()(const mirakuru::Process& process);  // or of bool,
-///     Readiness
+/// With <mirakuru/async.hpp> a check may be an awaitable of `void`, `bool` or `Readiness` instead.
+/// It is waited for, and cancelled at the deadline and when the process ends; what it comes to
+/// after that does not count. The other members are the same.
+///
+///     struct FirstMessage {
+///       asio::awaitable<void> operator()(const mirakuru::Process& process) const;
+///     };
+///
+/// Whatever a member throws ends the start and comes nested in an `ExecutorError`; but what
+/// describe() throws never takes the place of another error.
 template <class T>
 concept Predicate = requires(T check, const Process& process) {
   { check(process) } -> std::convertible_to<Readiness>;

@@ -45,7 +45,8 @@ class Executor {
   /// it is one), and the values of policies in any order. A check of the type that is not
   /// given is derived from one that is (TCP's port from HTTP's URL) or default-constructed.
   ///
-  /// Throws `std::invalid_argument` for a command that has no words or cannot be split.
+  /// Throws `std::invalid_argument` for a command that has no words or cannot be split, for a
+  /// signal that is none (1 to `SIGRTMAX`), and for a negative budget or wait.
   template <class... Given>
   explicit Executor(detail::Invocation command, Given... given);
 
@@ -60,7 +61,8 @@ class Executor {
   /// Starts the command and blocks until each check holds. Does nothing when it is running already.
   ///
   /// Throws `AlreadyRunning`, `SpawnError`, `ProcessExitedWithError`, `TimeoutExpired`, or an
-  /// `ExecutorError` that has nested in it what a check threw. Nothing of the tree is left then.
+  /// `ExecutorError` that has nested in it what a check threw. Nothing of the tree is left then,
+  /// and nothing is told of an earlier run any more.
   Executor& start() &;
   Executor&& start() && { return std::move(start()); }
 
@@ -69,7 +71,8 @@ class Executor {
   ///
   /// Throws `ProcessFinishedWithError` when the leader ended with a code that is not accepted: 0,
   /// an end by one of the strategy's signals, 128 plus its number, and what it accepts besides are.
-  /// An end by force at the end of the budget is no error.
+  /// An end by force at the end of the budget is no error. Throws `ExecutorError` when something of
+  /// the tree outlives SIGKILL for ten seconds; what is left can be stopped again.
   Executor& stop() &;
   Executor&& stop() && { return std::move(stop()); }
   /// The same with `signal` in place of the strategy's, for this call; exit codes in `accept` are
@@ -80,8 +83,11 @@ class Executor {
     return std::move(stop(signal, accept));
   }
 
-  /// Ends the tree by the strategy's kill signal, or `signal`, and blocks until nothing of it is
-  /// left; how it ended is no error.
+  /// Ends the tree by the strategy's kill signal, or `signal`, SIGKILL at the end of the stop
+  /// budget, and blocks until nothing of it is left; how it ended is no error.
+  ///
+  /// Throws `std::invalid_argument` for what is no signal (1 to `SIGRTMAX`), also when nothing
+  /// runs, and `ExecutorError` when something of the tree outlives SIGKILL for ten seconds.
   Executor& kill() &;
   Executor&& kill() && { return std::move(kill()); }
   Executor& kill(int signal) &;
@@ -94,8 +100,9 @@ class Executor {
   /// Blocks until `predicate()`, or `predicate(const Process&)`, is true; asks after pauses that
   /// adapt. Whether the command lives is not looked at.
   ///
-  /// `timeout`: the start budget anew if left out. Throws `TimeoutExpired` when it has run out, and
-  /// kills the tree first.
+  /// `timeout`: the start budget anew if left out; zero or less: it is asked once. Throws
+  /// `TimeoutExpired` when it has run out, and kills the tree first. What the predicate throws
+  /// passes through as it is, and leaves the process running.
   template <class Predicate>
   Executor& wait_for(Predicate predicate, std::chrono::nanoseconds timeout) &;
   template <class Predicate>
@@ -124,17 +131,20 @@ class Executor {
     return service_.process ? service_.process->pid() : 0;
   }
   /// The leader's exit status once it has ended, or minus the signal that ended it. Kept until the
-  /// next start.
+  /// next start, also one that fails: of a run that has not begun there is none.
   [[nodiscard]] std::optional<int> exit_code() {
     service_.alive();
     return service_.exit_code;
   }
-  /// All that the last run has printed so far. Only for an output policy that keeps it.
+  /// All that the last run has printed so far on standard output; of both streams, if they share a
+  /// file. Only for an output policy that keeps it. Throws `std::system_error` when the file cannot
+  /// be read.
   [[nodiscard]] std::string output() const {
     static_assert(Set::Output::keeps_output,
                   "mirakuru: output() needs an output policy that keeps it, such as Capture");
     return service_.streams.output();
   }
+  /// The same of standard error.
   [[nodiscard]] std::string err_output() const {
     static_assert(Set::Output::keeps_output,
                   "mirakuru: err_output() needs an output policy that keeps it, such as Capture");

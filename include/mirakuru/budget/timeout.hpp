@@ -5,7 +5,8 @@
 
 namespace mirakuru {
 
-/// How long a start and a stop may take. The default budget.
+/// How long a start and a stop may take. The default budget. A negative one is refused by the
+/// executor's constructor with `std::invalid_argument`.
 struct TimeoutBudget {
   /// All checks together, from the spawn; zero: they must hold at once.
   std::chrono::nanoseconds start = std::chrono::hours{1};

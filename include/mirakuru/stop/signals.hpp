@@ -10,13 +10,14 @@ namespace mirakuru {
 
 /// A signal, and how long the tree has to end before the next one.
 struct SignalStep {
-  int signal;
-  std::chrono::nanoseconds wait;
+  int signal;                     ///< 1 to `SIGRTMAX`
+  std::chrono::nanoseconds wait;  ///< zero: the next one follows at once; not negative
 };
 
 /// One signal to stop by and one to kill by. The default signal strategy.
 ///
-/// `stop()` sends `.stop`, and SIGKILL when the stop budget has run out. `kill()` sends `.kill`.
+/// `stop()` sends `.stop`, and `kill()` sends `.kill`; SIGKILL follows when the stop budget has run
+/// out. Both are 1 to `SIGRTMAX`, or the executor's constructor throws `std::invalid_argument`.
 struct Signals {
   int stop = SIGTERM;
   int kill = SIGKILL;
