@@ -1,7 +1,7 @@
 # Read by tests/run and examples/run: the one list of Debian packages, and how they are installed.
 
 quickstart_packages='g++ meson libasio-dev libboost-dev node-llhttp'
-test_packages="$quickstart_packages doctest-dev pkg-config python3 nginx-light redis-server valgrind"
+test_packages="$quickstart_packages doctest-dev pkg-config python3 nginx-light redis-server strace valgrind"
 clang_packages="$test_packages clang-19 clang-format-19"
 full_packages="$clang_packages libclang-rt-19-dev libc++-19-dev libc++abi-19-dev"
 
