@@ -198,8 +198,8 @@ MIRAKURU_DECL void Guardian::run() {
   const std::uint64_t child_ended = std::uint64_t{1} << (SIGCHLD - 1);
   children_ =
       static_cast<int>(raw::call(SYS_signalfd4, -1, &child_ended, sizeof child_ended, SFD_CLOEXEC));
-  if (children_ < 0)
-    return report(Report::failed, 0, errno, "signalfd");     // the leader dies with it
+  // The leader then dies with this process.
+  if (children_ < 0) return report(Report::failed, 0, errno, "signalfd");
   raw::call(SYS_chdir, "/");
   take_title();
   report(Report::spawned, leader_, self_);

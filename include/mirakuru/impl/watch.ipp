@@ -3,7 +3,6 @@
 
 #include <sys/inotify.h>
 #include <unistd.h>
-#include <algorithm>
 #include <utility>
 
 #include <mirakuru/detail/watch.hpp>
@@ -105,10 +104,8 @@ MIRAKURU_DECL Readiness PathWatch::look() {
 
 /// Some changes are told to nobody here, such as those by another machine.
 MIRAKURU_DECL std::chrono::nanoseconds PathWatch::pause(std::chrono::nanoseconds waited) const {
-  using namespace std::chrono_literals;
   if (!followed_) return pause_after(waited);
-  if (resting()) return pause_after({});
-  return std::clamp<std::chrono::nanoseconds>(waited / 2, 20ms, 1s);
+  return resting() ? pause_after({}) : pause_for_event(waited);
 }
 
 }  // namespace mirakuru::detail

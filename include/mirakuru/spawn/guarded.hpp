@@ -44,8 +44,8 @@ class GuardedProcess {
   [[nodiscard]] bool alive();
   /// The leader's exit status once `alive()` has seen its end; minus the signal that ended it.
   [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
-  /// Sends `signal` to the leader's group, and to what is left when the leader has ended; SIGKILL
-  /// to all of the tree.
+  /// Sends `signal` to the leader's group, and to what is left when the leader has ended or half of
+  /// the signal's time has passed; SIGKILL to all of the tree.
   void signal(int signal) noexcept;
   /// Those that needed a signal of their own, as far as `alive()` has heard of them; the first
   /// hundred.
