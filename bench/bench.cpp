@@ -95,17 +95,18 @@ std::string unless_disk(std::size_t needed) {
 }
 
 void add_start_and_stop(std::vector<Row>& rows) {
-  const auto metrics = [](const std::string& name, double times) -> std::vector<Metric> {
-    return {{name + ": start and stop", both, {.times = times}},
-            {name + ": start", start},
-            {name + ": stop", stop}};
+  const auto metrics = [](const std::string& name, Bound of_both, Bound of_start = {},
+                          Bound of_stop = {}) -> std::vector<Metric> {
+    return {{name + ": start and stop", both, of_both},
+            {name + ": start", start, of_start},
+            {name + ": stop", stop, of_stop}};
   };
-  rows.push_back({.metrics = metrics("direct", 1.5),
+  rows.push_back({.metrics = metrics("direct", {.times = 1.5}),
                   .ours = cycle<mk::DirectSpawner>,
                   .floor = cycle_by_hand,
                   .rounds = 200,
                   .quick_rounds = 50});
-  rows.push_back({.metrics = metrics("guarded", 2.5),
+  rows.push_back({.metrics = metrics("guarded", {.times = 2.5}, {.times = 2.5}, {.times = 2}),
                   .ours = cycle<mk::GuardedSpawner>,
                   .floor = cycle_by_hand,
                   .rounds = 200,
