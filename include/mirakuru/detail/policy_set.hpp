@@ -8,10 +8,10 @@
 #include <boost/hana/at.hpp>
 #include <boost/hana/basic_tuple.hpp>
 #include <boost/hana/bool.hpp>
-#include <boost/hana/count_if.hpp>
 #include <boost/hana/filter.hpp>
 #include <boost/hana/for_each.hpp>
 #include <boost/hana/front.hpp>
+#include <boost/hana/length.hpp>
 #include <boost/hana/tuple.hpp>
 #include <boost/hana/type.hpp>
 #include <boost/hana/unpack.hpp>
@@ -45,16 +45,18 @@ template <Axis axis>
 inline constexpr auto is_on =
     []<class T>(hana::basic_type<T>) { return hana::bool_c < axis_of<T>() == axis > ; };
 
+template <Axis axis, class... Policies>
+using OnAxis = decltype(hana::filter(hana::tuple_t<Policies...>, is_on<axis>));
+
 /// The policy of an axis: the one given, or the default.
 template <Axis axis, class Default, class... Policies>
-using ChosenPolicy = typename decltype(+hana::front(
-    hana::filter(hana::tuple_t<Policies..., Default>, is_on<axis>)))::type;
+using ChosenPolicy =
+    typename decltype(+hana::front(std::declval<OnAxis<axis, Policies..., Default>>()))::type;
 
 /// The checks, in order; those without data cost no space in a basic_tuple.
 template <class... Policies>
-using ChosenChecks =
-    typename decltype(+hana::unpack(hana::filter(hana::tuple_t<Policies...>, is_on<Axis::check>),
-                                    hana::template_<hana::basic_tuple>))::type;
+using ChosenChecks = typename decltype(+hana::unpack(
+    std::declval<OnAxis<Axis::check, Policies...>>(), hana::template_<hana::basic_tuple>))::type;
 
 // Each of these is one error of one line; the type in question stands in the template's arguments.
 
@@ -70,10 +72,10 @@ struct Placed {
   static constexpr bool ok = true;
 };
 
-template <Axis axis, class... Policies>
+template <Axis axis, class Default, class... Policies>
 struct AtMostOne {
   static constexpr std::size_t count =
-      decltype(hana::count_if(hana::tuple_t<Policies...>, is_on<axis>))::value;
+      decltype(hana::length(std::declval<OnAxis<axis, Policies..., Default>>()))::value - 1;
   static_assert(axis != Axis::spawner || count < 2, "mirakuru: two spawners are given; take one");
   static_assert(axis != Axis::budget || count < 2, "mirakuru: two budgets are given; take one");
   static_assert(axis != Axis::signals || count < 2,
@@ -100,10 +102,11 @@ TypeList<Others..., Checks...> places(hana::basic_type<hana::basic_tuple<Checks.
 /// What an executor is made of.
 template <class... Policies>
 struct PolicySet {
-  static constexpr bool ok =
-      (Placed<Policies>::ok && ... && true) && AtMostOne<Axis::spawner, Policies...>::ok &&
-      AtMostOne<Axis::budget, Policies...>::ok && AtMostOne<Axis::signals, Policies...>::ok &&
-      AtMostOne<Axis::output, Policies...>::ok;
+  static constexpr bool ok = (Placed<Policies>::ok && ... && true) &&
+                             AtMostOne<Axis::spawner, Defaults::Spawner, Policies...>::ok &&
+                             AtMostOne<Axis::budget, Defaults::Budget, Policies...>::ok &&
+                             AtMostOne<Axis::signals, Defaults::SignalStrategy, Policies...>::ok &&
+                             AtMostOne<Axis::output, Defaults::Output, Policies...>::ok;
 
   using Spawner = ChosenPolicy<Axis::spawner, Defaults::Spawner, Policies...>;
   using Budget = ChosenPolicy<Axis::budget, Defaults::Budget, Policies...>;
