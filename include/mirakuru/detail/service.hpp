@@ -39,8 +39,8 @@ struct ServiceBase {
   Timeline timeline = {};
   std::optional<int> exit_code = {};
   std::vector<Straggler> stragglers = {};
-  std::string trouble = {};          // with the spawner's own means
-  std::vector<UniqueFd> spent = {};  // what the checks have left to be closed
+  std::string trouble = {};                        // with the spawner's own means
+  std::vector<std::unique_ptr<Watch>> spent = {};  // those of the checks that have held
 
   /// Begins a start, whatever comes of it: from here on nothing is told of the run before.
   void forget_last_run();
@@ -53,9 +53,11 @@ struct ServiceBase {
   void note(const std::string& news);
   /// True when a call takes this end as good, and nothing else was wrong.
   [[nodiscard]] bool is_good(int code, const std::vector<int>& accept) const;
-  /// Ends a check's wait. Its descriptor is kept until the run is over: see
-  /// `FileChanges::retire()`.
+  /// Ends a check's wait, without delay: it is cleaned up when there is time, which is at the next
+  /// wait, and when the run is over.
   void retire(std::unique_ptr<Watch> watch);
+  void unfollow();
+  void let_go();
   /// What a spawner's failure looks like to the user.
   [[nodiscard]] SpawnError spawn_error(const std::system_error& error,
                                        const std::string& program) const;
@@ -124,8 +126,7 @@ struct Service : ServiceBase {
   /// Lets go of a process that is gone.
   void clear() {
     process.reset();
-    input.reset();
-    spent.clear();
+    let_go();
   }
 };
 

@@ -32,9 +32,10 @@ class FileChanges {
   bool drain();
 
   [[nodiscard]] int event() const noexcept { return inotify_.get(); }
-  /// Follows nothing any more. The descriptor is to be closed a while later: right after its last
-  /// watch is gone, the kernel takes milliseconds to close an inotify instance.
-  [[nodiscard]] UniqueFd retire();
+  /// Follows nothing any more, which takes some ten microseconds a file. This is to be destroyed a
+  /// while later: right after its last watch is gone, the kernel takes milliseconds to close an
+  /// inotify instance.
+  void unfollow();
 
  private:
   struct Watched {

@@ -75,7 +75,16 @@ MIRAKURU_DECL bool ServiceBase::is_good(int code, const std::vector<int>& accept
 }
 
 MIRAKURU_DECL void ServiceBase::retire(std::unique_ptr<Watch> watch) {
-  if (watch) spent.push_back(watch->changes().retire());
+  if (watch) spent.push_back(std::move(watch));
+}
+
+MIRAKURU_DECL void ServiceBase::unfollow() {
+  for (const auto& watch : spent) watch->changes().unfollow();
+}
+
+MIRAKURU_DECL void ServiceBase::let_go() {
+  input.reset();
+  spent.clear();
 }
 
 MIRAKURU_DECL SpawnError ServiceBase::spawn_error(const std::system_error& error,

@@ -139,6 +139,7 @@ MIRAKURU_DECL bool StartState::unseen() {
 }
 
 MIRAKURU_DECL void StartState::wait_for(Race& race, int event) const {
+  base_.unfollow();
   auto until = std::min(deadline_, look_again_at_);
   until = std::min(until, entered_ ? limit_ : resume_at_);
   const auto now = Clock::now();

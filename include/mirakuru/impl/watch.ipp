@@ -70,10 +70,9 @@ MIRAKURU_DECL bool FileChanges::drain() {
   return counts;
 }
 
-MIRAKURU_DECL UniqueFd FileChanges::retire() {
+MIRAKURU_DECL void FileChanges::unfollow() {
   for (const auto& watched : watches_) ::inotify_rm_watch(inotify_.get(), watched.watch);
   watches_.clear();
-  return std::move(inotify_);
 }
 
 MIRAKURU_DECL void Watch::count_look() {
@@ -94,7 +93,7 @@ MIRAKURU_DECL Readiness PathWatch::look() {
   // falls in between.
   bool again = changes_.drain();
   if (again) changed_at_ = Clock::now();
-  if (!path_.empty()) {
+  if (!path_.empty() && (again || !followed_)) {
     const auto followed = changes_.follow_path(path_);
     followed_ = followed != FileChanges::Followed::not_at_all;
     again |= followed == FileChanges::Followed::from_now_on;
