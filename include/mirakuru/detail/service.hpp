@@ -39,8 +39,8 @@ struct ServiceBase {
   Timeline timeline = {};
   std::optional<int> exit_code = {};
   std::vector<Straggler> stragglers = {};
-  std::string trouble = {};                        // with the spawner's own means
-  std::vector<std::unique_ptr<Watch>> spent = {};  // those of the checks that have held
+  std::string trouble = {};                   // with the spawner's own means
+  std::vector<std::unique_ptr<Watch>> spent;  // those of the checks that have held
 
   /// Begins a start, whatever comes of it: from here on nothing is told of the run before.
   void forget_last_run();
