@@ -766,8 +766,10 @@ TEST_CASE("a host with a low limit on file locks") {
           ::setrlimit(RLIMIT_LOCKS, &limit);
           // Neither this process nor somebody else's may be taken for one of the command's.
           const pid_t other = ::fork();
-          if (other == 0)
+          if (other == 0) {
+            ::alarm(60);
             for (;;) ::pause();
+          }
           mk::SimpleExecutor executor{mk::Shell{"setsid " + test::helper() + " ignore TERM " +
                                                 traces.pidfile() + ' ' + traces.mark +
                                                 " & exec sleep 300"}};
