@@ -703,9 +703,12 @@ TEST_CASE("a host whose children are in a pid namespace of their own") {
 TEST_CASE("what has left the group has the stop signal, too, although the leader ignores it") {
   const Traces traces;
   const auto seen = traces.directory / "seen";
+  const auto leader = traces.directory / "leader";
   const auto line = "setsid " + test::helper() + " trap TERM " + traces.mark + " > " + seen +
-                    " & exec " + test::helper() + " ignore TERM " + traces.mark;
-  const auto is_up = [&](const mk::Process&) { return test::slurp(seen) == "ready\n"; };
+                    " & exec " + test::helper() + " ignore TERM " + traces.mark + " > " + leader;
+  const auto is_up = [&](const mk::Process&) {
+    return test::slurp(seen) == "ready\n" && test::slurp(leader) == "ready\n";
+  };
   const mk::TimeoutBudget budget{.start = 20s, .stop = 1s};
   SUBCASE("by stop()") {
     mk::Executor executor{mk::Shell{line}, is_up, budget};
