@@ -67,7 +67,7 @@ void add_readiness(std::vector<Row>& rows) {
       },
       {{"latency: TCP", latency},
        {"  to 2 % of the start-up and 0.3 ms", share, {.at_most = 1}, ""},
-       {"  connections refused before it is ready", before, {}, ""}},
+       {"  attempts before it is ready", before, {}, ""}},
       15);
   add_check<mk::HTTPExecutor>(
       rows, "HTTP", "http",

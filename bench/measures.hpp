@@ -38,7 +38,8 @@ inline Values waited(const Service& service, double processor_begin, double coun
           processor_ms() - processor_begin};
 }
 
-inline double connections_before(const Service& service, const std::string& verb, double looks) {
+// A service that does not listen yet sees nothing of an attempt.
+inline double seen_before(const Service& service, const std::string& verb, double looks) {
   return verb == "http" ? static_cast<double>(service.told().early) : looks - 1;
 }
 
@@ -51,7 +52,7 @@ Values start_ours(const std::string& verb, Delay delay, MakeCheck make_check) {
   executor.start();
   auto values = waited(service, begin, 0);
   const auto looks = static_cast<double>(executor.timeline().checks.back().attempts);
-  values[before] = connections_before(service, verb, looks);
+  values[before] = seen_before(service, verb, looks);
   return values;
 }
 
@@ -66,7 +67,7 @@ inline Values start_floor(const std::string& verb, Delay delay, Await await) {
   const int looks = await(service, out.get());
   auto values = waited(service, begin, 0);
   require(looks > 0, verb);
-  values[before] = connections_before(service, verb, looks);
+  values[before] = seen_before(service, verb, looks);
   return values;
 }
 

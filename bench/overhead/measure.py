@@ -89,6 +89,21 @@ def system_calls(programs, spawner):
     return (totals[1] - totals[0]) / 5
 
 
+def kernel_tells_who_listens():
+    try:
+        socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 4).close()
+        return True
+    except OSError:
+        return False
+
+
+def connections(programs, program, verb):
+    """Those tried in one start."""
+    with tempfile.NamedTemporaryFile(mode="r") as trace:
+        programs.run(["strace", "-qq", "-e", "trace=connect", "-o", trace.name], program, verb, 1)
+        return sum("AF_INET" in line for line in trace)
+
+
 def size(path):
     text, data, bss = subprocess.check_output(["size", path], text=True).split("\n")[1].split()[:3]
     return int(text) + int(data) + int(bss)
@@ -101,7 +116,10 @@ def counts(programs):
         a, attempts = per_cycle(programs, valgrind("callgrind", *quiet), mine, verb, instructions)
         b, _ = per_cycle(programs, valgrind("callgrind", *quiet), theirs, verb, instructions)
         yield f"{name}: instructions of a start and stop", a, b, 1.10
-        yield f"{name}: connections tried in {START_UP // 1000} ms", attempts, None, 100
+        yield f"{name}: attempts in {START_UP // 1000} ms", attempts, None, 100
+        if shutil.which("strace"):
+            bound = 15 if verb == "tcp" and kernel_tells_who_listens() else 100
+            yield f"{name}: connections tried meanwhile", connections(programs, mine, verb), None, bound
         a, _ = per_cycle(programs, valgrind("memcheck"), mine, verb, allocations)
         b, _ = per_cycle(programs, valgrind("memcheck"), theirs, verb, allocations)
         yield f"{name}: heap allocations", a, b, 1.0

@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include <mirakuru/detail/listeners.hpp>
 #include <mirakuru/detail/race.hpp>
 #include <mirakuru/detail/unique_fd.hpp>
 #include <mirakuru/error.hpp>
@@ -154,13 +155,21 @@ class LookUp {
   std::shared_ptr<State> state_;
 };
 
+/// What an inquiry may rely on: before the start somebody may answer whom the kernel's table does
+/// not have, and that must not be missed.
+enum class Rely { on_connections, on_table };
+
 /// Asks the endpoints of a host in turn, each over a connection of its own, until one says that it
-/// is ready.
+/// is ready. Where the kernel's table has nobody there is no connection, but for each eighth
+/// attempt: a packet filter may lead it to somebody.
 class Inquiry : public Exchange {
  public:
   /// Each attempt begins with another endpoint, so that a mute one does not take the time of all.
-  Inquiry(const std::string& host, std::uint16_t port, std::size_t attempt)
-      : endpoints_{known_endpoints(host, port)}, attempt_{attempt} {
+  Inquiry(Race& race, Rely rely, const std::string& host, std::uint16_t port)
+      : endpoints_{known_endpoints(host, port)}, attempt_{race.count_attempt()} {
+    constexpr std::size_t share = 8;
+    const auto turn = attempt_ / std::max<std::size_t>(endpoints_.size(), 1);
+    if (rely == Rely::on_table && turn % share != 0) listeners_ = &race.listeners();
     if (endpoints_.empty())
       look_up_.emplace(host, port);
     else
@@ -219,9 +228,10 @@ class Inquiry : public Exchange {
   }
 
   int connect(const Endpoint& endpoint) {
+    connecting_ = true;
+    if (listeners_ != nullptr && listeners_->none_at(endpoint.data())) return ECONNREFUSED;
     constexpr int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
     socket_ = UniqueFd{::socket(endpoint.address.ss_family, type, 0)};
-    connecting_ = true;
     const bool begun = socket_ && (::connect(socket_.get(), endpoint.data(), endpoint.size) == 0 ||
                                    errno == EINPROGRESS);
     return begun ? 0 : errno;
@@ -242,6 +252,7 @@ class Inquiry : public Exchange {
 
   std::vector<Endpoint> endpoints_;
   std::size_t attempt_;
+  Listeners* listeners_ = nullptr;
   std::optional<LookUp> look_up_;
   std::size_t next_ = 0;
   UniqueFd socket_;
@@ -252,8 +263,7 @@ class Inquiry : public Exchange {
 /// Enters an inquiry, of a type that ours is a base of.
 template <class Kind, class... Arguments>
 Entry enter_inquiry(Race& race, Arguments&&... arguments) {
-  return {race.enter(
-      std::make_unique<Kind>(std::forward<Arguments>(arguments)..., race.count_attempt()))};
+  return {race.enter(std::make_unique<Kind>(race, std::forward<Arguments>(arguments)...))};
 }
 
 }  // namespace mirakuru::detail

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <mirakuru/detail/config.hpp>
+#include <mirakuru/detail/listeners.hpp>
 #include <mirakuru/detail/schedule.hpp>
 #include <mirakuru/process.hpp>
 
@@ -99,6 +100,8 @@ class Race {
   }
   /// How many have been counted before.
   [[nodiscard]] std::size_t count_attempt() noexcept { return attempts_++; }
+  /// What attempts may ask in place of a connection.
+  [[nodiscard]] Listeners& listeners() noexcept { return listeners_; }
   /// Asks the attempt in flight to end, which may take another run. It then has no outcome.
   void call_off();
   /// What the last attempt came to, once. Rethrows what it threw.
@@ -115,6 +118,7 @@ class Race {
   std::optional<Readiness> readiness_;  // of the exchange
   Waits waits_;
   std::size_t attempts_ = 0;
+  Listeners listeners_;
   bool news_ = true;
 };
 

@@ -130,8 +130,8 @@ MIRAKURU_DECL bool ResponseHead::feed(std::string_view bytes) {
 /// A request, and an answer.
 class HTTPInquiry : public Inquiry {
  public:
-  HTTPInquiry(const HTTPCheck& check, std::size_t attempt)
-      : Inquiry{check.url.host().str(), check.url.port(), attempt},
+  HTTPInquiry(Race& race, const HTTPCheck& check)
+      : Inquiry{race, Rely::on_table, check.url.host().str(), check.url.port()},
         check_{check},
         request_{request_text(check)} {}
 

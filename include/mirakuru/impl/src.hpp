@@ -25,6 +25,7 @@
 #include <mirakuru/impl/guardian.ipp>
 #include <mirakuru/impl/line_matcher.ipp>
 #include <mirakuru/impl/line_search.ipp>
+#include <mirakuru/impl/listeners.ipp>
 #include <mirakuru/impl/pattern.ipp>
 #include <mirakuru/impl/pid.ipp>
 #include <mirakuru/impl/proc.ipp>
