@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <arpa/inet.h>
+#include <linux/inet_diag.h>
 #include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -68,13 +70,33 @@ UniqueFd bound(const Address& address, bool v6only = false, const char* device =
 
 UniqueFd listening(const Address& address, bool v6only = false, const char* device = "") {
   auto fd = bound(address, v6only, device);
-  if (fd && ::listen(fd.get(), 1) != 0) fd.reset();
+  if (fd && ::listen(fd.get(), 64) != 0) fd.reset();
   return fd;
 }
 
-/// Some sandboxes do not have it.
+/// Whether the kernel tells of a port that somebody listens on. Some sandboxes' does not.
 bool table_is_there() {
-  return static_cast<bool>(UniqueFd{::socket(AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG)});
+  const auto listener = listening({"127.0.0.1", test::free_port()});
+  sockaddr_in own{};
+  socklen_t size = sizeof own;
+  ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&own), &size);
+  struct {
+    nlmsghdr header;
+    inet_diag_req_v2 request;
+  } question{};
+  question.header.nlmsg_len = sizeof question;
+  question.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  question.header.nlmsg_flags = NLM_F_REQUEST;
+  question.request.sdiag_family = AF_INET;
+  question.request.sdiag_protocol = IPPROTO_TCP;
+  question.request.id.idiag_sport = own.sin_port;
+  std::memcpy(question.request.id.idiag_src, &own.sin_addr, sizeof own.sin_addr);
+  std::memset(question.request.id.idiag_cookie, 0xff, sizeof question.request.id.idiag_cookie);
+  const UniqueFd fd{::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG)};
+  nlmsghdr answer{};
+  return ::send(fd.get(), &question, sizeof question, 0) > 0 &&
+         ::recv(fd.get(), &answer, sizeof answer, 0) > 0 &&
+         answer.nlmsg_type == SOCK_DIAG_BY_FAMILY;
 }
 
 bool raise_loopback() {
@@ -84,6 +106,29 @@ bool raise_loopback() {
   request.ifr_flags = IFF_UP;
   return ::ioctl(fd.get(), SIOCSIFFLAGS, &request) == 0;
 }
+
+/// Attempts of a check.
+class Probe {
+ public:
+  explicit Probe(const char* host) : Probe{host, own_} {}
+  Probe(const char* host, mk::detail::Race& race) : race_{race}, check_{host, test::free_port()} {}
+
+  int port() const { return check_.port; }
+  std::optional<mk::Readiness> attempt() {
+    return mk::detail::enter(race_, &check_, process_).answer;
+  }
+  bool holds() { return said_yes(attempt()); }
+  bool looks() { return said_yes(mk::detail::enter_look(race_, &check_).answer); }
+
+ private:
+  static bool said_yes(const std::optional<mk::Readiness>& answer) { return answer && *answer; }
+
+  mk::detail::Race own_;
+  mk::detail::Race& race_;
+  mk::TCPCheck check_;
+  mk::OutputStreams streams_;
+  mk::Process process_{::getpid(), streams_};
+};
 
 }  // namespace
 
@@ -143,23 +188,68 @@ TEST_CASE("where the table cannot be had nothing is known, and nothing is left o
   CHECK(test::open_fds() == before);
 }
 
-TEST_CASE("whom the table does not have is found all the same, at each eighth attempt") {
-  // The table asked stays that of the network namespace in which it has been opened.
+TEST_CASE("the last descriptor there is goes to a connection, not to the table") {
+  if (!table_is_there()) return;
+  CHECK(test::in_child([] {
+          Probe probe{"127.0.0.1"};
+          if (probe.holds() || probe.holds()) return false;  // the table has a descriptor now
+          const auto fd = listening({"127.0.0.1", probe.port()});
+          const UniqueFd next{::dup(0)};
+          const auto limit = static_cast<rlim_t>(next.get());
+          const rlimit full{.rlim_cur = limit, .rlim_max = limit};
+          return fd && ::setrlimit(RLIMIT_NOFILE, &full) == 0 && probe.holds();
+        }) == 0);
+}
+
+// The table stays that of the network namespace in which it has been opened. Whom it does not have
+// is found all the same.
+
+TEST_CASE("while nobody listens each seventh attempt connects") {
+  if (!table_is_there()) return;
+  for (const char* host : {"127.0.0.1", "::1", "localhost"}) {
+    CAPTURE(host);
+    CHECK(test::in_child([=] {
+            if (::unshare(CLONE_NEWNET) != 0 || !raise_loopback()) return true;  // not allowed here
+            Probe probe{host};
+            if (probe.holds() || probe.holds()) return false;
+            if (::unshare(CLONE_NEWNET) != 0 || !raise_loopback()) return false;
+            const auto fd = listening({*host == ':' ? "::1" : "127.0.0.1", probe.port()});
+            for (int attempt = 2; attempt < 7; ++attempt)
+              if (probe.holds()) return false;
+            // From then on somebody is known to be there.
+            return fd && probe.holds() && probe.holds() && probe.holds();
+          }) == 0);
+  }
+}
+
+TEST_CASE("a look before the start connects, and so does a check's first attempt") {
+  if (!table_is_there()) return;
   CHECK(test::in_child([] {
           if (::unshare(CLONE_NEWNET) != 0 || !raise_loopback()) return true;  // not allowed here
-          const mk::TCPCheck check{"127.0.0.1", test::free_port()};
-          const mk::OutputStreams streams;
-          const mk::Process process{::getpid(), streams};
           mk::detail::Race race;
-          const auto holds = [&] {
-            const auto answer = mk::detail::enter(race, &check, process).answer;
-            return answer && *answer;
-          };
-          if (holds() || holds()) return false;
+          Probe one{"127.0.0.1", race}, other{"127.0.0.1", race};
+          if (one.looks() || one.holds() || one.holds() || one.looks()) return false;
           if (::unshare(CLONE_NEWNET) != 0 || !raise_loopback()) return false;
-          const auto fd = listening({"127.0.0.1", check.port});
-          int found = 0;
-          for (int attempt = 0; attempt < 16; ++attempt) found += holds();
-          return fd && (found == 2 || !table_is_there());
+          const auto of_one = listening({"127.0.0.1", one.port()});
+          const auto of_other = listening({"127.0.0.1", other.port()});
+          return of_one && one.looks() && of_other && other.holds();
+        }) == 0);
+  CHECK(test::in_child([] {
+          if (::unshare(CLONE_NEWNET) != 0 || !raise_loopback()) return true;
+          Probe probe{"127.0.0.1"};
+          if (probe.holds() || probe.holds() || probe.looks()) return false;
+          if (::unshare(CLONE_NEWNET) != 0 || !raise_loopback()) return false;
+          const auto fd = listening({"127.0.0.1", probe.port()});
+          return fd && probe.holds();
+        }) == 0);
+}
+
+TEST_CASE("what the table says hides no reason") {
+  CHECK(test::in_child([] {
+          if (::unshare(CLONE_NEWNET) != 0) return true;  // not allowed here; no interface is up
+          Probe probe{"127.0.0.1"};
+          const auto first = probe.attempt(), second = probe.attempt();
+          return first && first->reason() == "network is unreachable" && second && !*second &&
+                 (second->reason().empty() || second->reason() == first->reason());
         }) == 0);
 }

@@ -12,14 +12,17 @@ struct sockaddr;
 namespace mirakuru::detail {
 
 /// The kernel's table of the TCP ports that somebody listens on. To ask it costs an eighth of a
-/// connection that is refused, and no service notices. What it does not know is where a packet
-/// filter leads a connection to.
+/// connection that is refused, and no service notices. What it does not know is where packet
+/// filters and the like lead a connection to.
 ///
-/// Rests on sock_diag(7). Where that cannot be had, nothing is known.
+/// Rests on sock_diag(7), for which the first question may have the kernel load a module. Where
+/// that cannot be had, nothing is known.
 class Listeners {
  public:
   /// True when it is known that nobody listens at this address, which is one of loopback.
   [[nodiscard]] bool none_at(const sockaddr* address);
+  /// Lets go of its descriptor. False if there is none.
+  bool let_go() noexcept;
 
  private:
   void open();

@@ -155,28 +155,31 @@ class LookUp {
   std::shared_ptr<State> state_;
 };
 
-/// What an inquiry may rely on: before the start somebody may answer whom the kernel's table does
-/// not have, and that must not be missed.
-enum class Rely { on_connections, on_table };
-
 /// Asks the endpoints of a host in turn, each over a connection of its own, until one says that it
-/// is ready. Where the kernel's table has nobody there is no connection, but for each eighth
-/// attempt: a packet filter may lead it to somebody.
+/// is ready. After a refusal there is no connection while the kernel knows that nobody listens at
+/// any of them, but for each seventh attempt: it does not know where a connection is led to.
 class Inquiry : public Exchange {
  public:
   /// Each attempt begins with another endpoint, so that a mute one does not take the time of all.
-  Inquiry(Race& race, Rely rely, const std::string& host, std::uint16_t port)
-      : endpoints_{known_endpoints(host, port)}, attempt_{race.count_attempt()} {
-    constexpr std::size_t share = 8;
-    const auto turn = attempt_ / std::max<std::size_t>(endpoints_.size(), 1);
-    if (rely == Rely::on_table && turn % share != 0) listeners_ = &race.listeners();
+  Inquiry(Race& race, const void* check, const std::string& host, std::uint16_t port)
+      : listeners_{race.listeners()},
+        probing_{race.probing(check)},
+        endpoints_{known_endpoints(host, port)},
+        attempt_{probing_.attempts++} {
+    constexpr std::size_t share = 7;
     if (endpoints_.empty())
       look_up_.emplace(host, port);
     else
       begin_with_another();
+    const auto nobody_at = [this](const Endpoint& endpoint) {
+      return listeners_.none_at(endpoint.data());
+    };
+    probing_.refused = probing_.refused && attempt_ % share != 0 && !look_up_ &&
+                       std::all_of(endpoints_.begin(), endpoints_.end(), nobody_at);
   }
 
   std::optional<Readiness> step() final {
+    if (probing_.refused) return Readiness{};  // what a connection has said of it stands
     if (look_up_) {
       if (!look_up_->done()) return {};
       endpoints_ = look_up_->take();
@@ -189,6 +192,7 @@ class Inquiry : public Exchange {
       if (!answer || *answer) return answer;
       if (!connecting_) said_ = answer;
       // What one has said is worth more than that the others refuse.
+      probing_.refused = next_ == endpoints_.size() && !said_;
       if (next_ == endpoints_.size()) return said_ ? said_ : answer;
       socket_.reset();
     }
@@ -228,10 +232,12 @@ class Inquiry : public Exchange {
   }
 
   int connect(const Endpoint& endpoint) {
-    connecting_ = true;
-    if (listeners_ != nullptr && listeners_->none_at(endpoint.data())) return ECONNREFUSED;
     constexpr int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    socket_ = UniqueFd{::socket(endpoint.address.ss_family, type, 0)};
+    const auto open = [&] { return UniqueFd{::socket(endpoint.address.ss_family, type, 0)}; };
+    socket_ = open();
+    if (!socket_ && listeners_.let_go())
+      socket_ = open();  // that descriptor may have been the last
+    connecting_ = true;
     const bool begun = socket_ && (::connect(socket_.get(), endpoint.data(), endpoint.size) == 0 ||
                                    errno == EINPROGRESS);
     return begun ? 0 : errno;
@@ -250,20 +256,15 @@ class Inquiry : public Exchange {
     return itself ? ECONNREFUSED : error;
   }
 
+  Listeners& listeners_;
+  Probing& probing_;
   std::vector<Endpoint> endpoints_;
   std::size_t attempt_;
-  Listeners* listeners_ = nullptr;
   std::optional<LookUp> look_up_;
   std::size_t next_ = 0;
   UniqueFd socket_;
   bool connecting_ = false;
   std::optional<Readiness> said_;
 };
-
-/// Enters an inquiry, of a type that ours is a base of.
-template <class Kind, class... Arguments>
-Entry enter_inquiry(Race& race, Arguments&&... arguments) {
-  return {race.enter(std::make_unique<Kind>(race, std::forward<Arguments>(arguments)...))};
-}
 
 }  // namespace mirakuru::detail

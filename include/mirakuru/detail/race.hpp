@@ -36,6 +36,13 @@ class Exchange {
   [[nodiscard]] virtual bool writing() const noexcept = 0;
 };
 
+/// The attempts of one check on its TCP port.
+struct Probing {
+  const void* check = nullptr;
+  std::size_t attempts = 0;
+  bool refused = false;  // the last one, at once and at each address
+};
+
 /// What a race waits for: that the process's descriptor or a check's turns readable (or the latter
 /// writable), or a moment. -1 is no descriptor.
 struct Waits {
@@ -98,9 +105,12 @@ class Race {
   [[nodiscard]] bool attempting() const noexcept {
     return exchange_ || (reactor_ && reactor_->attempting());
   }
-  /// How many have been counted before.
-  [[nodiscard]] std::size_t count_attempt() noexcept { return attempts_++; }
-  /// What attempts may ask in place of a connection.
+  /// Of a check that there have been no attempts of yet; nullptr is another one each time.
+  [[nodiscard]] Probing& probing(const void* check) noexcept {
+    if (check == nullptr || check != probing_.check) probing_ = {.check = check};
+    return probing_;
+  }
+  /// What they may ask in place of a connection.
   [[nodiscard]] Listeners& listeners() noexcept { return listeners_; }
   /// Asks the attempt in flight to end, which may take another run. It then has no outcome.
   void call_off();
@@ -117,7 +127,7 @@ class Race {
   std::unique_ptr<Exchange> exchange_;
   std::optional<Readiness> readiness_;  // of the exchange
   Waits waits_;
-  std::size_t attempts_ = 0;
+  Probing probing_;
   Listeners listeners_;
   bool news_ = true;
 };

@@ -14,7 +14,8 @@
 namespace mirakuru::detail {
 
 /// Reads an HTTP answer up to the end of its headers, in pieces of any size. Keeps no more of it
-/// than the parser's own state.
+/// than the parser's own state. Headers that break the rules end it where they do: what the status
+/// line has said counts, as with other clients.
 class ResponseHead {
  public:
   /// More than this in front of the body is no answer.
@@ -33,11 +34,13 @@ class ResponseHead {
   [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
 
  private:
+  static int on_status_complete(llhttp_t* parser);
   static int on_headers_complete(llhttp_t* parser);
 
   llhttp_settings_t settings_;
   llhttp_t parser_;
   std::size_t size_ = 0;
+  int line_status_ = 0;  // that of a final status line, whose headers are still to come
   int status_ = 0;
   std::string problem_;
 };

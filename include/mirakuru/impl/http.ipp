@@ -99,19 +99,29 @@ MIRAKURU_DECL std::string request_text(const HTTPCheck& check) {
 
 MIRAKURU_DECL ResponseHead::ResponseHead() {
   llhttp_settings_init(&settings_);
+  settings_.on_status_complete = &ResponseHead::on_status_complete;
   settings_.on_headers_complete = &ResponseHead::on_headers_complete;
   llhttp_init(&parser_, HTTP_RESPONSE, &settings_);
   llhttp_set_lenient_keep_alive(&parser_, 1);  // whatever an interim answer says of the connection
   parser_.data = this;
 }
 
-MIRAKURU_DECL int ResponseHead::on_headers_complete(llhttp_t* parser) {
+/// Of an interim answer the final one follows.
+inline bool is_interim(int code) {
   constexpr int switching_protocols = 101;
-  const int code = parser->status_code;
-  if (code >= 100 && code < 200 && code != switching_protocols)
-    return 0;  // interim: the final one follows
-  static_cast<ResponseHead*>(parser->data)->status_ = code;
-  return HPE_PAUSED;
+  return code >= 100 && code < 200 && code != switching_protocols;
+}
+
+MIRAKURU_DECL int ResponseHead::on_status_complete(llhttp_t* parser) {
+  if (!is_interim(parser->status_code))
+    static_cast<ResponseHead*>(parser->data)->line_status_ = parser->status_code;
+  return 0;
+}
+
+MIRAKURU_DECL int ResponseHead::on_headers_complete(llhttp_t* parser) {
+  auto& head = *static_cast<ResponseHead*>(parser->data);
+  head.status_ = head.line_status_;
+  return head.status_ == 0 ? 0 : HPE_PAUSED;
 }
 
 MIRAKURU_DECL bool ResponseHead::feed(std::string_view bytes) {
@@ -119,6 +129,7 @@ MIRAKURU_DECL bool ResponseHead::feed(std::string_view bytes) {
   size_ += head.size();
   // llhttp does arithmetic with the pointer, which may be null when there is nothing behind it.
   const auto result = head.empty() ? HPE_OK : llhttp_execute(&parser_, head.data(), head.size());
+  if (result != HPE_OK) status_ = line_status_;
   if (status_ != 0) return false;
   if (result != HPE_OK)
     problem_ = std::string{"not an HTTP answer: "} + llhttp_get_error_reason(&parser_);
@@ -131,7 +142,7 @@ MIRAKURU_DECL bool ResponseHead::feed(std::string_view bytes) {
 class HTTPInquiry : public Inquiry {
  public:
   HTTPInquiry(Race& race, const HTTPCheck& check)
-      : Inquiry{race, Rely::on_table, check.url.host().str(), check.url.port()},
+      : Inquiry{race, &check, check.url.host().str(), check.url.port()},
         check_{check},
         request_{request_text(check)} {}
 
@@ -173,7 +184,7 @@ class HTTPInquiry : public Inquiry {
 };
 
 MIRAKURU_DECL Entry enter(Race& race, const HTTPCheck* check, const Process&) {
-  return enter_inquiry<HTTPInquiry>(race, *check);
+  return {race.enter(std::make_unique<HTTPInquiry>(race, *check))};
 }
 
 MIRAKURU_DECL Entry enter_look(Race& race, const HTTPCheck* check) {
@@ -197,8 +208,9 @@ MIRAKURU_DECL StatusPattern::StatusPattern(const std::string& pattern) {
   static_cast<void>(detail::Pattern{pattern});  // an error is told of what was given
   const detail::Pattern whole{"^(?:" + pattern + ")$"};
   detail::PatternSearch search{whole};
-  for (std::size_t code = 100; code < codes_.size(); ++code) {
-    codes_[code] = search.feed(std::to_string(code));
+  for (int code = 100; code < 1000; ++code) {
+    if (detail::is_interim(code)) continue;
+    codes_[static_cast<std::size_t>(code)] = search.feed(std::to_string(code));
     search.restart();
   }
   if (codes_.none()) throw std::invalid_argument{"no status code matches '" + pattern + "'"};

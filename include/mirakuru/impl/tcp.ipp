@@ -28,11 +28,11 @@ class TCPInquiry : public Inquiry {
 };
 
 MIRAKURU_DECL Entry enter_look(Race& race, const TCPCheck* check) {
-  return enter_inquiry<TCPInquiry>(race, Rely::on_connections, check->host.str(), check->port);
+  return {race.enter(std::make_unique<TCPInquiry>(race, nullptr, check->host.str(), check->port))};
 }
 
 MIRAKURU_DECL Entry enter(Race& race, const TCPCheck* check, const Process&) {
-  return enter_inquiry<TCPInquiry>(race, Rely::on_table, check->host.str(), check->port);
+  return {race.enter(std::make_unique<TCPInquiry>(race, check, check->host.str(), check->port))};
 }
 
 }  // namespace detail
