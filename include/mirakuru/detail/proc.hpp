@@ -28,6 +28,7 @@ struct ProcessStat {
   char state = 0;
   pid_t parent = 0, group = 0;
   int threads = 0;
+  unsigned long long started = 0;  // clock ticks after the system's
 
   /// A zombie lives on in its threads when only the first of them has ended.
   [[nodiscard]] bool lives() const noexcept {

@@ -277,18 +277,26 @@ MIRAKURU_DECL bool GuardedProcess::kill_rest() {
   for (int looks = 0; looks < 3 && !found; ++looks) {
     const bool can_tell = detail::for_each_pid([&](pid_t pid) {
       if (pid == owner_ || !is_ours(pid)) return true;
-      if (!detail::process_stat(pid).lives()) {
+      const auto stat = detail::process_stat(pid);
+      if (!stat.lives()) {
         ::waitid(P_PID, static_cast<id_t>(pid), nullptr, WEXITED | WNOHANG | __WALL);  // if a child
         return true;
       }
       found = true;
       if (pid != leader_) add_straggler(pid, detail::command_line(pid));
-      ::kill(pid, SIGKILL);
+      if (::kill(pid, SIGKILL) != 0) return true;
+      std::erase_if(killed_, [pid](const Killed& killed) { return killed.pid == pid; });
+      killed_.push_back({pid, stat.started});
       return true;
     });
     found |= !can_tell;
   }
-  if (found) return true;
+  // One that is exiting has given up its marks before its files.
+  std::erase_if(killed_, [](const Killed& killed) {
+    const auto stat = detail::process_stat(killed.pid);
+    return !stat.lives() || stat.started != killed.started;
+  });
+  if (found || !killed_.empty()) return true;
   if (!exit_code_) exit_code_ = -SIGKILL;
   if (!cgroup_.empty()) ::rmdir(cgroup_.c_str());
   return false;
@@ -351,10 +359,12 @@ MIRAKURU_DECL void GuardedProcess::signal(int signal) noexcept {
 MIRAKURU_DECL void GuardedProcess::await_leader() {
   while (leader_ == 0) {
     pollfd event{.fd = channel_.get(), .events = POLLIN, .revents = 0};
-    // The channel may be held open by a child that the host has forked just now.
     bool more;
-    if (::poll(&event, 1, 1000) == 0 ? guardian_has_ended() : !receive(more))
+    const bool told = ::poll(&event, 1, 250) > 0;
+    // The channel may be held open by a child that the host has forked just now.
+    if (told ? !receive(more) : guardian_has_ended())
       throw std::system_error{EPIPE, std::generic_category(), "the guardian"};
+    if (!told) ::kill(guardian_, SIGCONT);  // somebody may have stopped it
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include <mirakuru/detail/proc.hpp>
 #include <mirakuru/detail/unique_fd.hpp>
+#include <mirakuru/error.hpp>
 
 namespace mirakuru::detail {
 
@@ -30,8 +31,8 @@ MIRAKURU_DECL ProcessStat process_stat(pid_t pid) {
   ProcessStat stat;
   if (name_end != std::string::npos)
     std::sscanf(text.c_str() + name_end + 1,
-                " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d", &stat.state,
-                &stat.parent, &stat.group, &stat.threads);
+                " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d %llu",
+                &stat.state, &stat.parent, &stat.group, &stat.threads, &stat.started);
   else if (error != ENOENT && error != ESRCH)
     stat.state = '?';
   return stat;
@@ -50,7 +51,7 @@ MIRAKURU_DECL std::string command_line(pid_t pid) {
 }
 
 MIRAKURU_DECL std::string describe_process(pid_t pid) {
-  return "pid " + std::to_string(pid) + " (" + command_line(pid) + ')';
+  return "pid " + std::to_string(pid) + " (" + one_line(command_line(pid)) + ')';
 }
 
 }  // namespace mirakuru::detail

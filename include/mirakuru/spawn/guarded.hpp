@@ -78,6 +78,11 @@ class GuardedProcess {
   std::optional<int> exit_code_;
   std::vector<Straggler> stragglers_;
   std::string trouble_;
+  struct Killed {
+    pid_t pid;
+    unsigned long long started;
+  };
+  std::vector<Killed> killed_;  // when the guardian had ended
 };
 
 /// A guardian process above the command: nothing is left behind. The default.
