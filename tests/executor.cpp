@@ -548,6 +548,7 @@ TEST_CASE("moving takes the process along") {
   third.start();
   const auto third_pid = third.pid();
   third = std::move(second);
+  CHECK(second.output().empty());  // it has gone, too
   CHECK_FALSE(test::alive(third_pid));
   CHECK(third.pid() == pid);
   CHECK(third.running());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <chrono>
 #include <csignal>
@@ -66,6 +67,7 @@ enum class Flaw {
   ends_before_tree,
   starts_anything,
   leaks,
+  never_reaps,
 };
 
 /// A spawner with one flaw, all else being well.
@@ -84,6 +86,7 @@ struct Flawed {
     Handle& operator=(Handle&&) = default;
     ~Handle() {
       if (flaw == Flaw::no_signal) inner_.signal(SIGKILL);
+      if (flaw == Flaw::never_reaps && inner_.pid() > 0) (void)inner_.alive();
     }
 
     pid_t pid() const {
@@ -91,6 +94,12 @@ struct Flawed {
     }
     int event() const { return flaw == Flaw::mute_event ? pipe_.reading.get() : inner_.event(); }
     bool alive() {
+      if (flaw == Flaw::never_reaps) {
+        siginfo_t info{};
+        ::waitid(P_PID, static_cast<id_t>(inner_.pid()), &info, WEXITED | WNOHANG | WNOWAIT);
+        if (info.si_pid != 0) seen_ = mk::detail::decode_exit(info.si_code, info.si_status);
+        return !seen_;
+      }
       const bool alive = inner_.alive();
       if (flaw == Flaw::never_ends) return true;
       if (flaw == Flaw::lives_again) return alive || ++asked_ > 1;
@@ -100,7 +109,7 @@ struct Flawed {
       return alive;
     }
     std::optional<int> exit_code() const {
-      const auto code = inner_.exit_code();
+      const auto code = flaw == Flaw::never_reaps ? seen_ : inner_.exit_code();
       if (flaw == Flaw::wrong_exit_code && code) return *code + 1;
       if (flaw == Flaw::exit_code_too_soon && !code) return 0;
       if (flaw == Flaw::positive_signal && code && *code < 0) return 128 - *code;
@@ -118,6 +127,7 @@ struct Flawed {
    private:
     Inner inner_;
     mk::detail::Pipe pipe_;
+    std::optional<int> seen_;
     int asked_ = 0;
     bool signalled_ = false;
   };
@@ -237,6 +247,7 @@ TEST_CASE("each law of a spawner is broken by a spawner with that flaw") {
       "alive() is false when nothing of the tree lives");
   breaks<Flaw::starts_anything>("a program that is not there is a std::system_error with ENOENT");
   breaks<Flaw::leaks>("no descriptor is left open of a run");
+  breaks<Flaw::never_reaps>("alive() reaps the process");
 }
 
 TEST_CASE("each law of a budget and of a signal strategy can be broken") {
@@ -291,7 +302,10 @@ TEST_CASE("each law of an output can be broken") {
   CHECK(broken(Files < false, O_RDONLY | O_CLOEXEC > {directory / "closed"})
             .find("a stream can be written to") == 0);
   CHECK(broken(Files < true, append | O_CLOEXEC > {directory / "lost", false})
-            .find("what is kept can be read, of this run alone") == 0);
+            .find("what is kept can be read, all of it, of this run alone") == 0);
+  CHECK(broken(Files < true, O_RDWR | O_CLOEXEC > {directory / "overwritten"})
+            .find("what is kept can be read, all of it, of this run alone") == 0);
+  CHECK(broken(mk::ToFile{directory / "none/at/all"}).find("open() makes the streams: open ") == 0);
   CHECK(broken(Files < false, append | O_CLOEXEC > {directory / "kept", true})
             .find("what is not kept is empty") == 0);
   CHECK(broken(Forgetful{}) != "");

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cerrno>
 #include <chrono>
@@ -12,9 +13,11 @@
 #include <cstddef>
 #include <cstdlib>
 #include <ctime>
+#include <exception>
 #include <span>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <mirakuru/command.hpp>
@@ -69,6 +72,12 @@ bool tells_end(Handle& handle, std::chrono::nanoseconds patience) {
     if (::ppoll(&event, 1, &limit, nullptr) == 0 || Clock::now() - begin > patience) return false;
   }
   return true;
+}
+
+/// True when there is nothing left to be reaped of it.
+inline bool reaped(pid_t pid) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0;
 }
 
 /// How many descriptors this process has open.
@@ -137,6 +146,7 @@ Broken of_spawner(const T& spawner, std::chrono::nanoseconds patience = std::chr
     require(detail::gone(handle, patience), "alive() is false once all has ended");
     require(handle.exit_code() == 7, "exit_code() is the exit status");
     require(!handle.alive(), "alive() stays false");
+    require(detail::reaped(handle.pid()), "alive() reaps the process");
     const auto printed = run.streams.output();
     require(printed.starts_with("/\nkept\n"),
             "the command runs in its directory, with its environment, and prints to `out`");
@@ -236,24 +246,37 @@ Broken of_signals(const T& signals) {
   return broken;
 }
 
-/// An output's streams can be written to, are close-on-exec, and what is kept can be read, of this
-/// run alone.
+/// An output's streams can be opened and written to, are close-on-exec, and what is kept can be
+/// read, all of it, of this run alone.
 template <Output T>
 Broken of_output(const T& output) {
   Broken broken;
+  const auto require = [&broken](bool holds, const char* law) {
+    if (!holds) broken.emplace_back(law);
+  };
   for (int run = 0; run < 2; ++run) {
-    const auto streams = output.open();
-    for (const int fd : {streams.out(), streams.err()}) {
-      if (fd < 0) continue;  // the caller's own
-      if (fd < 3) broken.emplace_back("a descriptor is none of the standard streams");
-      if ((::fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0)
-        broken.emplace_back("a descriptor is close-on-exec");
-      if (::write(fd, "text\n", 5) != 5) broken.emplace_back("a stream can be written to");
+    OutputStreams streams;
+    try {
+      streams = output.open();
+    } catch (const std::exception& error) {
+      return {std::string{"open() makes the streams: "} + error.what()};
     }
-    if (T::keeps_output && streams.output().find("text\n") != 0)
-      broken.emplace_back("what is kept can be read, of this run alone");
-    if (!T::keeps_output && !streams.output().empty())
-      broken.emplace_back("what is not kept is empty");
+    for (const auto& [fd, text] :
+         {std::pair{streams.out(), "out\n"}, {streams.err(), "err\n"}, {streams.out(), "out\n"}}) {
+      if (fd < 0) continue;  // the caller's own
+      require(fd > 2, "a descriptor is none of the standard streams");
+      require((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0, "a descriptor is close-on-exec");
+      require(::write(fd, text, 4) == 4, "a stream can be written to");
+    }
+    const auto out = streams.output(), err = streams.err_output();
+    if (T::keeps_output) {
+      const bool apart = out == (streams.out() < 0 ? "" : "out\nout\n") &&
+                         err == (streams.err() < 0 ? "" : "err\n");
+      require(apart || (out == "out\nerr\nout\n" && err == out),
+              "what is kept can be read, all of it, of this run alone");
+    } else {
+      require(out.empty() && err.empty(), "what is not kept is empty");
+    }
   }
   return broken;
 }

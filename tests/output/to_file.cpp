@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -53,6 +54,17 @@ TEST_CASE("what is no file name is refused before anything runs, and shown whole
   CHECK_THROWS_AS((mk::Executor{"true", mk::ToFile{.path = "a", .err_path = "b\0"s}}),
                   std::invalid_argument);
   CHECK_THROWS_AS((mk::Executor{"true", mk::ToFile{""}}), std::invalid_argument);
+}
+
+TEST_CASE("a file's name may be a path of the standard library's") {
+  const test::TempDir directory;
+  const std::filesystem::path place = directory.path();
+  mk::Executor executor{mk::Shell{"echo $$ > " + (directory / "pid") + "; exec sleep 300"},
+                        mk::ToFile{.path = place / "out", .err_path = place / "err"},
+                        mk::PidCheck{place / "pid"}};
+  CHECK(executor.start().running());
+  CHECK(test::slurp(directory / "pid") == std::to_string(executor.pid()) + "\n");
+  CHECK(mk::UnixSocketCheck{place / "socket"}.path.str() == directory / "socket");
 }
 
 TEST_CASE("a message does not say the same twice") {

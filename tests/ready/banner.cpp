@@ -5,10 +5,12 @@
 #include <chrono>
 #include <csignal>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -445,4 +447,26 @@ TEST_CASE("a service that cuts its output off is read from the begin again") {
       mk::TimeoutBudget{.start = 5s}};
   executor.start();
   CHECK(executor.output() == "ready\n");
+}
+
+TEST_CASE("many that run need few of the inotify instances that a user has") {
+  const auto instances = [] {
+    int count = 0;
+    for (const int fd : test::open_fds()) {
+      std::error_code ignored;
+      const auto link =
+          std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), ignored);
+      count += link == "anon_inode:inotify";
+    }
+    return count;
+  };
+  {
+    std::vector<mk::OutputExecutor> executors;
+    for (int i = 0; i < 30; ++i) {
+      executors.emplace_back(mk::Argv{test::helper(), "print", "ready"}, mk::BannerCheck{"ready"});
+      executors.back().start();
+    }
+    CHECK(instances() <= 10);
+  }
+  CHECK(instances() == 0);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <concepts>
 #include <string>
 
 #include <mirakuru/detail/config.hpp>
@@ -11,8 +12,11 @@ namespace mirakuru {
 /// empty one.
 class FileName {
  public:
-  FileName(std::string name);                                  // NOLINT(*-explicit-*)
-  FileName(const char* name) : FileName{std::string{name}} {}  // NOLINT(*-explicit-*)
+  FileName(std::string name);  // NOLINT(*-explicit-*)
+  /// From a literal, or a std::filesystem::path.
+  template <std::convertible_to<std::string> Text>
+  FileName(const Text& name)  // NOLINT(*-explicit-*)
+      : FileName{static_cast<std::string>(name)} {}
 
   [[nodiscard]] const std::string& str() const noexcept { return name_; }
 

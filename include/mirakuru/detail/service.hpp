@@ -26,6 +26,25 @@ namespace mirakuru::detail {
 
 class Watch;
 
+/// The watches of checks that have held. The kernel takes milliseconds to close one, for which no
+/// start is to wait; but each holds an inotify instance, of which a user has few, so that there are
+/// no more than a handful of them in the process.
+class SpentWatches {
+ public:
+  SpentWatches();
+  SpentWatches(SpentWatches&&) noexcept;
+  ~SpentWatches();
+
+  /// Keeps it, or closes it at once if there are enough.
+  void keep(std::unique_ptr<Watch> watch);
+  /// They follow nothing any more.
+  void unfollow();
+  void close() noexcept;
+
+ private:
+  std::vector<std::unique_ptr<Watch>> watches_;
+};
+
 /// The part of an executor that does not depend on its policies: the command, and what is known of
 /// its last run.
 struct ServiceBase {
@@ -39,8 +58,8 @@ struct ServiceBase {
   Timeline timeline = {};
   std::optional<int> exit_code = {};
   std::vector<Straggler> stragglers = {};
-  std::string trouble = {};                   // with the spawner's own means
-  std::vector<std::unique_ptr<Watch>> spent;  // those of the checks that have held
+  std::string trouble = {};  // with the spawner's own means
+  SpentWatches spent;
 
   /// Begins a start, whatever comes of it: from here on nothing is told of the run before.
   void forget_last_run();
@@ -53,10 +72,7 @@ struct ServiceBase {
   void note(const std::string& news);
   /// True when a call takes this end as good, and nothing else was wrong.
   [[nodiscard]] bool is_good(int code, const std::vector<int>& accept) const;
-  /// Ends a check's wait, without delay: it is cleaned up when there is time, which is at the next
-  /// wait, and when the run is over.
-  void retire(std::unique_ptr<Watch> watch);
-  void unfollow();
+  /// Lets go of what a run needs.
   void let_go();
   /// What a spawner's failure looks like to the user.
   [[nodiscard]] SpawnError spawn_error(const std::system_error& error,

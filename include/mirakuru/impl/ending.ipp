@@ -27,7 +27,7 @@ MIRAKURU_DECL int StopState::due() {
 }
 
 MIRAKURU_DECL void StopState::wait_for(Race& race, int event) const {
-  base_.unfollow();
+  base_.spent.unfollow();
   const auto now = Clock::now();
   const std::chrono::nanoseconds waited = now - begin_;
   race.watch(event);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <stdexcept>
 #include <utility>
@@ -33,6 +34,32 @@ MIRAKURU_DECL std::array<SignalStep, 1> only(int signal) {
   const std::array<SignalStep, 1> steps{{{signal, std::chrono::nanoseconds::max()}}};
   check_signals(steps);
   return steps;
+}
+
+/// How many are kept in this process.
+inline std::atomic<int>& spent_watches() noexcept {
+  static std::atomic<int> count = 0;
+  return count;
+}
+
+MIRAKURU_DECL SpentWatches::SpentWatches() = default;
+MIRAKURU_DECL SpentWatches::SpentWatches(SpentWatches&&) noexcept = default;
+MIRAKURU_DECL SpentWatches::~SpentWatches() { close(); }
+
+MIRAKURU_DECL void SpentWatches::keep(std::unique_ptr<Watch> watch) {
+  constexpr int enough = 8;
+  if (!watch || spent_watches() >= enough) return;
+  watches_.push_back(std::move(watch));
+  ++spent_watches();
+}
+
+MIRAKURU_DECL void SpentWatches::unfollow() {
+  for (const auto& watch : watches_) watch->changes().unfollow();
+}
+
+MIRAKURU_DECL void SpentWatches::close() noexcept {
+  spent_watches() -= static_cast<int>(watches_.size());
+  watches_.clear();
 }
 
 MIRAKURU_DECL ServiceBase::ServiceBase(Invocation command) : invocation{std::move(command)} {}
@@ -74,17 +101,9 @@ MIRAKURU_DECL bool ServiceBase::is_good(int code, const std::vector<int>& accept
   return trouble.empty() && std::find(accept.begin(), accept.end(), code) != accept.end();
 }
 
-MIRAKURU_DECL void ServiceBase::retire(std::unique_ptr<Watch> watch) {
-  if (watch) spent.push_back(std::move(watch));
-}
-
-MIRAKURU_DECL void ServiceBase::unfollow() {
-  for (const auto& watch : spent) watch->changes().unfollow();
-}
-
 MIRAKURU_DECL void ServiceBase::let_go() {
   input.reset();
-  spent.clear();
+  spent.close();
 }
 
 MIRAKURU_DECL SpawnError ServiceBase::spawn_error(const std::system_error& error,

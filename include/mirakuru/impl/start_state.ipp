@@ -87,7 +87,7 @@ MIRAKURU_DECL void StartState::judge(const std::optional<Readiness>& answer, boo
   limit_ = Clock::time_point::max();
   if (answer && *answer) {
     base_.timeline.checks[check_++].passed = Clock::now();
-    base_.retire(std::move(watch_));
+    base_.spent.keep(std::move(watch_));
     unseen_ = true;
     tried_ = false;  // each is tried once, however late it is
     reason_.clear();
@@ -139,7 +139,7 @@ MIRAKURU_DECL bool StartState::unseen() {
 }
 
 MIRAKURU_DECL void StartState::wait_for(Race& race, int event) const {
-  base_.unfollow();
+  base_.spent.unfollow();
   auto until = std::min(deadline_, look_again_at_);
   until = std::min(until, entered_ ? limit_ : resume_at_);
   const auto now = Clock::now();
@@ -172,7 +172,7 @@ MIRAKURU_DECL void StartState::throw_check_failed(std::string awaited) const {
 MIRAKURU_DECL void StartState::begin_ending(std::exception_ptr error) {
   stage_ = Stage::ending;
   error_ = std::move(error);
-  base_.retire(std::move(watch_));
+  base_.spent.keep(std::move(watch_));
 }
 
 }  // namespace mirakuru::detail

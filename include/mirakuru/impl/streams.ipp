@@ -38,13 +38,13 @@ MIRAKURU_DECL OutputStreams::OutputStreams(detail::UniqueFd out, detail::UniqueF
 }
 
 MIRAKURU_DECL long long OutputStreams::size(const detail::UniqueFd& file, long long begin) const {
-  return kept_ ? detail::file_size(file) - begin : 0;
+  return is_kept(file) ? detail::file_size(file) - begin : 0;
 }
 
 MIRAKURU_DECL std::size_t OutputStreams::read_at(const detail::UniqueFd& file, long long offset,
                                                  std::span<char> into) const {
   std::size_t done = 0;
-  while (kept_ && done < into.size()) {
+  while (is_kept(file) && done < into.size()) {
     constexpr std::size_t most = std::size_t{1} << 30;  // one call takes no more than twice that
     const auto next = into.subspan(done, std::min(into.size() - done, most));
     const auto n =
@@ -58,7 +58,7 @@ MIRAKURU_DECL std::size_t OutputStreams::read_at(const detail::UniqueFd& file, l
 }
 
 MIRAKURU_DECL std::string OutputStreams::read(const detail::UniqueFd& file, long long from) const {
-  if (!kept_) return {};
+  if (!is_kept(file)) return {};
   const auto size = detail::file_size(file);
   if (size < from) from = 0;  // cut off since, as with `truncate -s 0`: all that is there is new
   std::string text(static_cast<std::size_t>(size - from), '\0');
@@ -70,7 +70,7 @@ MIRAKURU_DECL std::string OutputStreams::read_end(const detail::UniqueFd& file,
                                                   long long from) const {
   constexpr long long most_bytes = 2048;
   constexpr std::size_t most_lines = 10;
-  if (!kept_) return {};
+  if (!is_kept(file)) return {};
   return detail::last_lines(read(file, std::max(from, detail::file_size(file) - most_bytes)),
                             most_lines);
 }

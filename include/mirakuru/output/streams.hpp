@@ -58,6 +58,9 @@ class OutputStreams {
   [[nodiscard]] std::string read(const detail::UniqueFd& file, long long from) const;
   [[nodiscard]] std::string read_end(const detail::UniqueFd& file, long long from) const;
 
+  /// Not of a file that has been moved elsewhere.
+  [[nodiscard]] bool is_kept(const detail::UniqueFd& file) const noexcept { return kept_ && file; }
+
   detail::UniqueFd out_, err_;
   bool kept_ = false;
   long long out_begin_ = 0, err_begin_ = 0;

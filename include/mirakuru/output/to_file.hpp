@@ -10,8 +10,10 @@ namespace mirakuru {
 
 /// Both streams are appended to a file that stays: a log to look at after the test.
 ///
-/// `output()` is what this run has added; of both streams if they share the file, which nothing
-/// tells apart then, nor does `BannerCheck::stream`.
+/// `output()` is what has been added since this run's begin: of both streams if they share the
+/// file, and of everybody else who writes to it. Nothing tells them apart, nor does
+/// `BannerCheck::stream`. A command that opens `/dev/stdout` anew cuts the file off, as a shell's
+/// `> /dev/stdout` does; with `>>` it does not.
 struct ToFile {
   static constexpr bool keeps_output = true;
 

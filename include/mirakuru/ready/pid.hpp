@@ -14,7 +14,8 @@ namespace detail {
 class Watch;
 }
 
-/// Ready when a pid file is there. Its directory need not exist at the start.
+/// Ready when a pid file is there. Its directory need not exist at the start. A relative path is
+/// relative to the test's own directory, whatever `Command::cwd` is.
 ///
 /// A file that is there before the start is `AlreadyRunning`, and the message says whether its
 /// process lives. Rests on inotify, for a symbolic link's target too.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,8 +20,11 @@ class Watch;
 /// `@`. Source: unix(7).
 class SocketPath {
  public:
-  SocketPath(std::string path);                                    // NOLINT(*-explicit-*)
-  SocketPath(const char* path) : SocketPath{std::string{path}} {}  // NOLINT(*-explicit-*)
+  SocketPath(std::string path);  // NOLINT(*-explicit-*)
+  /// From a literal, or a std::filesystem::path.
+  template <std::convertible_to<std::string> Text>
+  SocketPath(const Text& path)  // NOLINT(*-explicit-*)
+      : SocketPath{static_cast<std::string>(path)} {}
 
   [[nodiscard]] const std::string& str() const noexcept { return path_; }
   [[nodiscard]] bool abstract() const noexcept { return path_[0] == '@'; }

@@ -39,8 +39,10 @@ class DirectProcess {
 /// The cheapest start: the command is the test's own child.
 ///
 /// What leaves the command's process group (a daemon) is not followed, and nothing ends the tree
-/// when the test itself is killed. The parent's memory is not copied, whatever its size. Rests on
-/// `posix_spawn`.
+/// when the test itself is killed. The parent's memory is not copied, whatever its size. A test
+/// that ignores SIGCHLD, or reaps every child, takes the exit status away: it counts as 0 unless
+/// the kernel tells it again, which it does from 6.15 on if the command has not ended at once.
+/// Rests on `posix_spawn`.
 struct DirectSpawner {
   /// Throws `std::system_error` with the reason when the program cannot be executed.
   [[nodiscard]] DirectProcess spawn(const Launch& launch) const;
