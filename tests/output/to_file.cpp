@@ -61,7 +61,7 @@ TEST_CASE("a file's name may be a path of the standard library's") {
   const std::filesystem::path place = directory.path();
   mk::Executor executor{mk::Shell{"echo $$ > " + (directory / "pid") + "; exec sleep 300"},
                         mk::ToFile{.path = place / "out", .err_path = place / "err"},
-                        mk::PidCheck{place / "pid"}};
+                        mk::PidCheck{.path = place / "pid", .alive = true}};
   CHECK(executor.start().running());
   CHECK(test::slurp(directory / "pid") == std::to_string(executor.pid()) + "\n");
   CHECK(mk::UnixSocketCheck{place / "socket"}.path.str() == directory / "socket");
