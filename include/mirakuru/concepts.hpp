@@ -23,7 +23,7 @@ namespace mirakuru {
 ///     struct Handle {
 ///       pid_t pid() const;                     // the command's own process, the leader
 ///       int event() const;                     // turns readable when alive() has news; -1: poll
-///       bool alive();                          // does anything of the tree live? never blocks
+///       bool alive();                          // does any of the tree live? reaps, never blocks
 ///       std::optional<int> exit_code() const;  // the leader's, once alive() has seen its end
 ///       void signal(int number);               // to the whole tree
 ///     };

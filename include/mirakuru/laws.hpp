@@ -146,7 +146,8 @@ Broken of_spawner(const T& spawner, std::chrono::nanoseconds patience = std::chr
     require(detail::gone(handle, patience), "alive() is false once all has ended");
     require(handle.exit_code() == 7, "exit_code() is the exit status");
     require(!handle.alive(), "alive() stays false");
-    require(detail::reaped(handle.pid()), "alive() reaps the process");
+    require(detail::until(patience, [&] { return detail::reaped(handle.pid()); }),
+            "alive() reaps the process");
     const auto printed = run.streams.output();
     require(printed.starts_with("/\nkept\n"),
             "the command runs in its directory, with its environment, and prints to `out`");
@@ -247,7 +248,7 @@ Broken of_signals(const T& signals) {
 }
 
 /// An output's streams can be opened and written to, are close-on-exec, and what is kept can be
-/// read, all of it, of this run alone.
+/// read, all of it, of this run alone: of both streams that are not the caller's own.
 template <Output T>
 Broken of_output(const T& output) {
   Broken broken;

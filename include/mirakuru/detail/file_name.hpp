@@ -12,11 +12,12 @@ namespace mirakuru {
 /// empty one.
 class FileName {
  public:
-  FileName(std::string name);  // NOLINT(*-explicit-*)
-  /// From a literal, or a std::filesystem::path.
-  template <std::convertible_to<std::string> Text>
-  FileName(const Text& name)  // NOLINT(*-explicit-*)
-      : FileName{static_cast<std::string>(name)} {}
+  FileName(std::string name);                                  // NOLINT(*-explicit-*)
+  FileName(const char* name) : FileName{std::string{name}} {}  // NOLINT(*-explicit-*)
+  /// From a std::filesystem::path, say.
+  template <class Text>
+    requires std::convertible_to<const Text&, std::string>
+  FileName(const Text& name) : FileName{static_cast<std::string>(name)} {}  // NOLINT(*-explicit-*)
 
   [[nodiscard]] const std::string& str() const noexcept { return name_; }
 

@@ -26,19 +26,20 @@ namespace mirakuru::detail {
 
 class Watch;
 
-/// The watches of checks that have held. The kernel takes milliseconds to close one, for which no
-/// start is to wait; but each holds an inotify instance, of which a user has few, so that there are
-/// no more than a handful of them in the process.
+/// The watches of checks that have held. The kernel takes milliseconds to close one, which no start
+/// is to wait for; but each holds an inotify instance, of which a user has few, so that a start
+/// does wait when the process has many.
 class SpentWatches {
  public:
   SpentWatches();
   SpentWatches(SpentWatches&&) noexcept;
   ~SpentWatches();
 
-  /// Keeps it, or closes it at once if there are enough.
   void keep(std::unique_ptr<Watch> watch);
   /// They follow nothing any more.
   void unfollow();
+  /// Whether these should be closed, for the process has too many.
+  [[nodiscard]] bool too_many() const noexcept;
   void close() noexcept;
 
  private:

@@ -65,7 +65,7 @@ class StartState {
   }
   /// Says what to wait for; `event` is the process's descriptor, or -1.
   void wait_for(Race& race, int event) const;
-  bool ready();
+  bool ready(Race& race);
 
   // How it fails.
 

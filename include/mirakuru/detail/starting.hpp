@@ -113,7 +113,7 @@ class Starting : StartState {
   }
 
   bool wait(Race& race) {
-    if (checks == 0) return ready();
+    if (checks == 0) return ready(race);
     const int event = service_.process->event();
     wake(event < 0 || race.process_has_news());
     go_on(race);
@@ -122,10 +122,10 @@ class Starting : StartState {
       const bool alive = !unseen() || service_.alive();
       if (!alive || service_.exit_code.value_or(0) != 0) {
         if (listen_to_last_words(race)) return false;
-        if (outlived()) return ready();
+        if (outlived()) return ready(race);
         throw_exited(awaited());
       }
-      if (check_ == checks) return ready();
+      if (check_ == checks) return ready(race);
       if (out_of_time()) {
         if (watch_ && !asked_the_last_time()) {
           attempt(race);

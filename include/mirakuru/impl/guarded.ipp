@@ -294,7 +294,7 @@ MIRAKURU_DECL bool GuardedProcess::kill_rest() {
   // One that is exiting has given up its marks before its files.
   std::erase_if(killed_, [](const Killed& killed) {
     const auto stat = detail::process_stat(killed.pid);
-    return !stat.lives() || stat.started != killed.started;
+    return stat.state != '?' && (!stat.lives() || stat.started != killed.started);
   });
   if (found || !killed_.empty()) return true;
   if (!exit_code_) exit_code_ = -SIGKILL;
@@ -362,7 +362,7 @@ MIRAKURU_DECL void GuardedProcess::await_leader() {
     bool more;
     const bool told = ::poll(&event, 1, 250) > 0;
     // The channel may be held open by a child that the host has forked just now.
-    if (told ? !receive(more) : guardian_has_ended())
+    if ((told ? !receive(more) : guardian_has_ended()) && leader_ == 0)
       throw std::system_error{EPIPE, std::generic_category(), "the guardian"};
     if (!told) ::kill(guardian_, SIGCONT);  // somebody may have stopped it
   }

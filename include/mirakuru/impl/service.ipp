@@ -47,14 +47,18 @@ MIRAKURU_DECL SpentWatches::SpentWatches(SpentWatches&&) noexcept = default;
 MIRAKURU_DECL SpentWatches::~SpentWatches() { close(); }
 
 MIRAKURU_DECL void SpentWatches::keep(std::unique_ptr<Watch> watch) {
-  constexpr int enough = 8;
-  if (!watch || spent_watches() >= enough) return;
+  if (!watch) return;
   watches_.push_back(std::move(watch));
   ++spent_watches();
 }
 
 MIRAKURU_DECL void SpentWatches::unfollow() {
   for (const auto& watch : watches_) watch->changes().unfollow();
+}
+
+MIRAKURU_DECL bool SpentWatches::too_many() const noexcept {
+  constexpr int many = 16;
+  return !watches_.empty() && spent_watches() > many;
 }
 
 MIRAKURU_DECL void SpentWatches::close() noexcept {

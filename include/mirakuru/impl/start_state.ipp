@@ -148,7 +148,11 @@ MIRAKURU_DECL void StartState::wait_for(Race& race, int event) const {
   race.until(until);
 }
 
-MIRAKURU_DECL bool StartState::ready() {
+MIRAKURU_DECL bool StartState::ready(Race& race) {
+  if (base_.spent.too_many()) {
+    race.forget();
+    base_.spent.close();
+  }
   base_.timeline.ready = Clock::now();
   return true;
 }

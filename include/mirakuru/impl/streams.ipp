@@ -33,8 +33,8 @@ MIRAKURU_DECL std::string last_lines(const std::string& text, std::size_t lines)
 MIRAKURU_DECL OutputStreams::OutputStreams(detail::UniqueFd out, detail::UniqueFd err, bool kept)
     : out_{std::move(out)}, err_{std::move(err)}, kept_{kept} {
   if (!kept_) return;
-  out_begin_ = detail::file_size(out_);
-  err_begin_ = detail::file_size(err_);
+  if (out_) out_begin_ = detail::file_size(out_);
+  if (err_) err_begin_ = detail::file_size(err_);
 }
 
 MIRAKURU_DECL long long OutputStreams::size(const detail::UniqueFd& file, long long begin) const {

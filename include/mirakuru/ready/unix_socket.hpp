@@ -20,11 +20,13 @@ class Watch;
 /// `@`. Source: unix(7).
 class SocketPath {
  public:
-  SocketPath(std::string path);  // NOLINT(*-explicit-*)
-  /// From a literal, or a std::filesystem::path.
-  template <std::convertible_to<std::string> Text>
-  SocketPath(const Text& path)  // NOLINT(*-explicit-*)
-      : SocketPath{static_cast<std::string>(path)} {}
+  SocketPath(std::string path);                                    // NOLINT(*-explicit-*)
+  SocketPath(const char* path) : SocketPath{std::string{path}} {}  // NOLINT(*-explicit-*)
+  /// From a std::filesystem::path, say.
+  template <class Text>
+    requires std::convertible_to<const Text&, std::string>
+  SocketPath(const Text& path)
+      : SocketPath{static_cast<std::string>(path)} {}  // NOLINT(*-explicit-*)
 
   [[nodiscard]] const std::string& str() const noexcept { return path_; }
   [[nodiscard]] bool abstract() const noexcept { return path_[0] == '@'; }
