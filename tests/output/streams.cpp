@@ -285,5 +285,15 @@ TEST_CASE("a file that cannot be read is told") {
   CHECK_THROWS_AS((void)streams.output(), std::system_error);
   CHECK_THROWS_AS((void)streams.output_end(), std::system_error);
   CHECK(streams.err_output().empty());
-  CHECK_THROWS_AS((OutputStreams{UniqueFd{}, UniqueFd{}, true}), std::system_error);
+}
+
+TEST_CASE("a stream may be the parent's own while the other is kept") {
+  const test::TempDir directory;
+  const OutputStreams streams{open_file(directory / "out"), UniqueFd{}, true};
+  print(streams.out(), "a");
+  CHECK(streams.output() == "a");
+  CHECK(streams.err() == -1);
+  CHECK(streams.err_output().empty());
+  CHECK(streams.err_output_end().empty());
+  CHECK(streams.err_size() == 0);
 }
