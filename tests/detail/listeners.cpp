@@ -58,7 +58,8 @@ class Address {
 /// Bound there; empty where the system has no such address.
 UniqueFd bound(const Address& address, bool v6only = false, const char* device = "") {
   UniqueFd fd{::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  const int only = v6only;
+  const int only = v6only, yes = 1;
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   if (address.family() == AF_INET6)
     ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
   const bool on_device =
