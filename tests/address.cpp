@@ -47,6 +47,8 @@ std::string me() {
 /// A socket of this test's, bound to a loopback address. No socket if there is no such address.
 mk::detail::UniqueFd bound(int family, int port) {
   mk::detail::UniqueFd socket{::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  const int yes = 1;  // though the kernel still remembers a connection there
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   sockaddr_in v4{};
   v4.sin_family = AF_INET;
   v4.sin_port = htons(u16(port));
