@@ -118,7 +118,7 @@ def counts(programs):
         yield f"{name}: instructions of a start and stop", a, b, 1.10
         yield f"{name}: attempts in {START_UP // 1000} ms", attempts, None, 100
         if shutil.which("strace"):
-            bound = 15 if verb == "tcp" and kernel_tells_who_listens() else 100
+            bound = 18 if verb == "tcp" and kernel_tells_who_listens() else 100
             yield f"{name}: connections tried meanwhile", connections(programs, mine, verb), None, bound
         a, _ = per_cycle(programs, valgrind("memcheck"), mine, verb, allocations)
         b, _ = per_cycle(programs, valgrind("memcheck"), theirs, verb, allocations)
