@@ -15,10 +15,10 @@ class Process;
 ///
 /// Something that accepts before the start is `AlreadyRunning`. A name is looked up anew for each
 /// attempt, in a thread that a deadline leaves to the resolver's own; of several addresses any will
-/// do. At loopback an attempt that follows a refusal asks the kernel who listens, and does not
-/// connect to nobody, but for each seventh: somebody whom packet filters or namespaces hide is
-/// found that way, an eighth of the time waited later at most, or 4 ms. Rests on a non-blocking
-/// `connect`, sock_diag(7) and getaddrinfo(3).
+/// do. At loopback an attempt that follows a refusal connects only if the kernel knows somebody who
+/// listens, but each seventh does in any case: whom packet filters or namespaces hide is found that
+/// way, an eighth of the time waited later at most, or 4 ms. Rests on a non-blocking `connect`,
+/// sock_diag(7) and getaddrinfo(3).
 struct TCPCheck {
   Host host;
   Port port;
