@@ -21,8 +21,8 @@
 
 namespace mk = mirakuru;
 using namespace std::string_literals;
-using mk::detail::Invocation;
 using mk::detail::quote_words;
+using mk::detail::ResolvedCommand;
 using mk::detail::split_words;
 
 namespace {
@@ -88,7 +88,7 @@ class Programs : public test::TempDir {
 struct Found {
   explicit Found(const mk::Command& command) {
     try {
-      text = Invocation(command).program();
+      text = ResolvedCommand(command).program();
     } catch (const mk::SpawnError& error) {
       text = error.what();
       code = error.code();
@@ -109,7 +109,7 @@ Words values(const Words& environment, std::string_view name) {
 }
 
 Words values(const mk::Command& command, std::string_view name) {
-  return values(Invocation(command).environment(), name);
+  return values(ResolvedCommand(command).environment(), name);
 }
 
 }  // namespace
@@ -265,12 +265,12 @@ TEST_CASE("a shell's line is kept whole") {
   const mk::Command command = mk::Shell{"a && 'b"};
   CHECK(command.argv.line() == "a && 'b");
   CHECK(command.shell);
-  CHECK(shown(Invocation(mk::Shell{"a && 'b"}).words()) == "[/bin/sh][-c][a && 'b]");
-  CHECK(Invocation(mk::Shell{"a && 'b"}).text() == "a && 'b");
+  CHECK(shown(ResolvedCommand(mk::Shell{"a && 'b"}).words()) == "[/bin/sh][-c][a && 'b]");
+  CHECK(ResolvedCommand(mk::Shell{"a && 'b"}).text() == "a && 'b");
 }
 
 TEST_CASE("what stands in front of an executor's arguments becomes words and a text") {
-  const auto check = [](const Invocation& invocation, const char* words, const char* text) {
+  const auto check = [](const ResolvedCommand& invocation, const char* words, const char* text) {
     CHECK(shown(invocation.words()) == words);
     CHECK(invocation.text() == text);
   };
@@ -284,12 +284,12 @@ TEST_CASE("what stands in front of an executor's arguments becomes words and a t
   check(mk::Command{.argv = "a b", .cwd = "/"}, "[a][b]", "a b");
   check(mk::Command{.argv = {"a", "b c"}, .shell = true}, "[/bin/sh][-c][a 'b c']", "a 'b c'");
   check(mk::Shell{"a | b"}, "[/bin/sh][-c][a | b]", "a | b");
-  CHECK(Invocation(mk::Command{.argv = "a", .cwd = "/usr"}).cwd() == "/usr");
-  CHECK(Invocation("a").cwd().empty());
+  CHECK(ResolvedCommand(mk::Command{.argv = "a", .cwd = "/usr"}).cwd() == "/usr");
+  CHECK(ResolvedCommand("a").cwd().empty());
 }
 
 TEST_CASE("the text is one line that can be printed") {
-  const auto printable = [](const Invocation& invocation) {
+  const auto printable = [](const ResolvedCommand& invocation) {
     const auto& text = invocation.text();
     return std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < ' '; });
   };
@@ -299,7 +299,7 @@ TEST_CASE("the text is one line that can be printed") {
 
 TEST_CASE("a command that cannot be one is refused") {
   const auto refused = [](const mk::Command& command) {
-    return refusal([&] { const Invocation invocation(command); });
+    return refusal([&] { const ResolvedCommand invocation(command); });
   };
   CHECK(refused({.argv = ""}) == "the command is empty");
   CHECK(refused({.argv = " \t"}) == "the command is empty");
@@ -320,8 +320,9 @@ TEST_CASE("a command that cannot be one is refused") {
 
 TEST_CASE("a variable that cannot be one is refused") {
   const auto refused = [](const std::string& name, const std::string& value) {
-    return refusal(
-        [&] { const Invocation invocation(mk::Command{.argv = "a", .env = {{name, value}}}); });
+    return refusal([&] {
+      const ResolvedCommand invocation(mk::Command{.argv = "a", .env = {{name, value}}});
+    });
   };
   CHECK(refused("", "x") == "this cannot be an environment variable: ''");
   CHECK(refused("A=B", "x") == "this cannot be an environment variable: 'A=B'");
@@ -464,7 +465,7 @@ TEST_CASE("the environment is inherited, added to and replaced") {
 }
 
 TEST_CASE("the environment is read anew for each start") {
-  const Invocation invocation("a");
+  const ResolvedCommand invocation("a");
   const Variable late{"MIRAKURU_TEST_A", "late"};
   CHECK(shown(values(invocation.environment(), "MIRAKURU_TEST_A")) == "[late]");
 }
@@ -472,7 +473,7 @@ TEST_CASE("the environment is read anew for each start") {
 TEST_CASE("each executor has an id of its own in its environment") {
   const Variable outer{"mirakuru_uuid", "1:of-an-executor-around-this-test"};
   const mk::Command command{.argv = "a"};
-  const Invocation first(command), second(command);
+  const ResolvedCommand first(command), second(command);
   const auto ids = values(first.environment(), "mirakuru_uuid");
   REQUIRE(ids.size() == 1);
   const auto prefix = std::to_string(::getpid()) + ':';

@@ -51,7 +51,7 @@ class Handle {
 struct MySpawner {
   int* spawned;
 
-  Handle spawn(const mk::Launch& launch) const {
+  Handle spawn(const mk::LaunchRequest& launch) const {
     ++*spawned;
     return Handle{mk::DirectSpawner{}.spawn(launch)};
   }
@@ -88,7 +88,7 @@ struct Prompt {
 };
 
 struct LastWords {
-  static constexpr bool outlives_process = true;
+  static constexpr bool valid_after_exit = true;
   static constexpr bool reads_output = true;
   bool operator()(const mk::Process& process) const {
     return !process.running() && process.output() == "ready\n";
@@ -122,10 +122,10 @@ struct Immovable : Handle {
 
 template <class Result>
 struct SpawnerOf {
-  Result spawn(const mk::Launch&) const;
+  Result spawn(const mk::LaunchRequest&) const;
 };
 struct ChangingSpawner {
-  Handle spawn(const mk::Launch&);
+  Handle spawn(const mk::LaunchRequest&);
 };
 struct SpawnerWithoutLaunch {
   Handle spawn() const;

@@ -13,7 +13,7 @@
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
-using mk::detail::Circumstances;
+using mk::detail::ErrorContext;
 using mk::detail::exit_headline;
 using mk::detail::reason_text;
 using mk::detail::to_text;
@@ -119,17 +119,17 @@ TEST_CASE("a reason begins with a small letter") {
 }
 
 TEST_CASE("a message tells what is known, an item a line") {
-  CHECK(Circumstances{.command = "./server --port 80"}.tell("cannot run ./server: no") ==
+  CHECK(ErrorContext{.command = "./server --port 80"}.message("cannot run ./server: no") ==
         "cannot run ./server: no\n"
         "  command: ./server --port 80");
 
-  CHECK(Circumstances{.command = "./server --port 8080",
-                      .awaited = "a connection to 127.0.0.1:8080",
-                      .waited = 12ms,
-                      .reason = "connection refused",
-                      .output = "starting\nstill starting",
-                      .err_output = "config.toml: no such file"}
-            .tell("exited with a non-zero code: 3 before it was ready") ==
+  CHECK(ErrorContext{.command = "./server --port 8080",
+                     .awaited = "a connection to 127.0.0.1:8080",
+                     .waited = 12ms,
+                     .reason = "connection refused",
+                     .output = "starting\nstill starting",
+                     .err_output = "config.toml: no such file"}
+            .message("exited with a non-zero code: 3 before it was ready") ==
         "exited with a non-zero code: 3 before it was ready\n"
         "  command: ./server --port 8080\n"
         "  waited for: a connection to 127.0.0.1:8080, for 12 ms\n"
@@ -143,29 +143,29 @@ TEST_CASE("a message tells what is known, an item a line") {
 
 TEST_CASE("a message leaves out what is not known") {
   // For how long makes no sense without what for.
-  CHECK(Circumstances{.command = "a", .waited = 5s}.tell("b") == "b\n  command: a");
-  CHECK(Circumstances{.command = "a", .awaited = "c", .waited = 1500ms}.tell("b") ==
+  CHECK(ErrorContext{.command = "a", .waited = 5s}.message("b") == "b\n  command: a");
+  CHECK(ErrorContext{.command = "a", .awaited = "c", .waited = 1500ms}.message("b") ==
         "b\n  command: a\n  waited for: c, for 1.5 s");
-  CHECK(Circumstances{.command = "a", .reason = "d"}.tell("b") ==
+  CHECK(ErrorContext{.command = "a", .reason = "d"}.message("b") ==
         "b\n  command: a\n  last answer: d");
-  CHECK(Circumstances{.command = "a", .output = "o"}.tell("b") ==
+  CHECK(ErrorContext{.command = "a", .output = "o"}.message("b") ==
         "b\n  command: a\n  the end of standard output:\n    o");
-  CHECK(Circumstances{.command = "a", .err_output = "e"}.tell("b") ==
+  CHECK(ErrorContext{.command = "a", .err_output = "e"}.message("b") ==
         "b\n  command: a\n  the end of standard error:\n    e");
 }
 
 TEST_CASE("streams that share a file are told once") {
-  CHECK(Circumstances{.command = "a", .output = "both\nlines", .err_output = "both\nlines"}.tell(
+  CHECK(ErrorContext{.command = "a", .output = "both\nlines", .err_output = "both\nlines"}.message(
             "b") == "b\n  command: a\n  the end of standard error:\n    both\n    lines");
 }
 
 TEST_CASE("whatever has lines is indented") {
-  CHECK(Circumstances{.command = "a",
-                      .awaited = "x\ny",
-                      .waited = 1s,
-                      .reason = "not\nyet\n",
-                      .trouble = "1\n2"}
-            .tell("b\nc") ==
+  CHECK(ErrorContext{.command = "a",
+                     .awaited = "x\ny",
+                     .waited = 1s,
+                     .reason = "not\nyet\n",
+                     .trouble = "1\n2"}
+            .message("b\nc") ==
         "b\n    c\n  command: a\n  waited for: x\n    y, for 1 s\n  last answer: not\n    yet\n"
         "  note: 1\n    2");
 }
@@ -177,6 +177,6 @@ TEST_CASE("what does not print is an escape on one line") {
 }
 
 TEST_CASE("lines of output are indented, empty ones too") {
-  CHECK(Circumstances{.command = "a", .output = "x\n\ny"}.tell("b") ==
+  CHECK(ErrorContext{.command = "a", .output = "x\n\ny"}.message("b") ==
         "b\n  command: a\n  the end of standard output:\n    x\n    \n    y");
 }

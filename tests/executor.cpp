@@ -647,11 +647,11 @@ struct Thrower {
     may_throw(From::call);
     return false;
   }
-  bool held() const {
+  bool already_true() const {
     may_throw(From::held);
     return is_held;
   }
-  std::string describe_holder() const {
+  std::string describe_conflict() const {
     may_throw(From::holder);
     return "a holder";
   }
@@ -733,7 +733,7 @@ TEST_CASE("a check of one's own is asked before the start, and nothing is spawne
 
   struct Untold {
     bool operator()(const mk::Process&) { return true; }
-    bool held() { return true; }
+    bool already_true() { return true; }
   };
   const auto untold = failure_of<mk::AlreadyRunning>(mk::Executor{command, Untold{}, in_time});
   CHECK(untold.message ==
@@ -758,7 +758,7 @@ TEST_CASE("a restart that fails tells nothing of the run before") {
   struct Held {
     const bool* value;
     bool operator()(const mk::Process&) const { return true; }
-    bool held() const { return *value; }
+    bool already_true() const { return *value; }
   };
   mk::Executor executor{{program, "-c", "echo printed; exec sleep 300"}, Held{&is_held}, in_time};
   const auto run = [&] {

@@ -132,15 +132,15 @@ struct Flawed {
     bool signalled_ = false;
   };
 
-  Handle spawn(const mk::Launch& launch) const {
+  Handle spawn(const mk::LaunchRequest& launch) const {
     static const std::string root = "/usr";
-    mk::Launch changed{.program = launch.program,
-                       .argv = launch.argv,
-                       .environment = launch.environment,
-                       .cwd = flaw == Flaw::elsewhere ? root : launch.cwd,
-                       .in = launch.in,
-                       .out = launch.out,
-                       .err = launch.err};
+    mk::LaunchRequest changed{.program = launch.program,
+                              .argv = launch.argv,
+                              .environment = launch.environment,
+                              .cwd = flaw == Flaw::elsewhere ? root : launch.cwd,
+                              .in = launch.in,
+                              .out = launch.out,
+                              .err = launch.err};
     const mk::detail::UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
     if (flaw == Flaw::no_input) changed.in = null.get();
     if (flaw == Flaw::no_err) changed.err = null.get();
@@ -165,16 +165,16 @@ struct Forgetful {
 
 TEST_CASE("our policies keep the laws") {
   const test::TempDir directory;
-  CHECK(text(laws::of_spawner(mk::GuardedSpawner{})) == "");
-  CHECK(text(laws::of_spawner(mk::DirectSpawner{})) == "");
-  CHECK(text(laws::of_budget(mk::TimeoutBudget{})) == "");
-  CHECK(text(laws::of_signals(mk::Signals{})) == "");
-  CHECK(text(laws::of_signals(mk::SignalLadder{{SIGINT, 1s}, {SIGTERM, 1s}})) == "");
-  CHECK(text(laws::of_output(mk::Capture{})) == "");
-  CHECK(text(laws::of_output(mk::Discard{})) == "");
-  CHECK(text(laws::of_output(mk::Inherit{})) == "");
-  CHECK(text(laws::of_output(mk::ToFile{directory / "log"})) == "");
-  CHECK(text(laws::of_output(
+  CHECK(text(laws::check_spawner(mk::GuardedSpawner{})) == "");
+  CHECK(text(laws::check_spawner(mk::DirectSpawner{})) == "");
+  CHECK(text(laws::check_budget(mk::TimeoutBudget{})) == "");
+  CHECK(text(laws::check_signals(mk::Signals{})) == "");
+  CHECK(text(laws::check_signals(mk::SignalLadder{{SIGINT, 1s}, {SIGTERM, 1s}})) == "");
+  CHECK(text(laws::check_output(mk::Capture{})) == "");
+  CHECK(text(laws::check_output(mk::Discard{})) == "");
+  CHECK(text(laws::check_output(mk::Inherit{})) == "");
+  CHECK(text(laws::check_output(mk::ToFile{directory / "log"})) == "");
+  CHECK(text(laws::check_output(
             mk::ToFile{.path = directory / "out", .err_path = directory / "err"})) == "");
 }
 
@@ -185,7 +185,7 @@ TEST_CASE("the spawner with a control group keeps the laws where there are any")
     MESSAGE("no cgroup to test with: ", error.what());
     return;
   }
-  CHECK(text(laws::of_spawner(mk::CgroupSpawner{})) == "");
+  CHECK(text(laws::check_spawner(mk::CgroupSpawner{})) == "");
 }
 
 TEST_CASE("our checks keep the laws") {
@@ -195,19 +195,20 @@ TEST_CASE("our checks keep the laws") {
     return mk::Command{.argv = std::vector<std::string>{test::helper(), words...}};
   };
   const auto socket = directory / "socket", pid = directory / "pid";
-  CHECK(text(laws::of_check(mk::BannerCheck{"ready"}, helper("print", "ready"))) == "");
-  CHECK(text(laws::of_check(mk::TCPCheck{"127.0.0.1", tcp.number()},
-                            helper("listen", "127.0.0.1", tcp.str()))) == "");
-  CHECK(text(laws::of_check(mk::HTTPCheck{http.url("/")},
-                            helper("serve", "127.0.0.1", http.str(), "ok"))) == "");
-  CHECK(text(laws::of_check(mk::UnixSocketCheck{socket}, helper("unix", socket))) == "");
-  CHECK(text(laws::of_check(mk::PidCheck{pid},
-                            {.argv = "trap 'rm " + pid + "; exit 0' TERM; echo $$ > " + pid +
-                                     "; while :; do sleep 0.01; done",
-                             .shell = true})) == "");
-  CHECK(text(laws::of_check([](const mk::Process& process) { return process.output() == "ready"; },
-                            helper("print", "ready"))) == "");
-  CHECK(text(laws::of_check(Awaited{}, helper("print", "ready"))) == "");
+  CHECK(text(laws::check_check(mk::BannerCheck{"ready"}, helper("print", "ready"))) == "");
+  CHECK(text(laws::check_check(mk::TCPCheck{"127.0.0.1", tcp.number()},
+                               helper("listen", "127.0.0.1", tcp.str()))) == "");
+  CHECK(text(laws::check_check(mk::HTTPCheck{http.url("/")},
+                               helper("serve", "127.0.0.1", http.str(), "ok"))) == "");
+  CHECK(text(laws::check_check(mk::UnixSocketCheck{socket}, helper("unix", socket))) == "");
+  CHECK(text(laws::check_check(mk::PidCheck{pid},
+                               {.argv = "trap 'rm " + pid + "; exit 0' TERM; echo $$ > " + pid +
+                                        "; while :; do sleep 0.01; done",
+                                .shell = true})) == "");
+  CHECK(
+      text(laws::check_check([](const mk::Process& process) { return process.output() == "ready"; },
+                             helper("print", "ready"))) == "");
+  CHECK(text(laws::check_check(Awaited{}, helper("print", "ready"))) == "");
 }
 
 namespace {
@@ -216,7 +217,7 @@ namespace {
 template <Flaw flaw, class Spawner = mk::DirectSpawner>
 void breaks(const std::string& law) {
   CAPTURE(law);
-  const auto broken = text(laws::of_spawner(Flawed<flaw, Spawner>{}, 300ms));
+  const auto broken = text(laws::check_spawner(Flawed<flaw, Spawner>{}, 300ms));
   CAPTURE(broken);
   CHECK(('\n' + broken).find('\n' + law + '\n') != std::string::npos);
   Flawed<flaw, Spawner>::leaked().clear();
@@ -254,8 +255,8 @@ TEST_CASE("each law of a budget and of a signal strategy can be broken") {
   struct Hasty {
     std::chrono::seconds start{-1}, stop{1};
   };
-  CHECK(laws::of_budget(Hasty{}) == laws::Broken{"the start budget is not negative"});
-  CHECK(laws::of_budget(mk::TimeoutBudget{.stop = -1s}) ==
+  CHECK(laws::check_budget(Hasty{}) == laws::Broken{"the start budget is not negative"});
+  CHECK(laws::check_budget(mk::TimeoutBudget{.stop = -1s}) ==
         laws::Broken{"the stop budget is not negative"});
 
   struct NoSteps {
@@ -263,11 +264,11 @@ TEST_CASE("each law of a budget and of a signal strategy can be broken") {
     std::vector<int> accept = {};
     std::vector<mk::SignalStep> steps() const { return {}; }
   };
-  CHECK(laws::of_signals(NoSteps{}) == laws::Broken{"there is a first step"});
-  CHECK(laws::of_signals(mk::Signals{.stop = 0}) == laws::Broken{"every step has a signal"});
-  CHECK(laws::of_signals(mk::Signals{.stop = 999}) == laws::Broken{"every step has a signal"});
-  CHECK(laws::of_signals(mk::Signals{.kill = 0}) == laws::Broken{"`kill` is a signal"});
-  CHECK(laws::of_signals(mk::SignalLadder{{SIGINT, -1s}}) ==
+  CHECK(laws::check_signals(NoSteps{}) == laws::Broken{"there is a first step"});
+  CHECK(laws::check_signals(mk::Signals{.stop = 0}) == laws::Broken{"every step has a signal"});
+  CHECK(laws::check_signals(mk::Signals{.stop = 999}) == laws::Broken{"every step has a signal"});
+  CHECK(laws::check_signals(mk::Signals{.kill = 0}) == laws::Broken{"`kill` is a signal"});
+  CHECK(laws::check_signals(mk::SignalLadder{{SIGINT, -1s}}) ==
         laws::Broken{"no step waits for less than no time"});
 }
 
@@ -293,7 +294,7 @@ struct Files {
 
 TEST_CASE("each law of an output can be broken") {
   const test::TempDir directory;
-  const auto broken = [](const auto& output) { return text(laws::of_output(output)); };
+  const auto broken = [](const auto& output) { return text(laws::check_output(output)); };
   constexpr int append = O_RDWR | O_APPEND;
   CHECK(broken(Files < true, append | O_CLOEXEC > {directory / "good"}) == "");
   CHECK(
@@ -314,7 +315,7 @@ TEST_CASE("each law of an output can be broken") {
 TEST_CASE("each law of a check can be broken") {
   const mk::Command idle{.argv = "sleep 300"};
   const auto eager = [](const mk::Process&) { return true; };
-  CHECK(laws::of_check(eager, idle) ==
+  CHECK(laws::check_check(eager, idle) ==
         laws::Broken{"it does not hold under a command that is never ready"});
 
   struct Nameless {
@@ -322,10 +323,10 @@ TEST_CASE("each law of a check can be broken") {
     std::string describe() const { return ""; }
   };
   const mk::Command ready{.argv = std::vector<std::string>{test::helper(), "print", "ready"}};
-  CHECK(laws::of_check(Nameless{}, ready) == laws::Broken{"describe() says something"});
+  CHECK(laws::check_check(Nameless{}, ready) == laws::Broken{"describe() says something"});
 
   const auto furious = [](const mk::Process&) -> bool { throw std::out_of_range{"mine"}; };
-  const auto raised = text(laws::of_check(furious, idle));
+  const auto raised = text(laws::check_check(furious, idle));
   CHECK(raised.find("a command under which it holds starts: a readiness check failed: mine") == 0);
   CHECK(raised.find("it goes on until the deadline: a readiness check failed: mine") !=
         std::string::npos);
@@ -337,5 +338,5 @@ TEST_CASE("each law of a check can be broken") {
     ::nanosleep(&pause, nullptr);
     return false;
   };
-  CHECK(laws::of_check(slow, ready, idle, 200ms) == laws::Broken{"it lets go at the deadline"});
+  CHECK(laws::check_check(slow, ready, idle, 200ms) == laws::Broken{"it lets go at the deadline"});
 }

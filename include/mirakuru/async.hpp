@@ -17,10 +17,10 @@
 #include <asio/system_error.hpp>
 #include <asio/system_executor.hpp>
 
-#include <mirakuru/detail/asio.hpp>
-#include <mirakuru/detail/ending.hpp>
-#include <mirakuru/detail/race_core.hpp>
-#include <mirakuru/detail/starting.hpp>
+#include <mirakuru/engine/asio.hpp>
+#include <mirakuru/engine/asio_loop.hpp>
+#include <mirakuru/engine/start.hpp>
+#include <mirakuru/engine/stop.hpp>
 #include <mirakuru/executor.hpp>
 
 // The Asio forms of start() and stop().
@@ -144,7 +144,7 @@ template <class CompletionToken>
 auto Executor<Policies...>::async_stop(CompletionToken&& token) {
   return asio::async_initiate<CompletionToken, void(std::exception_ptr)>(
       detail::InitiateDrive{}, token, [this] {
-        return detail::Ending<Set>{service_, service_.signals.steps(), detail::Judgement::report};
+        return detail::Ending<Set>{service_, service_.signals.steps(), detail::ExitPolicy::check};
       });
 }
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include <mirakuru/detail/config.hpp>
+#include <mirakuru/os/config.hpp>
 
 namespace mirakuru {
 
@@ -22,13 +22,13 @@ namespace mirakuru {
 /// backslash at the end, no words at all, a NUL byte. Source: POSIX.1-2017, XCU 2.2 and 2.6.5.
 class Argv {
  public:
-  Argv(std::string line) : line_{std::move(line)}, split_{true} {}    // NOLINT(*-explicit-*)
-  Argv(const char* line) : Argv{std::string{line}} {}                 // NOLINT(*-explicit-*)
-  Argv(std::vector<std::string> words) : words_{std::move(words)} {}  // NOLINT(*-explicit-*)
+  Argv(std::string line) : line_{std::move(line)}, split_{true} {}
+  Argv(const char* line) : Argv{std::string{line}} {}
+  Argv(std::vector<std::string> words) : words_{std::move(words)} {}
 
   template <std::convertible_to<std::string>... More>
     requires(sizeof...(More) > 0)
-  Argv(std::string program, More&&... more)  // NOLINT(*-explicit-*)
+  Argv(std::string program, More&&... more)
       : words_{std::move(program), std::string{std::forward<More>(more)}...} {}
 
   /// The words; a line is split here. Throws `std::invalid_argument` as said above.
@@ -57,24 +57,24 @@ struct Command {
 struct Shell {
   std::string line;
 
-  operator Command() const { return {.argv = line, .shell = true}; }  // NOLINT(*-explicit-*)
+  operator Command() const { return {.argv = line, .shell = true}; }
 };
 
 namespace detail {
 
 /// What stands in front in an executor's constructor, in any of its forms, and made ready to run.
-class Invocation {
+class ResolvedCommand {
  public:
-  Invocation(const Command& command);                    // NOLINT(*-explicit-*)
-  Invocation(const Argv& argv);                          // NOLINT(*-explicit-*)
-  Invocation(const Shell& shell);                        // NOLINT(*-explicit-*)
-  Invocation(const char* line);                          // NOLINT(*-explicit-*)
-  Invocation(const std::string& line);                   // NOLINT(*-explicit-*)
-  Invocation(const std::vector<std::string>& words);     // NOLINT(*-explicit-*)
-  Invocation(std::initializer_list<std::string> words);  // NOLINT(*-explicit-*)
-  Invocation(const Invocation&);
-  Invocation(Invocation&&) noexcept;
-  ~Invocation();
+  ResolvedCommand(const Command& command);
+  ResolvedCommand(const Argv& argv);
+  ResolvedCommand(const Shell& shell);
+  ResolvedCommand(const char* line);
+  ResolvedCommand(const std::string& line);
+  ResolvedCommand(const std::vector<std::string>& words);
+  ResolvedCommand(std::initializer_list<std::string> words);
+  ResolvedCommand(const ResolvedCommand&);
+  ResolvedCommand(ResolvedCommand&&) noexcept;
+  ~ResolvedCommand();
 
   [[nodiscard]] const std::vector<std::string>& words() const { return words_; }
   [[nodiscard]] const std::string& cwd() const { return cwd_; }
@@ -101,5 +101,5 @@ class Invocation {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/command.ipp>
+#include <mirakuru/command.ipp>
 #endif

@@ -42,12 +42,12 @@ concept ProcessHandle = std::movable<T> && requires(T handle, const T& seen, int
 /// Makes a process. Throws `std::system_error` with the reason when it cannot.
 ///
 ///     struct MySpawner {
-///       Handle spawn(const mirakuru::Launch& launch) const;
+///       Handle spawn(const mirakuru::LaunchRequest& launch) const;
 ///     };
 ///
 /// With a `static constexpr Guarantee guarantee` it promises more than to end the process group.
 template <class T>
-concept Spawner = requires(const T& spawner, const Launch& launch) {
+concept Spawner = requires(const T& spawner, const LaunchRequest& launch) {
   { spawner.spawn(launch) } -> ProcessHandle;
 };
 
@@ -98,12 +98,12 @@ concept Output = requires(const T& output) {
 ///
 ///     struct Prompt {
 ///       static constexpr bool reads_output = true;      // an error with Inherit and Discard
-///       static constexpr bool outlives_process = true;  // asked once more when all has ended with
+///       static constexpr bool valid_after_exit = true;  // asked once more when all has ended with
 ///                                                       // 0, and then it may hold
 ///       bool operator()(const mirakuru::Process& process) const;
 ///       std::string describe() const;         // names it in messages
-///       bool held() const;                    // asked before the start: true is AlreadyRunning
-///       std::string describe_holder() const;  // which says this
+///       bool already_true() const;                    // asked before the start: true is
+///       AlreadyRunning std::string describe_conflict() const;  // which says this
 ///     };
 ///
 /// With <mirakuru/async.hpp> a check may be an awaitable of `void`, `bool` or `Readiness` instead.

@@ -6,7 +6,8 @@
 #include <string>
 #include <system_error>
 
-#include <mirakuru/detail/config.hpp>
+#include <mirakuru/os/config.hpp>
+#include <mirakuru/os/printable.hpp>
 
 namespace mirakuru {
 
@@ -72,7 +73,7 @@ class ProcessFinishedWithError : public ProcessExitedWithError {
 namespace detail {
 
 /// What is known when something goes wrong; makes the message a developer reads.
-struct Circumstances {
+struct ErrorContext {
   std::string command;
   std::string awaited = {};              ///< the check that was waited for; empty for none
   std::chrono::nanoseconds waited = {};  ///< since the spawn
@@ -82,7 +83,7 @@ struct Circumstances {
   std::string err_output = {};           ///< the end of standard error
 
   /// `headline`, then what is known, an item a line; the further lines of an item are indented.
-  [[nodiscard]] std::string tell(const std::string& headline) const;
+  [[nodiscard]] std::string message(const std::string& headline) const;
 
   // The errors of a start and a stop.
   [[noreturn]] void throw_already_running(const std::string& holder) const;
@@ -99,12 +100,10 @@ struct Circumstances {
 [[nodiscard]] std::string exit_headline(int exit_code);
 /// `strerror` of it in the library's own sentence form: "connection refused".
 [[nodiscard]] std::string reason_text(const std::error_code& code);
-/// `text` with what does not print as an escape: "\n", "\x00".
-[[nodiscard]] std::string one_line(const std::string& text);
 
 }  // namespace detail
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/error.ipp>
+#include <mirakuru/error.ipp>
 #endif

@@ -14,9 +14,9 @@
 #include <mirakuru/budget/timeout.hpp>
 #include <mirakuru/command.hpp>
 #include <mirakuru/concepts.hpp>
-#include <mirakuru/detail/ending.hpp>
-#include <mirakuru/detail/policy_set.hpp>
-#include <mirakuru/detail/service.hpp>
+#include <mirakuru/engine/policy_set.hpp>
+#include <mirakuru/engine/service.hpp>
+#include <mirakuru/engine/stop.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/fwd.hpp>
 #include <mirakuru/output/capture.hpp>
@@ -48,7 +48,7 @@ class Executor {
   /// Throws `std::invalid_argument` for a command that has no words or cannot be split, for a
   /// signal that is none (1 to `SIGRTMAX`), and for a negative budget or wait.
   template <class... Given>
-  explicit Executor(detail::Invocation command, Given... given);
+  explicit Executor(detail::ResolvedCommand command, Given... given);
 
   Executor(Executor&& other) noexcept : service_{std::move(other.service_)} {
     other.service_.process.reset();
@@ -180,14 +180,14 @@ class Executor {
   auto async_stop(CompletionToken&& token);
 
  private:
-  void end(std::span<const SignalStep> steps, detail::Judgement judgement);
+  void end(std::span<const SignalStep> steps, detail::ExitPolicy judgement);
 
   detail::Service<Set> service_;
 };
 
 template <class... Policies>
-Executor(detail::Invocation, Policies...) -> Executor<Policies...>;
+Executor(detail::ResolvedCommand, Policies...) -> Executor<Policies...>;
 
 }  // namespace mirakuru
 
-#include <mirakuru/detail/executor.hpp>
+#include <mirakuru/executor.impl.hpp>

@@ -20,19 +20,19 @@
 #include <utility>
 #include <vector>
 
+#include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/command.hpp>
 #include <mirakuru/concepts.hpp>
-#include <mirakuru/detail/proc.hpp>
-#include <mirakuru/detail/schedule.hpp>
-#include <mirakuru/detail/unique_fd.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/executor.hpp>
+#include <mirakuru/os/proc.hpp>
+#include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/output/capture.hpp>
 
 // What a model of each concept has to do beyond having the right members. Each function tries a
 // policy and returns the laws that it breaks, none if all is well, so it fits any test framework:
 //
-//     CHECK(mirakuru::laws::of_spawner(MySpawner{}) == std::vector<std::string>{});
+//     CHECK(mirakuru::laws::check_spawner(MySpawner{}) == std::vector<std::string>{});
 
 namespace mirakuru::laws {
 
@@ -122,10 +122,10 @@ struct Run {
                .out = streams.out(),
                .err = streams.err()} {}
 
-  Invocation invocation;
+  ResolvedCommand invocation;
   OutputStreams streams = Capture{}.open();
   Pipe input = make_pipe();
-  Launch launch;
+  LaunchRequest launch;
 };
 
 }  // namespace detail
@@ -133,7 +133,8 @@ struct Run {
 /// A spawner starts what it is given, where and as it is told, tells its end exactly, and keeps
 /// nothing of it. `patience` is how long each step may take.
 template <Spawner T>
-Broken of_spawner(const T& spawner, std::chrono::nanoseconds patience = std::chrono::seconds{10}) {
+Broken check_spawner(const T& spawner,
+                     std::chrono::nanoseconds patience = std::chrono::seconds{10}) {
   Broken broken;
   const auto require = [&broken](bool holds, const char* law) {
     if (!holds) broken.emplace_back(law);
@@ -181,7 +182,7 @@ Broken of_spawner(const T& spawner, std::chrono::nanoseconds patience = std::chr
     require(detail::all_gone(children(), patience) && ended && up,
             "signal() reaches what the process has started");
   }
-  if constexpr (requires { requires T::guarantee == Guarantee::tree_survives_owner; }) {
+  if constexpr (requires { requires T::guarantee == Guarantee::tree_ends_with_owner; }) {
     detail::Run run{"setsid sleep 300 & echo $!"};
     auto handle = spawner.spawn(run.launch);
     bool lived = true;
@@ -222,7 +223,7 @@ Broken of_spawner(const T& spawner, std::chrono::nanoseconds patience = std::chr
 
 /// A budget's spans are not negative.
 template <Budget T>
-Broken of_budget(const T& budget) {
+Broken check_budget(const T& budget) {
   Broken broken;
   if (std::chrono::nanoseconds{budget.start} < std::chrono::nanoseconds::zero())
     broken.emplace_back("the start budget is not negative");
@@ -233,7 +234,7 @@ Broken of_budget(const T& budget) {
 
 /// A signal strategy has steps, and every signal is one.
 template <SignalStrategy T>
-Broken of_signals(const T& signals) {
+Broken check_signals(const T& signals) {
   Broken broken;
   const auto& steps = signals.steps();
   if (std::span<const SignalStep>{steps}.empty()) broken.emplace_back("there is a first step");
@@ -250,7 +251,7 @@ Broken of_signals(const T& signals) {
 /// An output's streams can be opened and written to, are close-on-exec, and what is kept can be
 /// read, all of it, of this run alone: of both streams that are not the caller's own.
 template <Output T>
-Broken of_output(const T& output) {
+Broken check_output(const T& output) {
   Broken broken;
   const auto require = [&broken](bool holds, const char* law) {
     if (!holds) broken.emplace_back(law);
@@ -285,8 +286,9 @@ Broken of_output(const T& output) {
 /// A readiness check lets an executor start a command under which it comes to hold, gives up at the
 /// deadline of one under which it does not, and names itself. `patience` is how late that may be.
 template <ReadinessCheck T>
-Broken of_check(const T& check, const Command& ready, const Command& never = {.argv = "sleep 300"},
-                std::chrono::nanoseconds patience = std::chrono::seconds{5}) {
+Broken check_check(const T& check, const Command& ready,
+                   const Command& never = {.argv = "sleep 300"},
+                   std::chrono::nanoseconds patience = std::chrono::seconds{5}) {
   using namespace std::chrono_literals;
   Broken broken;
   if constexpr (requires { check.describe(); })

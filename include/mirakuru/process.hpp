@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include <mirakuru/detail/config.hpp>
+#include <mirakuru/output/streams.hpp>
 #include <mirakuru/stop/signals.hpp>
 
 namespace mirakuru {
@@ -17,7 +17,7 @@ namespace mirakuru {
 class Readiness {
  public:
   Readiness() = default;
-  Readiness(std::same_as<bool> auto ready) noexcept : ready_{ready} {}  // NOLINT(*-explicit-*)
+  Readiness(std::same_as<bool> auto ready) noexcept : ready_{ready} {}
 
   explicit operator bool() const noexcept { return ready_; }
   [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
@@ -36,7 +36,6 @@ class Readiness {
   return result;
 }
 
-class OutputStreams;
 namespace detail {
 class StartState;
 template <class Set>
@@ -55,9 +54,9 @@ class Process {
   /// process leaves behind is asked a last time then.
   [[nodiscard]] bool running() const noexcept { return running_; }
   /// All that it has printed so far, where the output policy keeps it; else empty.
-  [[nodiscard]] std::string output() const;
+  [[nodiscard]] std::string output() const { return streams_->output(); }
   /// The same of standard error.
-  [[nodiscard]] std::string err_output() const;
+  [[nodiscard]] std::string err_output() const { return streams_->err_output(); }
   /// The files behind that.
   [[nodiscard]] const OutputStreams& streams() const noexcept { return *streams_; }
 
@@ -79,14 +78,14 @@ struct Straggler {
 
 /// What holds for a command's processes.
 enum class Guarantee {
-  group_only,           ///< `stop()` ends the process group; nobody ends it if the owner is killed
-  tree_survives_owner,  ///< `stop()` ends the whole tree; so does the owner's death, whatever its
-                        ///< cause
+  group_only,            ///< `stop()` ends the process group; nobody ends it if the owner is killed
+  tree_ends_with_owner,  ///< `stop()` ends the whole tree; so does the owner's death, whatever its
+                         ///< cause
 };
 
 /// What a spawner is given: a command whose program has been found, the descriptors that the child
 /// has as its standard streams (-1: the parent's own), and how it is to be ended if its owner dies.
-struct Launch {
+struct LaunchRequest {
   std::string program;                   ///< what is executed
   const std::vector<std::string>& argv;  ///< its arguments, the name first
   std::vector<std::string> environment;  ///< as "NAME=value"
@@ -97,7 +96,3 @@ struct Launch {
 };
 
 }  // namespace mirakuru
-
-#if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/process.ipp>
-#endif

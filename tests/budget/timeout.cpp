@@ -7,7 +7,7 @@
 
 #include <mirakuru/budget/timeout.hpp>
 #include <mirakuru/concepts.hpp>
-#include <mirakuru/detail/signal_schedule.hpp>
+#include <mirakuru/stop/schedule.hpp>
 
 #include "schedule.hpp"
 

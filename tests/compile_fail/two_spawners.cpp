@@ -6,7 +6,7 @@ namespace mk = mirakuru;
 // error: mirakuru: two spawners are given; take one
 
 struct MySpawner {
-  mk::DirectProcess spawn(const mk::Launch& launch) const {
+  mk::DirectProcess spawn(const mk::LaunchRequest& launch) const {
     return mk::DirectSpawner{}.spawn(launch);
   }
 };

@@ -9,7 +9,7 @@
 
 #include <doctest/doctest.h>
 
-#include <mirakuru/detail/unique_fd.hpp>
+#include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/output/streams.hpp>
 
 #include "support.hpp"
@@ -24,7 +24,7 @@ namespace {
 
 /// A file in a directory of the test's, opened as an output policy opens it.
 UniqueFd open_file(const std::string& path, int flags = O_RDWR | O_APPEND) {
-  return mk::detail::owned(::open(path.c_str(), flags | O_CREAT | O_CLOEXEC, 0600), "open");
+  return mk::detail::checked_fd(::open(path.c_str(), flags | O_CREAT | O_CLOEXEC, 0600), "open");
 }
 
 /// Writes as a child does, through a stream's descriptor.

@@ -17,7 +17,7 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru.hpp>
-#include <mirakuru/detail/line_search.hpp>
+#include <mirakuru/text/line_search.hpp>
 
 #include "support.hpp"
 

@@ -14,7 +14,7 @@
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
 
-static_assert(mk::Executor<mk::CgroupSpawner>::guarantee() == mk::Guarantee::tree_survives_owner);
+static_assert(mk::Executor<mk::CgroupSpawner>::guarantee() == mk::Guarantee::tree_ends_with_owner);
 
 namespace {
 

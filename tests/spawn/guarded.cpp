@@ -33,7 +33,7 @@
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
 
-static_assert(mk::SimpleExecutor::guarantee() == mk::Guarantee::tree_survives_owner);
+static_assert(mk::SimpleExecutor::guarantee() == mk::Guarantee::tree_ends_with_owner);
 
 namespace {
 

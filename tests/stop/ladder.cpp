@@ -7,8 +7,8 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru/concepts.hpp>
-#include <mirakuru/detail/signal_schedule.hpp>
 #include <mirakuru/stop/ladder.hpp>
+#include <mirakuru/stop/schedule.hpp>
 
 #include "schedule.hpp"
 

@@ -5,7 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru/concepts.hpp>
-#include <mirakuru/detail/signal_schedule.hpp>
+#include <mirakuru/stop/schedule.hpp>
 #include <mirakuru/stop/signals.hpp>
 
 #include "schedule.hpp"

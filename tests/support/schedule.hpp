@@ -8,7 +8,7 @@
 #include <span>
 #include <string>
 
-#include <mirakuru/detail/signal_schedule.hpp>
+#include <mirakuru/stop/schedule.hpp>
 
 namespace test {
 

@@ -22,5 +22,5 @@ struct Capture {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/capture.ipp>
+#include <mirakuru/output/capture.ipp>
 #endif

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <fcntl.h>
+#include <utility>
+
 #include <mirakuru/output/streams.hpp>
 
 namespace mirakuru {
@@ -10,11 +13,13 @@ struct Discard {
   static constexpr bool keeps_output = false;
 
   /// Throws `std::system_error` when /dev/null cannot be opened.
-  [[nodiscard]] OutputStreams open() const;
+  [[nodiscard]] OutputStreams open() const {
+    const auto null = [] {
+      return detail::checked_fd(::open("/dev/null", O_WRONLY | O_CLOEXEC), "open /dev/null");
+    };
+    auto out = null();
+    return {std::move(out), null(), keeps_output};
+  }
 };
 
 }  // namespace mirakuru
-
-#if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/discard.ipp>
-#endif

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include <mirakuru/detail/unique_fd.hpp>
+#include <mirakuru/os/unique_fd.hpp>
 
 namespace mirakuru {
 
@@ -75,5 +75,5 @@ namespace detail {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/streams.ipp>
+#include <mirakuru/output/streams.ipp>
 #endif

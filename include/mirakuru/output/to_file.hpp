@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <fcntl.h>
 #include <optional>
+#include <utility>
 
-#include <mirakuru/detail/file_name.hpp>
+#include <mirakuru/os/file_name.hpp>
 #include <mirakuru/output/streams.hpp>
 
 namespace mirakuru {
@@ -23,11 +25,15 @@ struct ToFile {
   std::optional<FileName> err_path = {};
 
   /// Throws `std::system_error` naming the file that cannot be opened.
-  [[nodiscard]] OutputStreams open() const;
+  [[nodiscard]] OutputStreams open() const {
+    const auto append_to = [](const FileName& file) {
+      constexpr int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC;
+      return detail::checked_fd(::open(file.str().c_str(), flags, 0666),
+                                ("open " + file.str()).c_str());
+    };
+    auto out = append_to(path);
+    return {std::move(out), append_to(err_path.value_or(path)), keeps_output};
+  }
 };
 
 }  // namespace mirakuru
-
-#if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/to_file.ipp>
-#endif

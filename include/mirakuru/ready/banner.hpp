@@ -4,9 +4,9 @@
 #include <memory>
 #include <string>
 
-#include <mirakuru/detail/config.hpp>
-#include <mirakuru/detail/line_matcher.hpp>
+#include <mirakuru/os/config.hpp>
 #include <mirakuru/output/streams.hpp>
+#include <mirakuru/text/line_matcher.hpp>
 
 namespace mirakuru {
 
@@ -21,7 +21,7 @@ class Watch;
 /// prompt is found. A banner of a process that has ended since with 0 holds. Rests on inotify, and
 /// on pauses that adapt where there is none. Needs an output policy that keeps the output.
 struct BannerCheck {
-  static constexpr bool outlives_process = true;
+  static constexpr bool valid_after_exit = true;
   static constexpr bool reads_output = true;
 
   LineMatcher pattern;
@@ -36,5 +36,5 @@ struct BannerCheck {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/banner.ipp>
+#include <mirakuru/ready/banner.ipp>
 #endif

@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
-#include <mirakuru/detail/config.hpp>
-#include <mirakuru/detail/file_name.hpp>
+#include <mirakuru/os/config.hpp>
+#include <mirakuru/os/file_name.hpp>
 
 namespace mirakuru {
 
@@ -29,9 +29,9 @@ struct PidCheck {
   /// What is waited for, as an executor's messages say it.
   [[nodiscard]] std::string describe() const;
   /// True when the file is there now.
-  [[nodiscard]] bool held() const;
+  [[nodiscard]] bool already_true() const;
   /// That the file is there, and whether its process lives.
-  [[nodiscard]] std::string describe_holder() const;
+  [[nodiscard]] std::string describe_conflict() const;
   /// For executors: what they wait by.
   [[nodiscard]] std::unique_ptr<detail::Watch> watch(const Process& process) const;
 };
@@ -39,5 +39,5 @@ struct PidCheck {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/pid.ipp>
+#include <mirakuru/ready/pid.ipp>
 #endif

@@ -3,9 +3,9 @@
 
 #include <string>
 
-#include <mirakuru/address.hpp>
-#include <mirakuru/detail/config.hpp>
-#include <mirakuru/detail/race.hpp>
+#include <mirakuru/engine/loop.hpp>
+#include <mirakuru/net/address.hpp>
+#include <mirakuru/os/config.hpp>
 
 namespace mirakuru {
 
@@ -26,7 +26,7 @@ struct TCPCheck {
   /// What is waited for, as an executor's messages say it.
   [[nodiscard]] std::string describe() const;
   /// That the port answers, and whose it is where /proc tells.
-  [[nodiscard]] std::string describe_holder() const;
+  [[nodiscard]] std::string describe_conflict() const;
 };
 
 namespace detail {
@@ -41,5 +41,5 @@ Entry enter_look(Race& race, const TCPCheck* check);
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/tcp.ipp>
+#include <mirakuru/ready/tcp.ipp>
 #endif

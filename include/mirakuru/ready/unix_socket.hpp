@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include <mirakuru/detail/config.hpp>
+#include <mirakuru/os/config.hpp>
 
 namespace mirakuru {
 
@@ -20,13 +20,12 @@ class Watch;
 /// `@`. Source: unix(7).
 class SocketPath {
  public:
-  SocketPath(std::string path);                                    // NOLINT(*-explicit-*)
-  SocketPath(const char* path) : SocketPath{std::string{path}} {}  // NOLINT(*-explicit-*)
+  SocketPath(std::string path);
+  SocketPath(const char* path) : SocketPath{std::string{path}} {}
   /// From a std::filesystem::path, say.
   template <class Text>
     requires std::convertible_to<const Text&, std::string>
-  SocketPath(const Text& path)
-      : SocketPath{static_cast<std::string>(path)} {}  // NOLINT(*-explicit-*)
+  SocketPath(const Text& path) : SocketPath{static_cast<std::string>(path)} {}
 
   [[nodiscard]] const std::string& str() const noexcept { return path_; }
   [[nodiscard]] bool abstract() const noexcept { return path_[0] == '@'; }
@@ -46,9 +45,9 @@ struct UnixSocketCheck {
   /// What is waited for, as an executor's messages say it.
   [[nodiscard]] std::string describe() const { return "a connection to " + path.str(); }
   /// True when the socket accepts connections now.
-  [[nodiscard]] bool held() const;
+  [[nodiscard]] bool already_true() const;
   /// That the socket answers, and whose it is.
-  [[nodiscard]] std::string describe_holder() const;
+  [[nodiscard]] std::string describe_conflict() const;
   /// For executors: what they wait by.
   [[nodiscard]] std::unique_ptr<detail::Watch> watch(const Process& process) const;
 };
@@ -56,5 +55,5 @@ struct UnixSocketCheck {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/unix_socket.ipp>
+#include <mirakuru/ready/unix_socket.ipp>
 #endif

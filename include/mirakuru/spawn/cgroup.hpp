@@ -17,14 +17,14 @@ namespace mirakuru {
 /// For where cgroup v2 can be written: as root, or in a delegated group (`systemd-run --user`).
 /// Rests on `CLONE_INTO_CGROUP` and `cgroup.kill`: Linux 5.14.
 struct CgroupSpawner {
-  static constexpr Guarantee guarantee = Guarantee::tree_survives_owner;
+  static constexpr Guarantee guarantee = Guarantee::tree_ends_with_owner;
 
   /// The directory to make the group in; empty for that of this process's own group.
   std::string parent = {};
 
   /// Throws `std::system_error` with the reason when there is no group to be had, or the program
   /// cannot be executed.
-  [[nodiscard]] GuardedProcess spawn(const Launch& launch) const;
+  [[nodiscard]] GuardedProcess spawn(const LaunchRequest& launch) const;
 };
 
 namespace detail {
@@ -37,5 +37,5 @@ namespace detail {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/cgroup.ipp>
+#include <mirakuru/spawn/cgroup.ipp>
 #endif

@@ -4,7 +4,7 @@
 #include <sys/types.h>
 #include <optional>
 
-#include <mirakuru/detail/unique_fd.hpp>
+#include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/process.hpp>
 
 namespace mirakuru {
@@ -45,7 +45,7 @@ class DirectProcess {
 /// Rests on `posix_spawn`.
 struct DirectSpawner {
   /// Throws `std::system_error` with the reason when the program cannot be executed.
-  [[nodiscard]] DirectProcess spawn(const Launch& launch) const;
+  [[nodiscard]] DirectProcess spawn(const LaunchRequest& launch) const;
 };
 
 namespace detail {
@@ -59,5 +59,5 @@ namespace detail {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/direct.ipp>
+#include <mirakuru/spawn/direct.ipp>
 #endif

@@ -7,14 +7,14 @@
 #include <string>
 #include <vector>
 
-#include <mirakuru/detail/unique_fd.hpp>
+#include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/process.hpp>
 
 namespace mirakuru {
 
 namespace detail {
 
-struct Mark;
+struct RlimitTag;
 struct Report;
 
 /// The control group of a command; empty for none.
@@ -29,7 +29,7 @@ struct Cgroup {
 class GuardedProcess {
  public:
   /// For spawners: starts a guardian, and below it the command, in `group` if there is one.
-  [[nodiscard]] static GuardedProcess make(const Launch& launch, detail::Cgroup group = {});
+  [[nodiscard]] static GuardedProcess make(const LaunchRequest& launch, detail::Cgroup group = {});
   GuardedProcess(GuardedProcess&&) noexcept;
   GuardedProcess& operator=(GuardedProcess&&) noexcept;
   ~GuardedProcess();
@@ -54,7 +54,7 @@ class GuardedProcess {
   [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
 
  private:
-  GuardedProcess(pid_t guardian, detail::UniqueFd channel, const detail::Mark& mark,
+  GuardedProcess(pid_t guardian, detail::UniqueFd channel, const detail::RlimitTag& mark,
                  std::string tag, std::string cgroup);
 
   void await_leader();
@@ -63,16 +63,16 @@ class GuardedProcess {
   void add_straggler(pid_t pid, std::string command);
   bool drain();
   [[nodiscard]] bool guardian_has_ended();
-  void bury_guardian();
+  void reap_guardian();
   [[nodiscard]] bool is_ours(pid_t pid) const;
   bool kill_rest();
 
   pid_t guardian_;  // 0 when it has ended
   pid_t owner_;     // a child that the host forks has a copy of this, and no say in it
   pid_t leader_ = 0;
-  bool told_ = false;         // the guardian, and it has not answered yet
-  std::uint64_t mark_;        // 0: there was no room for one
-  std::string tag_, cgroup_;  // a variable of the command's environment, its group's directory
+  bool reply_pending_ = false;    // the guardian, and it has not answered yet
+  std::uint64_t mark_;            // 0: there was no room for one
+  std::string env_tag_, cgroup_;  // a variable of the command's environment, its group's directory
   detail::UniqueFd channel_;
   detail::UniqueFd leader_fd_;
   std::optional<int> exit_code_;
@@ -107,10 +107,10 @@ class GuardedProcess {
 ///
 /// Rests on `clone`, `PR_SET_CHILD_SUBREAPER`, `signalfd`, `pidfd_open` and /proc.
 struct GuardedSpawner {
-  static constexpr Guarantee guarantee = Guarantee::tree_survives_owner;
+  static constexpr Guarantee guarantee = Guarantee::tree_ends_with_owner;
 
   /// Throws `std::system_error` with the reason when the program cannot be executed.
-  [[nodiscard]] GuardedProcess spawn(const Launch& launch) const {
+  [[nodiscard]] GuardedProcess spawn(const LaunchRequest& launch) const {
     return GuardedProcess::make(launch);
   }
 };
@@ -118,5 +118,5 @@ struct GuardedSpawner {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/impl/guarded.ipp>
+#include <mirakuru/spawn/guarded.ipp>
 #endif

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <mirakuru/budget/backoff.hpp>
+#include <mirakuru/command.hpp>
+#include <mirakuru/engine/policy_set.hpp>
+#include <mirakuru/error.hpp>
+#include <mirakuru/os/unique_fd.hpp>
+#include <mirakuru/output/streams.hpp>
+#include <mirakuru/process.hpp>
+#include <mirakuru/timeline.hpp>
+
+namespace mirakuru::detail {
+
+class Watch;
+
+/// The watches of checks that have held. The kernel takes milliseconds to close one, which no start
+/// is to wait for; but each holds an inotify instance, of which a user has few, so that a start
+/// does wait when the process has many.
+class SpentWatches {
+ public:
+  SpentWatches();
+  SpentWatches(SpentWatches&&) noexcept;
+  ~SpentWatches();
+
+  void keep(std::unique_ptr<Watch> watch);
+  /// They follow nothing any more.
+  void unfollow();
+  /// Whether these should be closed, for the process has too many.
+  [[nodiscard]] bool too_many() const noexcept;
+  void close() noexcept;
+
+ private:
+  std::vector<std::unique_ptr<Watch>> watches_;
+};
+
+/// The part of an executor that does not depend on its policies: the command, and what is known of
+/// its last run.
+struct ServiceBase {
+  explicit ServiceBase(ResolvedCommand command);
+  ServiceBase(ServiceBase&&) noexcept;
+  ~ServiceBase();
+
+  ResolvedCommand invocation;
+  OutputStreams streams = {};
+  UniqueFd input = {};  // the end of standard input that is held open
+  Timeline timeline = {};
+  std::optional<int> exit_code = {};
+  std::vector<Straggler> stragglers = {};
+  std::string trouble = {};  // with the spawner's own means
+  SpentWatches spent;
+
+  /// Begins a start, whatever comes of it: from here on nothing is told of the run before.
+  void reset_last_run();
+  /// Begins a run: finds the program and opens standard input. Throws `SpawnError`, and
+  /// `std::system_error` when there is no descriptor to be had.
+  [[nodiscard]] LaunchRequest prepare(UniqueFd& child_input, std::span<const SignalStep> steps,
+                                      std::chrono::nanoseconds stop_budget, std::size_t checks);
+  /// Keeps what a process tells besides.
+  void note(const std::vector<Straggler>& news);
+  void note(const std::string& news);
+  /// True when a call takes this end as good, and nothing else was wrong.
+  [[nodiscard]] bool is_good(int code, const std::vector<int>& accept) const;
+  /// Lets go of what a run needs.
+  void let_go();
+  /// What a spawner's failure looks like to the user.
+  [[nodiscard]] SpawnError spawn_error(const std::system_error& error,
+                                       const std::string& program) const;
+  /// What there is to tell when something has gone wrong.
+  [[nodiscard]] ErrorContext error_context(std::string awaited = {}, std::string reason = {}) const;
+};
+
+/// One signal for all of the budget. Throws `std::invalid_argument` for a number that is none.
+[[nodiscard]] std::array<SignalStep, 1> single_step(int signal);
+/// Throws `std::invalid_argument` for a number that is no signal's, and for a negative wait.
+void check_signals(std::span<const SignalStep> steps);
+/// Throws `std::invalid_argument` for a negative span.
+void check_budget(std::chrono::nanoseconds start, std::chrono::nanoseconds stop);
+
+/// What a spawner's handle may know besides.
+template <class Handle>
+concept TellsStragglers = requires(const Handle& handle) {
+  { handle.stragglers() } -> std::convertible_to<const std::vector<Straggler>&>;
+};
+template <class Handle>
+concept TellsTrouble = requires(const Handle& handle) {
+  { handle.trouble() } -> std::convertible_to<std::string>;
+};
+
+/// An executor's data.
+template <class Set>
+struct Service : ServiceBase {
+  using Handle = decltype(std::declval<const typename Set::Spawner&>().spawn(
+      std::declval<const LaunchRequest&>()));
+
+  [[no_unique_address]] typename Set::Spawner spawner;
+  [[no_unique_address]] typename Set::Budget budget;
+  [[no_unique_address]] typename Set::SignalStrategy signals;
+  [[no_unique_address]] typename Set::Output output;
+  [[no_unique_address]] typename Set::Checks checks;
+  std::optional<Handle> process = {};
+
+  void spawn(std::size_t check_count) {
+    UniqueFd child_input;
+    std::string program;
+    try {
+      streams = output.open();
+      const auto launch = prepare(child_input, signals.steps(), budget.stop, check_count);
+      program = launch.program;
+      process.emplace(spawner.spawn(launch));
+    } catch (const std::system_error& error) {
+      input.reset();
+      throw spawn_error(error, program);
+    }
+  }
+
+  /// The steps of `kill()`, and of a start that has failed.
+  [[nodiscard]] std::array<SignalStep, 1> kill_steps() const { return single_step(signals.kill); }
+
+  /// True while anything of the tree lives; keeps the exit status when it is known.
+  bool alive() {
+    if (!process) return false;
+    const bool lives = process->alive();
+    exit_code = process->exit_code();
+    if constexpr (TellsStragglers<Handle>) note(process->stragglers());
+    if constexpr (TellsTrouble<Handle>) note(process->trouble());
+    return lives;
+  }
+
+  /// Lets go of a process that is gone.
+  void clear() {
+    process.reset();
+    let_go();
+  }
+};
+
+/// An executor's data from what its constructor was given.
+template <class Set, class... Given>
+Service<Set> make_service(ResolvedCommand command, hana::tuple<Given...> given) {
+  [[maybe_unused]] constexpr bool placed = (HasPlace<Given, Set, Given...>::ok && ... && true);
+  Service<Set> service{ServiceBase{std::move(command)},
+                       value_for<typename Set::Spawner, 0, Set>(given),
+                       value_for<typename Set::Budget, 1, Set>(given),
+                       value_for<typename Set::SignalStrategy, 2, Set>(given),
+                       value_for<typename Set::Output, 3, Set>(given),
+                       checks_from<Set>(hana::type_c<typename Set::Checks>, given)};
+  check_budget(service.budget.start, service.budget.stop);
+  check_signals(service.signals.steps());
+  (void)service.kill_steps();  // checks its signal, too
+  return service;
+}
+
+}  // namespace mirakuru::detail
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/engine/service.ipp>
+#endif

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include <mirakuru/net/address.hpp>
+#include <mirakuru/os/proc.hpp>
+
+namespace mirakuru {
+
+MIRAKURU_DECL Host::Host(std::string name) : name_{std::move(name)} {
+  const bool bracketed = name_.size() > 2 && name_.front() == '[' && name_.back() == ']';
+  if (bracketed) name_ = name_.substr(1, name_.size() - 2);
+  in6_addr parsed{};
+  const bool colon = name_.find(':') != std::string::npos;
+  const bool is_v6 =
+      colon && ::inet_pton(AF_INET6, name_.substr(0, name_.find('%')).c_str(), &parsed) == 1;
+  const bool odd = std::any_of(name_.begin(), name_.end(), [](unsigned char c) {
+    return c <= ' ' || c == 0x7f || c == '/' || c == '[' || c == ']' || c == '@';
+  });
+  if (name_.empty() || odd || colon != is_v6 || (bracketed && !is_v6))
+    throw std::invalid_argument{"not a host name or an address: '" + name_ + "'"};
+}
+
+MIRAKURU_DECL std::uint16_t Port::checked(long long number) {
+  if (number < 1 || number > 65535)
+    throw std::invalid_argument{"a port is 1 to 65535, not " + std::to_string(number)};
+  return static_cast<std::uint16_t>(number);
+}
+
+namespace detail {
+
+MIRAKURU_DECL std::string authority(const std::string& host, std::uint16_t port) {
+  const bool is_v6 = host.find(':') != std::string::npos;
+  return (is_v6 ? '[' + host + ']' : host) + ':' + std::to_string(port);
+}
+
+/// An address as /proc/net/tcp and tcp6 print it: words of 32 bits in the host's byte order.
+inline std::string as_in_proc(const void* address, std::size_t bytes) {
+  std::string text;
+  for (std::size_t i = 0; i < bytes; i += 4) {
+    std::uint32_t word = 0;
+    std::memcpy(&word, static_cast<const char*>(address) + i, 4);
+    char hex[9];
+    std::snprintf(hex, sizeof hex, "%08X", word);
+    text += hex;
+  }
+  return text;
+}
+
+/// The local addresses at which a listener answers for `host`, the closest first; empty for a name.
+inline std::vector<std::string> listening_addresses(const std::string& host) {
+  in_addr v4{};
+  in6_addr v6{};
+  std::vector<std::string> addresses;
+  const std::string any_v4(8, '0'), any_v6(32, '0');
+  const bool localhost = host == "localhost";
+  if (::inet_pton(AF_INET, localhost ? "127.0.0.1" : host.c_str(), &v4) == 1) {
+    in6_addr mapped{};
+    mapped.s6_addr[10] = mapped.s6_addr[11] = 0xff;
+    std::memcpy(&mapped.s6_addr[12], &v4, 4);
+    addresses = {as_in_proc(&v4, 4), as_in_proc(&mapped, 16), any_v4};
+  }
+  if (::inet_pton(AF_INET6, localhost ? "::1" : host.substr(0, host.find('%')).c_str(), &v6) == 1)
+    addresses.push_back(as_in_proc(&v6, 16));
+  if (!addresses.empty()) addresses.push_back(any_v6);
+  return addresses;
+}
+
+/// The inodes of the sockets that listen on `port` for `host`. Source: proc_net_tcp(5).
+inline std::vector<std::string> listening_inodes(const std::string& host, std::uint16_t port) {
+  const auto addresses = listening_addresses(host);
+  std::size_t closest = addresses.size();
+  std::vector<std::string> inodes;
+  for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
+    std::ifstream lines{table};
+    for (std::string line; std::getline(lines, line);) {
+      unsigned local = 0, state = 0;
+      unsigned long inode = 0;
+      char address[33];
+      constexpr unsigned listen = 0x0a;
+      if (std::sscanf(line.c_str(),
+                      " %*u: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu", address,
+                      &local, &state, &inode) != 4 ||
+          local != port || state != listen)
+        continue;
+      const auto rank = static_cast<std::size_t>(
+          std::find(addresses.begin(), addresses.end(), address) - addresses.begin());
+      if (rank > closest || (rank == addresses.size() && !addresses.empty())) continue;
+      if (rank < closest) inodes.clear();
+      closest = rank;
+      inodes.push_back("socket:[" + std::to_string(inode) + ']');
+    }
+  }
+  return inodes;
+}
+
+MIRAKURU_DECL std::string who_listens(const std::string& host, std::uint16_t port) {
+  const auto inodes = listening_inodes(host, port);
+  if (inodes.empty()) return {};
+  std::string found;
+  for_each_pid([&](pid_t pid) {
+    const auto directory = "/proc/" + std::to_string(pid) + "/fd/";
+    const std::unique_ptr<DIR, int (*)(DIR*)> descriptors{::opendir(directory.c_str()), ::closedir};
+    if (!descriptors) return true;
+    while (const dirent* entry = ::readdir(descriptors.get())) {
+      char target[64];
+      const auto size = ::readlink((directory + entry->d_name).c_str(), target, sizeof target);
+      const std::string socket(target, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+      if (std::find(inodes.begin(), inodes.end(), socket) == inodes.end()) continue;
+      found = describe_process(pid);
+      return false;
+    }
+    return true;
+  });
+  return found;
+}
+
+}  // namespace detail
+}  // namespace mirakuru

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/random.h>
+#include <cerrno>
+#include <string>
+#include <system_error>
+
+namespace mirakuru::detail {
+
+/// A random UUID, version 4, as text. Source: RFC 9562, 5.4; rests on `getrandom`.
+[[nodiscard]] inline std::string make_uuid() {
+  unsigned char bytes[16];
+  // Up to 256 bytes come whole, and the call is not interrupted: getrandom(2).
+  if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
+    throw std::system_error{errno, std::generic_category(), "getrandom"};
+  bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0f) | 0x40);
+  bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);
+  std::string text;
+  for (int i = 0; i < 16; ++i) {
+    constexpr char digits[] = "0123456789abcdef";
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += digits[bytes[i] >> 4];
+    text += digits[bytes[i] & 0x0f];
+  }
+  return text;
+}
+
+}  // namespace mirakuru::detail

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include <mirakuru/ready/connect.hpp>
+#include <mirakuru/ready/http.hpp>
+#include <mirakuru/ready/http_response.hpp>
+#include <mirakuru/ready/tcp.hpp>
+
+namespace mirakuru {
+
+namespace detail {
+
+MIRAKURU_DECL std::string request_text(const HTTPCheck& check) {
+  const auto& method = check.method.str();
+  const auto& host = check.url.host().str();
+  const auto& body = check.payload.body();
+  std::string text;
+  text.reserve(256 + check.url.text().size() + body.size());
+  const auto add = [&](std::string_view name, std::string_view value) {
+    text.append(name).append(": ").append(value).append("\r\n");
+  };
+  const auto add_own = [&](std::string_view name, std::string_view value) {
+    if (!check.headers.has(name)) add(name, value);
+  };
+  text.append(method).append(" ").append(check.url.target()).append(" HTTP/1.1\r\n");
+  const bool plain = check.url.port() == 80 && host.find(':') == std::string::npos;
+  add_own("Host", plain ? host : authority(host, check.url.port()));
+  add_own("User-Agent", "mirakuru");
+  add_own("Accept", "*/*");
+  add_own("Connection", "close");
+  const bool has_payload = !check.payload.content_type().empty();
+  if (has_payload) add_own("Content-Type", check.payload.content_type());
+  if (has_payload || method == "POST" || method == "PUT" || method == "PATCH")
+    add_own("Content-Length", std::to_string(body.size()));
+  for (const auto& [name, value] : check.headers.fields()) add(name, value);
+  return text.append("\r\n").append(body);
+}
+
+/// A request, and an answer.
+class HTTPInquiry : public Inquiry {
+ public:
+  HTTPInquiry(Race& race, const HTTPCheck& check)
+      : Inquiry{race, &check, check.url.host().str(), check.url.port()},
+        check_{check},
+        request_{request_text(check)} {}
+
+  [[nodiscard]] bool writing() const noexcept override {
+    return Inquiry::writing() || sent_ < request_.size();
+  }
+
+ private:
+  void begin_talk() override {
+    sent_ = 0;
+    head_.emplace();
+  }
+
+  std::optional<Readiness> talk() override {
+    while (sent_ < request_.size()) {
+      const auto left = request_.size() - sent_;
+      const ssize_t size = ::send(socket(), request_.data() + sent_, left, MSG_NOSIGNAL);
+      if (size < 0 && errno == EAGAIN) return {};
+      // A server may answer without having read it all: an error here is not the last word.
+      sent_ += size < 0 ? left : static_cast<std::size_t>(size);
+    }
+    for (std::array<char, 4096> bytes;;) {
+      const ssize_t size = ::recv(socket(), bytes.data(), bytes.size(), 0);
+      const int error = errno;
+      if (size < 0 && error == EAGAIN) return {};
+      if (size > 0 && head_->feed({bytes.data(), static_cast<std::size_t>(size)})) continue;
+      if (!head_->problem().empty()) return not_ready(head_->problem());
+      if (head_->status() == 0)
+        return size < 0 ? refusal(error) : not_ready("closed without an HTTP answer");
+      if (check_.status.matches(head_->status())) return true;
+      return not_ready("HTTP " + std::to_string(head_->status()));
+    }
+  }
+
+  const HTTPCheck& check_;
+  std::string request_;
+  std::size_t sent_ = 0;
+  std::optional<ResponseHead> head_;
+};
+
+MIRAKURU_DECL Entry enter(Race& race, const HTTPCheck* check, const Process&) {
+  return {race.enter(std::make_unique<HTTPInquiry>(race, *check))};
+}
+
+MIRAKURU_DECL Entry enter_look(Race& race, const HTTPCheck* check) {
+  const TCPCheck port{check->url.host(), check->url.port()};
+  return enter_look(race, &port);
+}
+
+}  // namespace detail
+
+MIRAKURU_DECL std::string HTTPCheck::describe() const { return method.str() + ' ' + url.text(); }
+
+}  // namespace mirakuru

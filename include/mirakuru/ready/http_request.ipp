@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <stdexcept>
+
+#include <mirakuru/ready/http_request.hpp>
+#include <mirakuru/text/pattern.hpp>
+
+namespace mirakuru {
+
+namespace detail {
+
+inline bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
+/// A token of RFC 9110, 5.6.2.
+inline bool is_token(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || (c != 0 && std::string_view{"!#$%&'*+-.^_`|~"}.find(
+                                                  static_cast<char>(c)) != std::string_view::npos);
+  });
+}
+
+inline bool equal_but_for_case(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
+    return std::tolower(x) == std::tolower(y);
+  });
+}
+
+/// The parts of a URL's authority, checked for form only.
+struct URLParts {
+  explicit URLParts(const std::string& text) {
+    const auto refuse = [&](const std::string& why) {
+      throw std::invalid_argument{"the URL '" + text + "' " + why};
+    };
+    if (std::any_of(text.begin(), text.end(), [](char c) { return c == ' ' || is_control(c); }))
+      refuse("has a blank or a control character in it");
+    constexpr std::string_view scheme = "http://";
+    if (equal_but_for_case(std::string_view{text}.substr(0, 8), "https://"))
+      refuse("asks for TLS, which is not supported");
+    if (!equal_but_for_case(std::string_view{text}.substr(0, scheme.size()), scheme))
+      refuse("does not begin with http://");
+    const auto begin = scheme.size();
+    const auto end = std::min(text.find_first_of("/?#", begin), text.size());
+    const auto authority = text.substr(begin, end - begin);
+    if (authority.find('@') != std::string::npos)
+      refuse("has a user name in it; give an Authorization header instead");
+    const auto colon = authority.find(':', authority.starts_with('[') ? authority.find(']') : 0);
+    host = authority.substr(0, colon);
+    if (host.empty()) refuse("has no host");
+    if (colon != std::string::npos && colon + 1 < authority.size()) {
+      const auto digits = authority.substr(colon + 1);
+      if (digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string::npos)
+        refuse("has a port that is no number");
+      port = std::stoi(digits);
+    }
+    target = text.substr(end, text.find('#', end) - end);
+    if (!target.starts_with('/')) target.insert(0, 1, '/');
+  }
+
+  std::string host;
+  int port = 80;
+  std::string target;
+};
+
+}  // namespace detail
+
+MIRAKURU_DECL URL::URL(const std::string& text)
+    : text_{text},
+      host_{detail::URLParts{text}.host},
+      port_{detail::URLParts{text}.port},
+      target_{detail::URLParts{text}.target} {}
+
+MIRAKURU_DECL StatusPattern::StatusPattern() {
+  for (std::size_t code = 200; code < 300; ++code) codes_.set(code);
+}
+
+MIRAKURU_DECL StatusPattern::StatusPattern(const std::string& pattern) {
+  static_cast<void>(detail::Pattern{pattern});  // an error is told of what was given
+  const detail::Pattern whole{"^(?:" + pattern + ")$"};
+  detail::PatternSearch search{whole};
+  for (int code = 100; code < 1000; ++code) {
+    if (detail::is_interim(code)) continue;
+    codes_[static_cast<std::size_t>(code)] = search.feed(std::to_string(code));
+    search.restart();
+  }
+  if (codes_.none()) throw std::invalid_argument{"no status code matches '" + pattern + "'"};
+}
+
+MIRAKURU_DECL Method::Method(std::string name) : name_{std::move(name)} {
+  if (!detail::is_token(name_)) throw std::invalid_argument{"not a method: '" + name_ + "'"};
+}
+
+MIRAKURU_DECL Payload::Payload(Fields fields) : content_type_{"application/x-www-form-urlencoded"} {
+  const auto encode = [this](const std::string& text) {
+    for (const char c : text) {
+      const auto byte = static_cast<unsigned char>(c);
+      char hex[4];
+      std::snprintf(hex, sizeof hex, "%%%02X", static_cast<unsigned>(byte));
+      if (c == ' ')
+        body_ += '+';
+      else if (std::isalnum(byte) != 0 ||
+               (c != '\0' && std::string_view{"*-._"}.find(c) != std::string_view::npos))
+        body_ += c;
+      else
+        body_ += hex;
+    }
+  };
+  for (const auto& [name, value] : fields) {
+    if (!body_.empty()) body_ += '&';
+    encode(name);
+    body_ += '=';
+    encode(value);
+  }
+}
+
+MIRAKURU_DECL Headers::Headers(std::vector<Field> fields) : fields_{std::move(fields)} {
+  for (const auto& [name, value] : fields_)
+    if (!detail::is_token(name) || std::any_of(value.begin(), value.end(), [](char c) {
+          return c != '\t' && detail::is_control(c);
+        }))
+      throw std::invalid_argument{"this cannot be a header: '" + name + "'"};
+}
+
+MIRAKURU_DECL bool Headers::has(std::string_view name) const {
+  return std::any_of(fields_.begin(), fields_.end(), [&](const Field& field) {
+    return detail::equal_but_for_case(field.first, name);
+  });
+}
+
+}  // namespace mirakuru

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include <llhttp.h>
+
+#include <mirakuru/ready/http_request.hpp>
+
+namespace mirakuru::detail {
+
+/// Reads an HTTP answer up to the end of its headers, in pieces of any size. Keeps no more of it
+/// than the parser's own state. Headers that break the rules end it where they do: what the status
+/// line has said counts, as with other clients.
+class ResponseHead {
+ public:
+  /// More than this in front of the body is no answer.
+  static constexpr std::size_t most_bytes = 64 * 1024;
+
+  ResponseHead();
+  ResponseHead(const ResponseHead&) = delete;
+  ResponseHead& operator=(const ResponseHead&) = delete;
+
+  /// Takes the next bytes; false when no more are wanted, for `status()` or `problem()` is there.
+  bool feed(std::string_view bytes);
+
+  /// The final status code; 0 as long as it is not there. An interim answer (1xx) is not it.
+  [[nodiscard]] int status() const noexcept { return status_; }
+  /// Why this is no HTTP answer; empty if nothing is wrong so far.
+  [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
+
+ private:
+  static int on_status_complete(llhttp_t* parser);
+  static int on_headers_complete(llhttp_t* parser);
+
+  llhttp_settings_t settings_;
+  llhttp_t parser_;
+  std::size_t size_ = 0;
+  int line_status_ = 0;  // that of a final status line, whose headers are still to come
+  int status_ = 0;
+  std::string problem_;
+};
+
+inline ResponseHead::ResponseHead() {
+  llhttp_settings_init(&settings_);
+  settings_.on_status_complete = &ResponseHead::on_status_complete;
+  settings_.on_headers_complete = &ResponseHead::on_headers_complete;
+  llhttp_init(&parser_, HTTP_RESPONSE, &settings_);
+  llhttp_set_lenient_keep_alive(&parser_, 1);  // whatever an interim answer says of the connection
+  parser_.data = this;
+}
+
+inline int ResponseHead::on_status_complete(llhttp_t* parser) {
+  if (!is_interim(parser->status_code))
+    static_cast<ResponseHead*>(parser->data)->line_status_ = parser->status_code;
+  return 0;
+}
+
+inline int ResponseHead::on_headers_complete(llhttp_t* parser) {
+  auto& head = *static_cast<ResponseHead*>(parser->data);
+  head.status_ = head.line_status_;
+  return head.status_ == 0 ? 0 : HPE_PAUSED;
+}
+
+inline bool ResponseHead::feed(std::string_view bytes) {
+  const auto head = bytes.substr(0, most_bytes - size_);
+  size_ += head.size();
+  // llhttp does arithmetic with the pointer, which may be null when there is nothing behind it.
+  const auto result = head.empty() ? HPE_OK : llhttp_execute(&parser_, head.data(), head.size());
+  if (result != HPE_OK) status_ = line_status_;
+  if (status_ != 0) return false;
+  if (result != HPE_OK)
+    problem_ = std::string{"not an HTTP answer: "} + llhttp_get_error_reason(&parser_);
+  else if (head.size() < bytes.size())
+    problem_ = "more than 64 KiB in front of the body";
+  return problem_.empty();
+}
+
+}  // namespace mirakuru::detail

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <stdexcept>
+#include <system_error>
+
+#include <mirakuru/error.hpp>
+#include <mirakuru/os/proc.hpp>
+#include <mirakuru/os/unique_fd.hpp>
+#include <mirakuru/ready/unix_socket.hpp>
+#include <mirakuru/ready/watch.hpp>
+
+namespace mirakuru {
+
+MIRAKURU_DECL SocketPath::SocketPath(std::string path) : path_{std::move(path)} {
+  if (path_.empty() || path_ == "@" || path_.find('\0') != std::string::npos)
+    throw std::invalid_argument{"not the path of a socket: '" + path_ + "'"};
+  // A path needs a NUL behind it; an abstract name has the NUL in front, in the place of its @.
+  if (path_.size() > sizeof(sockaddr_un::sun_path) - (abstract() ? 0 : 1))
+    throw std::invalid_argument{"too long for the path of a socket: '" + path_ + "'"};
+}
+
+namespace detail {
+
+/// Connects to the socket; an errno value when it cannot, EAGAIN when `patience` has run out and
+/// the listener's queue is full. The connection is closed with `socket`.
+inline int connect_unix(const SocketPath& path, UniqueFd& socket,
+                        std::chrono::microseconds patience = {}) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.str().copy(address.sun_path, sizeof address.sun_path);
+  if (path.abstract()) address.sun_path[0] = '\0';
+  const auto size = offsetof(sockaddr_un, sun_path) + path.str().size() + (path.abstract() ? 0 : 1);
+  // For a Unix socket a connect that does not block has succeeded or failed when it returns.
+  const int mode = patience == patience.zero() ? SOCK_NONBLOCK : 0;
+  socket = UniqueFd{::socket(AF_UNIX, SOCK_STREAM | mode | SOCK_CLOEXEC, 0)};
+  const timeval limit{.tv_sec = 0, .tv_usec = patience.count()};
+  if (mode == 0) ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  const bool connected = socket && ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address),
+                                             static_cast<socklen_t>(size)) == 0;
+  return connected ? 0 : errno;
+}
+
+class UnixSocketWatch : public PathWatch {
+ public:
+  explicit UnixSocketWatch(const SocketPath& path)
+      : PathWatch{path.abstract() ? std::string{} : path.str()}, path_{path} {}
+
+  [[nodiscard]] std::chrono::nanoseconds pause(std::chrono::nanoseconds waited) const override {
+    using namespace std::chrono_literals;
+    if (!refused_) return PathWatch::pause(waited);
+    // It has been bound; of the moment when it listens there is no event.
+    const std::chrono::nanoseconds refused = Clock::now() - changed_at();
+    const auto least = waited / 4096;  // there may be changes all the time
+    return std::clamp<std::chrono::nanoseconds>(std::max(refused / 32, least), 50us, 250ms);
+  }
+
+ private:
+  Readiness ask() override {
+    UniqueFd socket;
+    const int error = connect_unix(path_, socket);
+    refused_ = error == ECONNREFUSED && !path_.abstract();
+    if (error == 0) return true;
+    return not_ready(reason_text({error, std::generic_category()}));
+  }
+
+  const SocketPath& path_;
+  bool refused_ = false;
+};
+
+}  // namespace detail
+
+MIRAKURU_DECL std::unique_ptr<detail::Watch> UnixSocketCheck::watch(const Process&) const {
+  return std::make_unique<detail::UnixSocketWatch>(path);
+}
+
+MIRAKURU_DECL bool UnixSocketCheck::already_true() const {
+  detail::UniqueFd socket;
+  const int error = detail::connect_unix(path, socket);
+  return error == 0 || error == EAGAIN;  // the queue of somebody who listens may be full
+}
+
+MIRAKURU_DECL std::string UnixSocketCheck::describe_conflict() const {
+  detail::UniqueFd socket;
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  // already_true() has connected just now, and a busy listener may not have come to accept that
+  // yet.
+  const bool known = detail::connect_unix(path, socket, std::chrono::milliseconds{500}) == 0 &&
+                     ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+                     peer.pid > 0;
+  return path.str() + " answers" + (known ? ", held by " + detail::describe_process(peer.pid) : "");
+}
+
+}  // namespace mirakuru

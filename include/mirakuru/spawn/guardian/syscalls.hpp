@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+// What a fork of any process may do, at any time: system calls, with no help of a library. In the
+// copy of a process other threads' locks are held for ever. All is hidden, so that no call needs
+// the dynamic linker, whose tables the fork may have given back.
+
+namespace mirakuru::detail {
+
+/// Addresses from `begin` up to `end`.
+struct Range {
+  std::uintptr_t begin = 0, end = 0;
+
+  [[nodiscard]] bool holds(std::uintptr_t address) const noexcept {
+    return begin <= address && address < end;
+  }
+};
+
+/// A line of /proc/self/maps.
+struct Mapping {
+  Range range;
+  bool disposable = false;  // private, anonymous, no code: nothing but the process's own data
+  bool stack = false;
+};
+
+namespace [[gnu::visibility("hidden")]] syscalls {
+
+template <class... Arguments>
+  requires(std::is_scalar_v<Arguments> && ...)
+long call(long number, Arguments... arguments) {
+  return ::syscall(number, arguments...);
+}
+
+[[nodiscard]] constexpr std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+
+/// Calls `visit` with each part of `whole` that lies outside all of `others`.
+template <std::size_t count, class Visit>
+void for_each_part_outside(Range whole, const Range (&others)[count], Visit visit) {
+  if (whole.begin >= whole.end) return;
+  for (const auto& other : others)
+    if (other.begin < whole.end && whole.begin < other.end) {
+      syscalls::for_each_part_outside({whole.begin, other.begin}, others, visit);
+      syscalls::for_each_part_outside({other.end, whole.end}, others, visit);
+      return;
+    }
+  visit(whole);
+}
+
+/// Reads a decimal number and moves behind it.
+inline std::uint64_t number_at(const char*& text) {
+  std::uint64_t number = 0;
+  for (; *text >= '0' && *text <= '9'; ++text)
+    number = number * 10 + static_cast<std::uint64_t>(*text - '0');
+  return number;
+}
+
+/// A path in /proc.
+class Path {
+ public:
+  Path& operator<<(const char* text) {
+    while (*text != '\0') put(*text++);
+    return *this;
+  }
+  Path& operator<<(int number) {
+    char digits[12];
+    int count = 0;
+    do digits[count++] = static_cast<char>('0' + number % 10);
+    while ((number /= 10) > 0);
+    while (count > 0) put(digits[--count]);
+    return *this;
+  }
+  operator const char*() const { return text_; }
+
+ private:
+  void put(char c) {
+    if (size_ + 1 < sizeof text_) text_[size_++] = c;
+    text_[size_] = '\0';
+  }
+
+  char text_[64];
+  std::size_t size_ = 0;
+};
+
+/// A file, read a character at a time.
+class File {
+ public:
+  explicit File(const char* path) : file_{call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC)} {}
+  ~File() {
+    if (file_ >= 0) call(SYS_close, file_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  /// The next character; zero at the end, and if there is no such file.
+  char get() {
+    if (at_ == size_) {
+      at_ = 0;
+      size_ = file_ < 0 ? 0 : call(SYS_read, file_, buffer_, sizeof buffer_);
+      if (size_ <= 0) size_ = 0;
+      if (size_ == 0) return '\0';
+    }
+    return buffer_[at_++];
+  }
+
+ private:
+  long file_, size_ = 0, at_ = 0;
+  char buffer_[2048];
+};
+
+/// Reads the begin of a file, ended by a zero; how many bytes that are.
+template <std::size_t size>
+long read_file(const char* path, char (&into)[size]) {
+  const long file = call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+  long length = file < 0 ? 0 : call(SYS_read, file, into, size - 1);
+  if (file >= 0) call(SYS_close, file);
+  if (length < 0) length = 0;
+  into[length] = '\0';
+  return length;
+}
+
+/// Where in a process's stat file its name ends; field 3 is behind it. Null without the file.
+/// Source: proc_pid_stat(5); the name may hold anything, so it is the last bracket that counts.
+inline const char* behind_name(const char* stat) {
+  const char* end = nullptr;
+  for (; *stat != '\0'; ++stat)
+    if (*stat == ')') end = stat;
+  return end;
+}
+
+/// Calls `visit` with the directory's descriptor and each name in it; false if it cannot be read.
+template <class Visit>
+bool each_name(long above, const char* directory, Visit visit) {
+  const long file = call(SYS_openat, above, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (file < 0) return false;
+  // struct linux_dirent64: the record's length stands at 16, the name from 19 on.
+  alignas(8) char entries[2048];
+  for (long size; (size = call(SYS_getdents64, file, entries, sizeof entries)) > 0;)
+    for (long at = 0; at < size; at += *reinterpret_cast<unsigned short*>(entries + at + 16))
+      visit(file, entries + at + 19);
+  call(SYS_close, file);
+  return true;
+}
+
+/// The same with the numbers among the names, but for that descriptor's own.
+template <class Visit>
+bool each_number(const char* directory, Visit visit) {
+  return each_name(AT_FDCWD, directory, [&](long file, const char* name) {
+    if (*name < '0' || *name > '9') return;
+    if (const auto number = static_cast<int>(number_at(name)); number != file) visit(number);
+  });
+}
+
+/// Removes a directory and those within, as deep as a few kilobytes of stack allow. Files stay: a
+/// control group's go with it.
+inline void remove_directories(long above, const char* directory, int depth = 8) {
+  if (depth == 0 || call(SYS_unlinkat, above, directory, AT_REMOVEDIR) == 0) return;
+  each_name(above, directory, [=](long file, const char* name) {
+    const bool is_dots = name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+    if (!is_dots) syscalls::remove_directories(file, name, depth - 1);
+  });
+  call(SYS_unlinkat, above, directory, AT_REMOVEDIR);
+}
+
+/// Calls `visit` with each mapping of this process. Source: proc_pid_maps(5), whose lines are
+/// "begin-end rwxp offset device inode   path".
+template <class Visit>
+void each_mapping(Visit visit) {
+  File maps{"/proc/self/maps"};
+  const auto hexadecimal = [&maps] {
+    std::uintptr_t number = 0;
+    for (char c; (c = maps.get()) > ' ' && c != '-';)
+      number = number * 16 + static_cast<std::uintptr_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+    return number;
+  };
+  for (;;) {
+    Mapping mapping;
+    mapping.range.begin = hexadecimal();
+    mapping.range.end = hexadecimal();
+    if (mapping.range.end == 0) return;
+    char permissions[4];
+    for (char& permission : permissions) permission = maps.get();
+    char path[2] = {}, before = '\0';
+    int field = 0;
+    for (char c; (c = maps.get()) != '\n' && c != '\0'; before = c) {
+      if (c != ' ' && before == ' ') ++field;
+      if (field != 4) continue;
+      if (path[0] == '\0')
+        path[0] = c;
+      else if (path[1] == '\0')
+        path[1] = c;
+    }
+    // Of those in brackets: [heap], [stack], and [anon:...], which the program has named itself.
+    mapping.stack = path[0] == '[' && path[1] == 's';
+    const bool own =
+        path[0] == '\0' || mapping.stack || (path[0] == '[' && (path[1] == 'h' || path[1] == 'a'));
+    mapping.disposable = own && permissions[2] == '-' && permissions[3] == 'p';
+    visit(mapping);
+  }
+}
+
+}  // namespace syscalls
+}  // namespace mirakuru::detail

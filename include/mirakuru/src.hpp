@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef MIRAKURU_SRC_HPP
+#define MIRAKURU_SRC_HPP
+
+// What is no template, for the one source file that compiles it when MIRAKURU_SEPARATE_COMPILATION
+// is defined for the whole program.
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#error "mirakuru: <mirakuru/src.hpp> is for MIRAKURU_SEPARATE_COMPILATION; define it"
+#endif
+
+#include <mirakuru.hpp>
+
+#include <mirakuru/command.ipp>
+#include <mirakuru/engine/loop.ipp>
+#include <mirakuru/engine/service.ipp>
+#include <mirakuru/engine/start.ipp>
+#include <mirakuru/engine/stop.ipp>
+#include <mirakuru/error.ipp>
+#include <mirakuru/net/address.ipp>
+#include <mirakuru/net/endpoint.ipp>
+#include <mirakuru/net/listeners.ipp>
+#include <mirakuru/net/resolver.ipp>
+#include <mirakuru/os/file_changes.ipp>
+#include <mirakuru/os/proc.ipp>
+#include <mirakuru/os/unique_fd.ipp>
+#include <mirakuru/output/capture.ipp>
+#include <mirakuru/output/streams.ipp>
+#include <mirakuru/ready/banner.ipp>
+#include <mirakuru/ready/pid.ipp>
+#include <mirakuru/ready/tcp.ipp>
+#include <mirakuru/ready/unix_socket.ipp>
+#include <mirakuru/ready/watch.ipp>
+#include <mirakuru/spawn/cgroup.ipp>
+#include <mirakuru/spawn/direct.ipp>
+#include <mirakuru/spawn/guarded.ipp>
+#include <mirakuru/spawn/guardian/guardian.ipp>
+#include <mirakuru/stop/schedule.ipp>
+#include <mirakuru/text/line_search.ipp>
+#include <mirakuru/text/pattern.ipp>
+#if !defined(MIRAKURU_NO_HTTP)
+#include <mirakuru/ready/http.ipp>
+#include <mirakuru/ready/http_request.ipp>
+#endif
+
+#endif

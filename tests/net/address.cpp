@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru/net/address.hpp>
+#include <mirakuru/os/unique_fd.hpp>
+
+#include "support.hpp"
+
+namespace mk = mirakuru;
+using namespace std::string_literals;
+using mk::detail::authority;
+using mk::detail::who_listens;
+
+namespace {
+
+/// The message of the std::invalid_argument that `make` throws; "nothing" if it throws none.
+template <class Make>
+std::string refusal(Make make) {
+  try {
+    make();
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "nothing";
+}
+
+std::uint16_t u16(int port) { return static_cast<std::uint16_t>(port); }
+
+/// This test as who_listens() tells it.
+std::string me() {
+  auto line = test::slurp("/proc/self/cmdline");
+  line.pop_back();  // the last NUL
+  std::replace(line.begin(), line.end(), '\0', ' ');
+  return "pid " + std::to_string(::getpid()) + " (" + line + ')';
+}
+
+/// A socket of this test's, bound to a loopback address. No socket if there is no such address.
+mk::detail::UniqueFd bound(int family, int port) {
+  mk::detail::UniqueFd socket{::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  const int yes = 1;  // though the kernel still remembers a connection there
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(u16(port));
+  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(u16(port));
+  v6.sin6_addr = in6addr_loopback;
+  const auto* const address = family == AF_INET ? reinterpret_cast<const sockaddr*>(&v4)
+                                                : reinterpret_cast<const sockaddr*>(&v6);
+  const auto size = static_cast<socklen_t>(family == AF_INET ? sizeof v4 : sizeof v6);
+  if (socket && ::bind(socket.get(), address, size) != 0) socket.reset();
+  return socket;
+}
+
+}  // namespace
+
+TEST_CASE("a host is an address or a name") {
+  for (const std::string name :
+       {"127.0.0.1", "0.0.0.0", "localhost", "example.org", "a", "under_score", "with-hyphen",
+        "trailing.dot.", "123", "gr\u00fc\u00df.example", "::", "::1", "fe80::1", "2001:db8::1:2",
+        "1:2:3:4:5:6:7:8", "::ffff:127.0.0.1", "FE80::A", "fe80::1%lo", "fe80::1%2"}) {
+    CAPTURE(name);
+    const mk::Host host{name};
+    CHECK(host.str() == name);
+    const std::string& converted = host;
+    CHECK(converted == name);
+  }
+  const mk::Host from_literal = "localhost";
+  CHECK(from_literal.str() == "localhost");
+}
+
+TEST_CASE("an IPv6 address may stand in brackets, which are not kept") {
+  CHECK(mk::Host{"[::1]"}.str() == "::1");
+  CHECK(mk::Host{"[::]"}.str() == "::");
+  CHECK(mk::Host{"[fe80::1%lo]"}.str() == "fe80::1%lo");
+  CHECK(mk::Host{"[::ffff:1.2.3.4]"}.str() == "::ffff:1.2.3.4");
+}
+
+TEST_CASE("what is neither an address nor a name is refused") {
+  const auto refused = [](const std::string& name) {
+    return refusal([&] { (void)mk::Host{name}; });
+  };
+  for (const auto& name : {""s,
+                           "[]"s,
+                           "["s,
+                           "]"s,
+                           "[::1"s,
+                           "::1]"s,
+
+                           "[::1]:80"s,
+                           "localhost:80"s,
+                           "127.0.0.1:80"s,
+                           ":80"s,
+                           ":"s,
+                           ":::"s,
+                           "1:2"s,
+                           "::1::2"s,
+                           "::g"s,
+                           "1:2:3:4:5:6:7:8:9"s,
+                           ":%lo"s,
+                           "a b"s,
+                           " a"s,
+                           "a "s,
+                           "a\tb"s,
+                           "a\n"s,
+
+                           "a\x7f"s,
+                           "a/b"s,
+                           "http://a"s,
+                           "user@a"s,
+                           "a[b]"s}) {
+    CAPTURE(name);
+    CHECK(refused(name) == "not a host name or an address: '" + name + "'");
+  }
+  CHECK(refused("a\0b"s).starts_with("not a host name or an address: 'a"));
+  CHECK(refused("\0"s).starts_with("not a host name or an address: '"));
+  // Brackets are for IPv6 only, and once.
+  CHECK(refused("[[::1]]") != "nothing");
+  CHECK(refused("[localhost]") != "nothing");
+  CHECK(refused("[127.0.0.1]") != "nothing");
+  CHECK(refused("[1:2]") != "nothing");
+}
+
+TEST_CASE("a port is 1 to 65535") {
+  for (const int number : {1, 80, 8080, 32767, 32768, 65535}) {
+    CAPTURE(number);
+    const mk::Port port = number;
+    CHECK(port == number);
+    const std::uint16_t converted = port;
+    CHECK(converted == number);
+  }
+  const auto refused = [](long long number) { return refusal([&] { (void)mk::Port{number}; }); };
+  for (const long long number :
+       {0LL, -1LL, -80LL, 65536LL, 65616LL, 65536LL * 65536 + 80,
+        std::numeric_limits<long long>::min(), std::numeric_limits<long long>::max()}) {
+    CAPTURE(number);
+    CHECK(refused(number) == "a port is 1 to 65535, not " + std::to_string(number));
+  }
+  static_assert(!std::is_default_constructible_v<mk::Port>);
+  static_assert(!std::is_default_constructible_v<mk::Host>);
+}
+
+TEST_CASE("an authority is a host and a port, an IPv6 address in brackets") {
+  CHECK(authority("127.0.0.1", 80) == "127.0.0.1:80");
+  CHECK(authority("localhost", 1) == "localhost:1");
+  CHECK(authority("::1", 65535) == "[::1]:65535");
+  CHECK(authority("fe80::1%lo", 8080) == "[fe80::1%lo]:8080");
+  CHECK(authority(mk::Host{"[::]"}, mk::Port{99}) == "[::]:99");
+}
+
+TEST_CASE("who listens on a port is told by id and command line") {
+  for (const int family : {AF_INET, AF_INET6}) {
+    CAPTURE(family);
+    const char* const host = family == AF_INET ? "127.0.0.1" : "::1";
+    const int port = test::free_port();
+    CHECK(who_listens(host, u16(port)).empty());
+    auto socket = bound(family, port);
+    if (family == AF_INET6 && !socket) continue;  // a system without IPv6
+    REQUIRE(socket);
+    CHECK(who_listens(host, u16(port)).empty());  // nobody does yet
+    REQUIRE(::listen(socket.get(), 1) == 0);
+    CHECK(who_listens(host, u16(port)) == me());
+    socket.reset();
+    CHECK(who_listens(host, u16(port)).empty());
+  }
+}
+
+TEST_CASE("who is connected to a port, or from it, does not listen") {
+  const int port = test::free_port(), from = test::free_port();
+  auto listener = bound(AF_INET, port);
+  REQUIRE(listener);
+  REQUIRE(::listen(listener.get(), 1) == 0);
+  const auto client = bound(AF_INET, from);
+  REQUIRE(client);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(u16(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
+          0);
+  const mk::detail::UniqueFd server{::accept(listener.get(), nullptr, nullptr)};
+  REQUIRE(server);
+  CHECK(who_listens("127.0.0.1", u16(from)).empty());
+  CHECK(who_listens("127.0.0.1", u16(port)) == me());
+  listener.reset();
+  CHECK(who_listens("127.0.0.1", u16(port)).empty());
+}
+
+TEST_CASE("a search for who listens leaves nothing open") {
+  const int port = test::free_port();
+  const auto socket = bound(AF_INET, port);
+  REQUIRE(socket);
+  REQUIRE(::listen(socket.get(), 1) == 0);
+  const auto before = test::open_fds();
+  CHECK_FALSE(who_listens("127.0.0.1", u16(port)).empty());
+  CHECK(who_listens("127.0.0.1", u16(test::free_port())).empty());
+  CHECK(test::open_fds() == before);
+}

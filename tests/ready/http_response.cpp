@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <string>
+#include <string_view>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru/ready/http.hpp>
+#include <mirakuru/ready/http_response.hpp>
+
+using namespace std::string_literals;
+using mirakuru::detail::ResponseHead;
+
+namespace {
+
+/// What came of an answer.
+struct Outcome {
+  bool wants_more = true;
+  int status = 0;
+  std::string problem = {};
+  std::size_t fed = 0;  // how much of it was asked for
+};
+
+/// Feeds an answer in pieces, the first of its own size.
+Outcome feed(std::string_view answer, std::size_t first, std::size_t others) {
+  ResponseHead head;
+  Outcome outcome;
+  bool consistent = true;  // more is wanted as long as there is neither a status nor a problem
+  for (auto size = first; outcome.wants_more && outcome.fed < answer.size(); size = others) {
+    const auto piece = answer.substr(outcome.fed, size);
+    outcome.fed += piece.size();
+    outcome.wants_more = head.feed(piece);
+    consistent &= outcome.wants_more == (head.status() == 0 && head.problem().empty());
+  }
+  CHECK(consistent);
+  outcome.status = head.status();
+  outcome.problem = head.problem();
+  return outcome;
+}
+
+Outcome feed(std::string_view answer, std::size_t size) { return feed(answer, size, size); }
+
+/// The answer's status, the same in whatever pieces it comes, and known with the last byte of its
+/// head. -1 for a problem.
+int status_of(const std::string& head, const std::string& body = "") {
+  const auto answer = head + body;
+  const auto whole = feed(answer, answer.size());
+  const auto bytes = feed(answer, 1);
+  CHECK(bytes.status == whole.status);
+  CHECK(bytes.problem == whole.problem);
+  CHECK(bytes.wants_more == whole.wants_more);
+  if (whole.status != 0) CHECK(bytes.fed == head.size());
+  for (std::size_t split = 1; split < answer.size(); ++split) {
+    CAPTURE(split);
+    const auto halves = feed(answer, split, answer.size());
+    CHECK(halves.status == whole.status);
+    CHECK(halves.problem == whole.problem);
+    CHECK(halves.wants_more == whole.wants_more);
+    if (whole.status != 0) CHECK(halves.fed == (split < head.size() ? answer.size() : split));
+  }
+  if (whole.problem.empty()) return whole.status;
+  CHECK(whole.problem.starts_with("not an HTTP answer: "));
+  CHECK(whole.problem.size() > "not an HTTP answer: "s.size());
+  return -1;
+}
+
+}  // namespace
+
+TEST_CASE("at first there is neither a status nor a problem") {
+  ResponseHead head;
+  CHECK(head.status() == 0);
+  CHECK(head.problem().empty());
+  CHECK(head.feed(""));
+  CHECK(head.feed({}));
+  CHECK(head.feed("HTTP/1.1 200 OK\r\n"));
+  CHECK(head.feed(""));
+  CHECK(head.status() == 0);
+  CHECK_FALSE(head.feed("\r\n"));
+  CHECK(head.status() == 200);
+  CHECK(head.problem().empty());
+}
+
+TEST_CASE("a status is known with the end of the headers, in whatever pieces they come") {
+  CHECK(status_of("HTTP/1.1 200 OK\r\n\r\n") == 200);
+  CHECK(status_of("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "hello") == 200);
+  CHECK(status_of("HTTP/1.1 404 Not Found\r\nServer: x\r\nDate: y\r\n\r\n") == 404);
+  CHECK(status_of("HTTP/1.1 204 No Content\r\n\r\n") == 204);
+  CHECK(status_of("HTTP/1.1 304 Not Modified\r\n\r\n") == 304);
+  CHECK(status_of("HTTP/1.1 301 Moved\r\nLocation: http://elsewhere/\r\n\r\n") == 301);
+  CHECK(status_of("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n", "later") == 503);
+  CHECK(status_of("HTTP/1.1 999 Odd\r\n\r\n") == 999);
+}
+
+TEST_CASE("HTTP/1.0, a body up to the end, chunks, and a keep-alive are all one") {
+  CHECK(status_of("HTTP/1.0 200 OK\r\nServer: old\r\n\r\n", "a body that the close ends") == 200);
+  CHECK(status_of("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                  "5\r\nhello\r\n0\r\n\r\n") == 200);
+  CHECK(status_of("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "no chunk") == 200);
+  CHECK(status_of("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+                  "HTTP/1.1 500 Next\r\n\r\n") == 200);
+  // An answer to HEAD tells a length and has no body.
+  CHECK(status_of("HTTP/1.1 200 OK\r\nContent-Length: 123456789\r\n\r\n") == 200);
+}
+
+TEST_CASE("a reason phrase may be anything, or missing") {
+  CHECK(status_of("HTTP/1.1 200\r\n\r\n") == 200);
+  CHECK(status_of("HTTP/1.1 200 \r\n\r\n") == 200);
+  CHECK(status_of("HTTP/1.1 200 All is well, 404 is not\r\n\r\n") == 200);
+  CHECK(status_of("HTTP/1.1 200 sch\u00f6n\r\n\r\n") == 200);
+}
+
+TEST_CASE("an interim answer is not the one") {
+  CHECK(status_of("HTTP/1.1 100 Continue\r\n\r\n") == 0);
+  CHECK(status_of("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n") == 200);
+  CHECK(status_of("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\n") == 404);
+  CHECK(status_of("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+                  "HTTP/1.1 103 Early Hints\r\nLink: </b>\r\nLink: </c>\r\n\r\n"
+                  "HTTP/1.1 103\r\n\r\n"
+                  "HTTP/1.1 200 OK\r\nLink: </a>\r\n\r\n") == 200);
+  CHECK(status_of("HTTP/1.1 103 Early Hints\r\n\r\nsomething else") == -1);
+  // Nothing follows this one, whose protocol is another.
+  CHECK(status_of("HTTP/1.1 101 Switching Protocols\r\n"
+                  "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+                  "\x81\x05hello") == 101);
+}
+
+TEST_CASE("an interim answer's own headers do not hide the final one") {
+  CHECK(status_of("HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\n"
+                  "HTTP/1.1 200 OK\r\n\r\n") == 200);
+  CHECK(status_of("HTTP/1.0 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n") == 200);
+}
+
+TEST_CASE("what is cut off is neither an answer nor wrong") {
+  const auto answer = "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n"s;
+  for (std::size_t size = 0; size < answer.size(); ++size) {
+    CAPTURE(size);
+    CHECK(status_of(answer.substr(0, size)) == 0);
+  }
+  CHECK(status_of(answer) == 200);
+}
+
+TEST_CASE("what is not HTTP is a problem, and says so") {
+  CHECK(status_of("SSH-2.0-OpenSSH_9.2\r\n") == -1);
+  CHECK(status_of("220 mail ESMTP\r\n") == -1);
+  CHECK(status_of("\x15\x03\x03\x00\x02\x02\x46"s) == -1);
+  CHECK(status_of("\0\0\0\0"s) == -1);
+  CHECK(status_of("GET / HTTP/1.1\r\nHost: a\r\n\r\n") == -1);
+  CHECK(status_of("<html></html>") == -1);
+  CHECK(status_of("HTTP/x 200 OK\r\n\r\n") == -1);
+  CHECK(status_of("HTTP/1.1 2x0 OK\r\n\r\n") == -1);
+  CHECK(status_of("HTTP/1.1 OK\r\n\r\n") == -1);
+  CHECK(status_of("HTTP/1.1 103 Early Hints\r\nno colon\r\n\r\nHTTP/1.1 200 OK\r\n\r\n") == -1);
+}
+
+TEST_CASE("headers that break the rules do not hide the status") {
+  for (const auto& answer :
+       {"HTTP/1.1 200 OK\r\nno colon\r\n\r\n"s, "HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n"s,
+        "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"s,
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n"s,
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"s,
+        "HTTP/1.1 200 OK\nServer: unix\nDate: now\n\n"s}) {
+    CAPTURE(answer);
+    for (std::size_t size = 1; size <= answer.size(); ++size) {
+      const auto outcome = feed(answer, size);
+      CHECK(outcome.status == 200);
+      CHECK(outcome.problem.empty());
+    }
+  }
+}
+
+TEST_CASE("what is fed on after the end changes nothing") {
+  ResponseHead good;
+  CHECK_FALSE(good.feed("HTTP/1.1 200 OK\r\n\r\n"));
+  CHECK_FALSE(good.feed("HTTP/1.1 500 No\r\n\r\n"));
+  CHECK(good.status() == 200);
+  CHECK(good.problem().empty());
+
+  ResponseHead bad;
+  CHECK_FALSE(bad.feed("garbage"));
+  CHECK_FALSE(bad.feed("HTTP/1.1 200 OK\r\n\r\n"));
+  CHECK(bad.status() == 0);
+  CHECK_FALSE(bad.problem().empty());
+}
+
+TEST_CASE("headers without end are a problem at 64 KiB") {
+  constexpr std::size_t most = 64 * 1024;
+  CHECK(ResponseHead::most_bytes == most);
+  std::string lines = "HTTP/1.1 200 OK\r\n", interim;
+  while (lines.size() <= 2 * most) lines += "Name: value\r\n";
+  while (interim.size() <= 2 * most) interim += "HTTP/1.1 103 Early Hints\r\n\r\n";
+  const std::string endless[] = {
+      lines,
+      interim,
+      "HTTP/1.1 200 " + std::string(2 * most, 'x'),
+      "HTTP/1.1 200 OK\r\n" + std::string(2 * most, 'x'),
+      "HTTP/1.1 200 OK\r\nName: " + std::string(2 * most, 'x'),
+  };
+  for (const auto& answer : endless) {
+    CAPTURE(answer.substr(0, 40));
+    const auto begin = feed(std::string_view{answer}.substr(0, most), 4096);
+    CHECK(begin.wants_more);
+    CHECK(begin.problem.empty());
+    for (const std::size_t size : {std::size_t{1}, std::size_t{1000}, std::size_t{4096}, most}) {
+      CAPTURE(size);
+      const auto outcome = feed(answer, size);
+      CHECK(outcome.problem == "more than 64 KiB in front of the body");
+      CHECK(outcome.status == 0);
+      CHECK(outcome.fed == most / size * size + size);
+    }
+  }
+}
+
+TEST_CASE("headers that end in time may be as long as that, and a body longer") {
+  constexpr auto begin = "HTTP/1.1 200 OK\r\nName: ", end = "\r\n\r\n";
+  const auto filling = ResponseHead::most_bytes - std::string_view{begin}.size() - 4;
+  const auto longest = begin + std::string(filling, 'x') + end;
+  CHECK(longest.size() == ResponseHead::most_bytes);
+  const auto body = std::string(2 * ResponseHead::most_bytes, 'x');
+  for (const std::size_t size : {std::size_t{1}, std::size_t{4096}, longest.size() + body.size()}) {
+    CAPTURE(size);
+    CHECK(feed(longest, size).status == 200);
+    CHECK(feed(longest + body, size).status == 200);
+  }
+}
+
+TEST_CASE("what is too long is so in whatever pieces it comes") {
+  const auto too_long =
+      "HTTP/1.1 200 OK\r\nName: " + std::string(ResponseHead::most_bytes, 'x') + "\r\n\r\n";
+  for (const std::size_t size : {std::size_t{1}, std::size_t{4096}, too_long.size()}) {
+    CAPTURE(size);
+    CHECK(feed(too_long, size).status == 0);
+    CHECK(feed(too_long, size).problem == "more than 64 KiB in front of the body");
+  }
+}

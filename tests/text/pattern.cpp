@@ -1,0 +1,629 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <random>
+#include <regex>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru/text/pattern.hpp>
+
+using namespace std::string_literals;
+using mirakuru::detail::Pattern;
+using mirakuru::detail::PatternSearch;
+
+namespace {
+
+bool found(const std::string& expression, std::string_view text) {
+  return Pattern{expression}.found_in(text);
+}
+
+/// The characters below 0x7f that an expression matches, one by one.
+std::string characters(const std::string& expression) {
+  const Pattern pattern{"^(?:" + expression + ")$"};
+  std::string matched;
+  for (char c = 0; c < 0x7f; ++c)
+    if (pattern.found_in({&c, 1})) matched += c;
+  return matched;
+}
+
+/// The others of them; a line's end is in no line.
+std::string all_but(const std::string& characters) {
+  std::string others;
+  for (char c = 0; c < 0x7f; ++c)
+    if (c != '\n' && characters.find(c) == std::string::npos) others += c;
+  return others;
+}
+
+/// What `expression` is refused for; "nothing" if it is not.
+std::string refusal(const std::string& expression) {
+  const auto begin = "the regular expression '" + expression + "' has ";
+  try {
+    const Pattern pattern{expression};
+  } catch (const std::invalid_argument& error) {
+    const std::string message = error.what();
+    return message.starts_with(begin) ? message.substr(begin.size()) : "another: " + message;
+  }
+  return "nothing";
+}
+
+constexpr auto digits = "0123456789";
+constexpr auto word = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
+constexpr auto space = "\t\v\f\r ";
+
+/// Random numbers that are the same everywhere.
+class Random {
+ public:
+  std::size_t below(std::size_t limit) { return engine_() % limit; }
+  char one_of(std::string_view characters) { return characters[below(characters.size())]; }
+
+ private:
+  std::mt19937 engine_{20240229};
+};
+
+/// An expression whose groups go `depth` deep.
+[[maybe_unused]] std::string random_expression(Random& random, int depth) {
+  std::string text;
+  for (auto atoms = random.below(4); atoms-- > 0;) {
+    const auto kind = random.below(depth > 0 ? 16 : 12);
+    if (kind == 0) {
+      constexpr const char* assertions[] = {"^", "$", "\\b", "\\B"};
+      text += assertions[random.below(4)];
+      continue;
+    }
+    constexpr const char* classes[] = {".", "[ab]", "[^a]", "\\w", "\\s", "\\W", "[^\\s]", "[a-c]"};
+    if (kind < 4)
+      text += classes[random.below(8)];
+    else if (kind < 12)
+      text += random.one_of("abc ");
+    else
+      text += (kind % 2 == 0 ? "(" : "(?:") + random_expression(random, depth - 1) + '|' +
+              random_expression(random, depth - 1) + ')';
+    constexpr const char* quantifiers[] = {"*", "+", "?", "{2}", "{1,2}", "{2,}", "*?", "??"};
+    if (random.below(3) == 0) text += quantifiers[random.below(8)];
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("a class stands for its characters, in and out of brackets") {
+  CHECK(characters("\\d") == digits);
+  CHECK(characters("[\\d]") == digits);
+  CHECK(characters("\\D") == all_but(digits));
+  CHECK(characters("[\\D]") == all_but(digits));
+  CHECK(characters("[^\\d]") == all_but(digits));
+  CHECK(characters("[^\\D]") == digits);
+  CHECK(characters("\\w") == word);
+  CHECK(characters("[\\w]") == word);
+  CHECK(characters("\\W") == all_but(word));
+  CHECK(characters("[^\\w]") == all_but(word));
+  CHECK(characters("\\s") == space);
+  CHECK(characters("[\\s]") == space);
+  CHECK(characters("\\S") == all_but(space));
+  CHECK(characters("[^\\s]") == all_but(space));
+  CHECK(characters("[\\d,]") == ","s + digits);
+  CHECK(characters("[\\s\\d]") == space + ""s + digits);
+  CHECK(characters("[\\s\\S]") == all_but(""));
+}
+
+TEST_CASE("a class has a name of its own in brackets, as in <regex>") {
+  CHECK(characters("[[:digit:]]") == digits);
+  CHECK(characters("[[:alnum:]_]") == word);
+  CHECK(characters("[^[:alnum:]_]") == all_but(word));
+  CHECK(characters("[[:xdigit:]]") == "0123456789ABCDEFabcdef");
+  CHECK(characters("[[:lower:][:upper:]]") == characters("[[:alpha:]]"));
+  CHECK(characters("[[:space:]]") == space);
+  CHECK(characters("[[:blank:]]") == "\t ");
+  CHECK(characters("[[:graph:]]") == characters("[[:alnum:][:punct:]]"));
+  CHECK(characters("[[:print:]]") == characters("[[:graph:] ]"));
+  CHECK(characters("[[:cntrl:]]") == all_but(characters("[[:print:]]")));
+  CHECK(characters("[[:d:]]") == digits);
+  CHECK(characters("[[:w:]]") == word);
+  CHECK(characters("[[:s:]]") == space);
+}
+
+TEST_CASE("brackets") {
+  CHECK(characters("[\\]\\-^]") == "-]^");
+  CHECK(characters("[\\^]") == "^");
+  CHECK(characters("[\\^a]") == "^a");
+  CHECK(characters("[a^]") == "^a");
+  CHECK(characters("[^^]") == all_but("^"));
+  CHECK(characters("[\\\\]") == "\\");
+  CHECK(characters("[\\[\\]]") == "[]");
+  CHECK(characters("[[]") == "[");
+  CHECK(characters("[a[]") == "[a");
+  CHECK(characters("[-a]") == "-a");
+  CHECK(characters("[a-]") == "-a");
+  CHECK(characters("[-]") == "-");
+  CHECK(characters("[a\\-c]") == "-ac");
+  CHECK(characters("[a-c]") == "abc");
+  CHECK(characters("[a-cx-z]") == "abcxyz");
+  CHECK(characters("[^a-c]") == all_but("abc"));
+  CHECK(characters("[a-a]") == "a");
+  CHECK(characters("[+-\\-]") == "+,-");
+  CHECK(characters("[\\--/]") == "-./");
+  CHECK(characters("[--/]") == "-./");
+  CHECK(characters("[Z-\\]]") == "Z[\\]");
+  CHECK(characters("[\\d-]") == "-"s + digits);
+  CHECK(characters("[-\\d]") == "-"s + digits);
+  CHECK(characters("[.*+?(){}|$]") == "$()*+.?{|}");
+  CHECK(characters("[(?:a)]") == "():?a");
+  CHECK(characters("[\\.\\*]") == "*.");
+  CHECK(characters("[\\t\\r\\f\\v]") == "\t\v\f\r");
+  CHECK(characters("[\\b]") == "\b");
+  CHECK(characters("[\\x41-\\x43]") == "ABC");
+  // What is empty has nothing in it, and its complement has everything.
+  CHECK(characters("[]").empty());
+  CHECK(characters("[^]") == all_but(""));
+  CHECK_FALSE(found("[]a]", "a]"));
+  // Behind them a bracket that closes is itself.
+  CHECK(characters("]") == "]");
+  CHECK(found("^[a]]$", "a]"));
+}
+
+TEST_CASE("escapes") {
+  CHECK(characters("\\t") == "\t");
+  CHECK(characters("\\r") == "\r");
+  CHECK(characters("\\f") == "\f");
+  CHECK(characters("\\v") == "\v");
+  CHECK(characters("\\0") == "\0"s);
+  CHECK(characters("\\x41") == "A");
+  CHECK(characters("\\x7e") == "~");
+  CHECK(found("^\\xff\\xFe$", "\xff\xfe"));
+  CHECK(characters("\\u0041") == "A");
+  CHECK(characters("[\\u0041-\\u0043]") == "ABC");
+  CHECK(found("^gr\\u00fc\\u00DFer$", "gr\u00fc\u00dfer"));
+  CHECK(found("^(\\u20ac){2}$", "\u20ac\u20ac"));
+  CHECK(found("^\\u20ac{2}$", "\u20ac\u20ac"));
+  CHECK_FALSE(found("^\\u20ac+$", "\u20ac\xac"));
+  CHECK(characters("\\cM") == "\r");
+  CHECK(characters("\\ci") == "\t");
+  CHECK(characters("[\\cA-\\cC]") == "\x01\x02\x03");
+  for (const char c : "^$\\.*+?()[]{}|/-:\"'<>`~!@#%&=, "s) {
+    CAPTURE(c);
+    CHECK(characters({'\\', c}) == std::string(1, c));
+    CHECK(characters({'[', '\\', c, ']'}) == std::string(1, c));
+  }
+}
+
+TEST_CASE("a dot is any character but those that end lines") {
+  CHECK(characters(".") == all_but("\r"));
+  CHECK(found("^...$", "\0\t\xff"s));
+  CHECK_FALSE(found("a.b", "a\rb"));
+  CHECK(found("a[^x]b", "a\rb"));
+}
+
+TEST_CASE("a line's ends are the anchors") {
+  CHECK(found("b", "abc"));
+  CHECK_FALSE(found("d", "abc"));
+  CHECK(found("", "abc"));
+  CHECK(found("", ""));
+  CHECK(found("^$", ""));
+  CHECK(found("^$", {}));
+  CHECK_FALSE(found("^$", "a"));
+  CHECK(found("^a", "ab"));
+  CHECK_FALSE(found("^b", "ab"));
+  CHECK(found("b$", "ab"));
+  CHECK_FALSE(found("a$", "ab"));
+  CHECK_FALSE(found("a^b", "a\nb"));
+  CHECK_FALSE(found("a$b", "a\nb"));
+  CHECK(found("^(?:2|4)$", "4"));
+  CHECK_FALSE(found("^(?:2|4)$", "24"));
+  CHECK(found("^2|4$", "24"));
+  CHECK(found("(^|,)b(,|$)", "b"));
+  CHECK(found("(^|,)b(,|$)", "a,b,c"));
+  CHECK_FALSE(found("(^|,)b(,|$)", "ab,c"));
+  CHECK_FALSE(found("a", "A"));
+}
+
+TEST_CASE("a carriage return before a line's end is part of the end") {
+  for (const std::string_view text : {"no\r\nup\r\nno\r\n", "up\r\n", "no\nup\r", "up\n\r\n"}) {
+    CAPTURE(text);
+    CHECK(found("^up$", text));
+    CHECK(found("up\\b$", text));
+    CHECK(found("^..$", text));
+    CHECK(found("^up\\r?$", text));
+    CHECK_FALSE(found("^...$", text));
+    CHECK_FALSE(found("up.", text));
+  }
+  CHECK(found("^$", "a\r\n\r\nb"));
+  CHECK_FALSE(found("^$", "a\r\nb"));
+  CHECK_FALSE(found("^up", "no\rup\n"));  // it begins none
+  CHECK_FALSE(found("no$", "no\rup\n"));
+  CHECK_FALSE(found("up$", "up\r\rno"));
+  CHECK(found("^up\r$", "up\r\r\n"));
+  CHECK(found("^up\\r$", "up\r\n"));  // for who has always written it
+}
+
+TEST_CASE("each line is one of its own") {
+  CHECK(found("^b$", "a\nb\nc\n"));
+  CHECK(found("^c$", "a\nb\nc"));
+  CHECK(found("^c$", "a\nb\nc\n"));
+  CHECK(found("^$", "a\n\nb"));
+  CHECK_FALSE(found("^$", "a\nb"));
+  CHECK_FALSE(found("a.b", "a\nb"));
+  CHECK_FALSE(found("a\\sb", "a\nb"));
+  CHECK_FALSE(found("a[^x]b", "a\nb"));
+  CHECK_FALSE(found("a\\Db", "a\nb"));
+  CHECK_FALSE(found("a\nb", "a\nb"));
+  CHECK_FALSE(found("a\\nb", "a\nb"));
+  CHECK_FALSE(found("ready.*port", "ready\nport"));
+  CHECK(found("ready.*port", "no\nready on port\n"));
+  CHECK(found("\\bb", "a\nb"));
+  CHECK(found("a\\b", "a\nb"));
+}
+
+TEST_CASE("groups, alternatives and quantifiers") {
+  CHECK(found("^(?:ab)+$", "abab"));
+  CHECK_FALSE(found("^(?:ab)+$", "aba"));
+  CHECK(found("^(2|4)\\d\\d$", "404"));
+  CHECK_FALSE(found("^(2|4)\\d\\d$", "304"));
+  CHECK(found("^a{2,3}$", "aaa"));
+  CHECK_FALSE(found("^a{2,3}$", "aaaa"));
+  CHECK_FALSE(found("^a{2,3}$", "a"));
+  CHECK(found("^a{2}$", "aa"));
+  CHECK_FALSE(found("^a{2}$", "a"));
+  CHECK(found("^a{2,}$", "aaaaa"));
+  CHECK_FALSE(found("^a{2,}$", "a"));
+  CHECK(found("^a{0}b$", "b"));
+  CHECK_FALSE(found("^a{0}b$", "ab"));
+  CHECK(found("^a{0,1}b$", "ab"));
+  CHECK(found("^(a{2}){2}$", "aaaa"));
+  CHECK_FALSE(found("^(a{2}){2}$", "aaa"));
+  CHECK(found("^a{1000}$", std::string(1000, 'a')));
+  CHECK_FALSE(found("^a{1000}$", std::string(999, 'a')));
+  CHECK(found("^a{10000}$", std::string(10'000, 'a')));
+  CHECK_FALSE(found("^a{10000}$", std::string(9999, 'a')));
+  CHECK(found("^(a|)$", ""));
+  CHECK(found("^(|a)$", "a"));
+  CHECK(found("^()$", ""));
+  CHECK(found("^(a*)*$", "aaa"));
+  CHECK(found("^(a*)*$", ""));
+  CHECK_FALSE(found("^(a*)*$", "ab"));
+  CHECK(found("^(?:)*a$", "a"));
+  CHECK(found("^(a?)+b$", "b"));
+}
+
+TEST_CASE("what is lazy finds what is greedy") {
+  CHECK(found("^a*?b$", "aab"));
+  CHECK(found("^a+?$", "aa"));
+  CHECK_FALSE(found("^a+?$", ""));
+  CHECK(found("^a??b$", "b"));
+  CHECK(found("^a??b$", "ab"));
+  CHECK(found("^a{1,2}?$", "aa"));
+  CHECK_FALSE(found("^a{1,2}?$", "aaa"));
+  // What is escaped is no quantifier, and what follows it is.
+  CHECK(found("^a\\*?$", "a"));
+  CHECK(found("^a\\*?$", "a*"));
+  CHECK_FALSE(found("^a\\*?$", "aa"));
+  CHECK(found("^\\{a\\}?$", "{a"));
+}
+
+TEST_CASE("a brace that is no quantifier is itself") {
+  CHECK(found("^a{$", "a{"));
+  CHECK(found("^a{b}$", "a{b}"));
+  CHECK(found("^a{1$", "a{1"));
+  CHECK(found("^a{,3}$", "a{,3}"));
+  CHECK(found("^{}$", "{}"));
+  CHECK(found("^a{1,b}$", "a{1,b}"));
+  CHECK(found("^a{2}{$", "aa{"));
+  CHECK(found("^a*{b}$", "aa{b}"));
+  CHECK(found("^a{2,1$", "a{2,1"));
+  CHECK(found("^{,3}|{$", "{,3}"));
+}
+
+TEST_CASE("edges of words") {
+  CHECK(found("\\bup\\b", "it is up."));
+  CHECK(found("\\bup\\b", "up"));
+  CHECK_FALSE(found("\\bup\\b", "upper cup"));
+  CHECK_FALSE(found("\\bup\\b", "_up"));
+  CHECK_FALSE(found("\\bup\\b", "up8"));
+  CHECK(found("\\bup\\b", "\xffup\xff"));
+  CHECK(found("\\Bup", "cup"));
+  CHECK_FALSE(found("\\Bup", "up"));
+  CHECK(found("u\\Bp", "up"));
+  CHECK_FALSE(found("u\\bp", "up"));
+  CHECK_FALSE(found("\\b", ""));
+  CHECK_FALSE(found("\\b", " ,"));
+  CHECK(found("^\\B$", ""));
+}
+
+TEST_CASE("a NUL byte is a character as any other") {
+  CHECK(found("b$", "a\0b"s));
+  CHECK_FALSE(found("a$", "a\0b"s));
+  CHECK_FALSE(found("^b", "a\0b"s));
+  CHECK(found("^a[^a]b$", "a\0b"s));
+  CHECK(found("^a\\Db$", "a\0b"s));
+  CHECK(found("^a\0b$"s, "a\0b"s));
+  CHECK_FALSE(found("a\0b"s, "a"));
+  CHECK(found("[\0]"s, "\0"s));
+  CHECK(found("\\\0"s, "\0"s));
+  CHECK(found("needle", std::string(100'000, '\0') + "needle" + std::string(100'000, '\0')));
+}
+
+TEST_CASE("bytes beyond ASCII are bytes") {
+  CHECK(found("gr\u00fc\u00df", "ein gr\u00fc\u00dfer"));
+  CHECK(found("^\xff$", "\xff"));
+  CHECK(found("^[\xf0-\xff]$", "\xf5"));
+  CHECK_FALSE(found("^[\xf0-\xff]$", "\xef"));
+  CHECK(found("^[^a]$", "\xff"));
+  CHECK(found("^..$", "\u00fc"));
+  CHECK_FALSE(found("[\\w\\d\\s]", "\xff\xe4\xa0\x85"));
+}
+
+TEST_CASE("only the part of the memory that is the text is looked at") {
+  const std::string text = "abc";
+  CHECK_FALSE(found("c", std::string_view{text}.substr(0, 2)));
+  CHECK_FALSE(found("a", std::string_view{text}.substr(1)));
+  CHECK(found("^b$", std::string_view{text}.substr(1, 1)));
+}
+
+TEST_CASE("what needs backtracking, or is not ECMAScript's, is refused and named") {
+  const auto group = "(? with anything but : behind it";
+  CHECK(refusal("(?=a)") == group);
+  CHECK(refusal("a(?!b)") == group);
+  CHECK(refusal("(?<=a)b") == group);
+  CHECK(refusal("(?<!a)b") == group);
+  CHECK(refusal("(?<name>a)") == group);
+  CHECK(refusal("(?i)a") == group);
+  CHECK(refusal("(?") == group);
+  CHECK(refusal("(a)\\1") == "\\1");
+  CHECK(refusal("\\p{L}") == "\\p");
+  CHECK(refusal("\\A") == "\\A");
+  CHECK(refusal("[\\B]") == "\\B");
+  CHECK(refusal("[\\1]") == "\\1");
+}
+
+TEST_CASE("a wrong expression is refused, and says what is wrong") {
+  for (const std::string expression : {"a\\", "\\", "[a", "[", "[^", "[a\\", "[a\\]", "[a-"}) {
+    CAPTURE(expression);
+    CHECK(refusal(expression) == "an escape or a bracket that is not finished");
+  }
+  for (const std::string expression : {"(", "(a", "(?:a", "((a)", "(a|"}) {
+    CAPTURE(expression);
+    CHECK(refusal(expression) == "a ( without its )");
+  }
+  for (const std::string expression : {")", "a)", "(a))", "a|)"}) {
+    CAPTURE(expression);
+    CHECK(refusal(expression) == "a ) without its (");
+  }
+  for (const std::string expression :
+       {"*a", "+", "?", "a|*b", "(*a)", "(?:+)", "a|?", "{2}", "a|{1,}"}) {
+    CAPTURE(expression);
+    CHECK(refusal(expression) == "a quantifier of nothing");
+  }
+  for (const std::string expression :
+       {"a**", "a+*", "a*+", "a???", "a{2}*", "a{2}?+", "a{2}{3}", "a+{2,}"}) {
+    CAPTURE(expression);
+    CHECK(refusal(expression) == "a quantifier of a quantifier");
+  }
+  for (const std::string expression : {"^*", "a$+", "\\b?", "\\B{2}", "^{2}"}) {
+    CAPTURE(expression);
+    CHECK(refusal(expression) == "a quantifier of an assertion");
+  }
+  CHECK(refusal("a{2,1}") == "bounds in the wrong order");
+  CHECK(refusal("a{10001}") == "a count above 10000");
+  CHECK(refusal("a{0,99999999999999999999}") == "a count above 10000");
+  CHECK(refusal("[b-a]") == "a range in the wrong order");
+  CHECK(refusal("[a-\\d]") == "a range between classes");
+  CHECK(refusal("[\\w-a]") == "a range between classes");
+  CHECK(refusal("[[:alhpa:]]") == "a class of characters that is not known");
+  CHECK(refusal("\\x4") == "\\x without two hexadecimal digits");
+  CHECK(refusal("\\xg0") == "\\x without two hexadecimal digits");
+  CHECK(refusal("\\u041") == "\\u without four hexadecimal digits");
+  CHECK(refusal("\\u{41}") == "\\u without four hexadecimal digits");
+  CHECK(refusal("\\ud83d\\ude00") == "\\u of half a character");
+  CHECK(refusal("[\\u00e4]") == "\\u beyond ASCII in brackets");
+  CHECK(refusal("\\c1") == "\\c without a letter");
+  CHECK(refusal("\\01") == "\\0 before a digit");
+}
+
+TEST_CASE("an expression that would need much memory or stack is refused") {
+  const std::string states = "more than 50000 states",
+                    groups = "more than 250 groups in each other";
+  CHECK(refusal("((a{100}){100}){100}") == states);
+  CHECK(refusal("(a{1000}){1000}") == states);
+  CHECK(refusal(std::string(49'000, 'a')) == "nothing");
+  CHECK(refusal(std::string(51'000, 'a')) == states);
+  CHECK(refusal(std::string(100'000, '(')) == groups);
+  CHECK(refusal(std::string(100'000, '(') + std::string(100'000, ')')) == groups);
+  CHECK(refusal(std::string(200, '(') + std::string(200, ')')) == "nothing");
+}
+
+TEST_CASE("a search in pieces finds what a search of the whole does") {
+  const std::string text = "it is\r\nup, on port 80\n\r\nand more";
+  for (const std::string expression :
+       {"up", "^up", "80$", "^$", "port \\d+$", "is$", "more$", "\\bup\\b", "^and more$", "p.*0$",
+        "is.*up", "is.+$", "^up$", "80 ", "port$", "\\bmor\\b", "d  m", "x"}) {
+    CAPTURE(expression);
+    const Pattern pattern{expression};
+    const bool in_whole = pattern.found_in(text);
+    for (std::size_t size = 1; size <= text.size(); ++size) {
+      CAPTURE(size);
+      PatternSearch search{pattern};
+      bool in_pieces = false;
+      for (std::size_t at = 0; at < text.size(); at += size)
+        in_pieces = search.feed(std::string_view{text}.substr(at, size));
+      CHECK(in_pieces == in_whole);
+      CHECK(search.feed({}) == in_whole);
+    }
+  }
+}
+
+TEST_CASE("a line without an end counts as if it ended where the text does so far") {
+  const Pattern pattern{"^\\$ $"};
+  PatternSearch search{pattern};
+  CHECK_FALSE(search.feed({}));
+  CHECK_FALSE(search.feed("welcome\n$"));
+  CHECK(search.feed(" "));
+  CHECK(search.feed({}));
+  CHECK_FALSE(search.feed("make"));  // it went on
+  CHECK_FALSE(search.feed("\n"));
+  CHECK(search.feed("$ "));
+  // Once the line has ended it has been found for good.
+  CHECK(search.feed("\n"));
+  CHECK(search.feed("more"));
+}
+
+TEST_CASE("a carriage return and the line's end may come in pieces") {
+  const Pattern pattern{"^up$"};
+  PatternSearch search{pattern};
+  search.take("no\nup\r");
+  search.take("\n");
+  search.take("more");
+  CHECK(search.found());
+  search.restart();
+  search.take("up\r");
+  search.take("more\n");
+  CHECK_FALSE(search.found());
+}
+
+TEST_CASE("a search that is slow stops when its time is up, and is gone on with later") {
+  const Pattern pattern{"a[ab]{300}c"};
+  Random random;
+  std::string text;
+  for (int i = 0; i < 5000; ++i) text += random.one_of("ab");
+  text[text.size() - 301] = 'a';
+  text += 'c';
+  PatternSearch search{pattern};
+  std::size_t taken = 0, takes = 0;
+  while (taken < text.size()) {
+    const auto some = search.take(std::string_view{text}.substr(taken), {});
+    REQUIRE(some > 0);
+    CHECK(some < 1000);
+    taken += some;
+    ++takes;
+  }
+  CHECK(takes > 10);
+  CHECK(search.found());
+  // One that is fast takes all in a moment.
+  PatternSearch fast{pattern};
+  CHECK(fast.take(std::string(5000, 'x'), {}) == 5000);
+}
+
+TEST_CASE("what is skipped because nothing in it leads on is not missed") {
+  Random random;
+  for (const std::string expression :
+       {"the +end", "THE.*END", "^END$", "(E|F)ND", "END\\b", "E$"}) {
+    CAPTURE(expression);
+    const Pattern pattern{expression};
+    for (std::size_t size = 0; size < 3000; size += 1 + size / 7) {
+      std::string text;
+      const auto fill = [&] {
+        for (auto i = random.below(size + 1); i-- > 0;) text += random.one_of("abcdefgh t");
+      };
+      for (const char* part : {"THE", "END", "the  end", " END "}) {
+        fill();
+        if (random.below(4) > 0) text += part;
+      }
+      fill();
+      PatternSearch search{pattern};
+      const bool found = search.feed(text);
+      PatternSearch bytewise{pattern};  // which skips nothing
+      for (const char& c : text) bytewise.take({&c, 1});
+      REQUIRE(found == bytewise.found());
+      REQUIRE(pattern.found_in("no\n" + text + "\nno") == found);
+    }
+  }
+}
+
+TEST_CASE("a search begins anew with another text") {
+  const Pattern pattern{"^ab$"};
+  PatternSearch search{pattern};
+  CHECK_FALSE(search.feed("a"));
+  search.restart();
+  CHECK_FALSE(search.feed("b"));
+  search.restart();
+  CHECK(search.feed("ab\n"));
+  search.restart();
+  CHECK_FALSE(search.feed({}));
+  CHECK(search.feed("ab"));
+}
+
+TEST_CASE("a search can be moved, not copied") {
+  static_assert(!std::is_copy_constructible_v<PatternSearch>);
+  const Pattern pattern{"^a+b$"};
+  PatternSearch first{pattern};
+  CHECK_FALSE(first.feed("x\naa"));
+  PatternSearch second{std::move(first)};
+  CHECK_FALSE(second.feed("a"));
+  CHECK(second.feed("b"));
+}
+
+TEST_CASE("a pattern can be copied and moved") {
+  Pattern first{"a+"};
+  const Pattern copy{first};
+  Pattern second{std::move(first)};
+  CHECK(copy.found_in("caab"));
+  CHECK(second.found_in("caab"));
+  second = Pattern{"b"};
+  CHECK(second.found_in("caab"));
+  CHECK_FALSE(second.found_in("caa"));
+}
+
+#if defined(__GLIBCXX__)  // libc++'s <regex> finds \B at the ends of a word
+TEST_CASE("random expressions find what <regex> finds") {
+  Random random;
+  int finds = 0;
+  constexpr int rounds = 1000, texts = 8;
+  for (int round = 0; round < rounds; ++round) {
+    const auto expression = random_expression(random, 1);
+    CAPTURE(expression);
+    const std::regex reference{expression};
+    const Pattern pattern{expression};
+    for (int i = 0; i < texts; ++i) {
+      std::string text;
+      for (auto size = random.below(9); size-- > 0;) text += random.one_of("aabbc d");
+      CAPTURE(text);
+      const bool expected = std::regex_search(text, reference);
+      REQUIRE(pattern.found_in(text) == expected);
+      finds += expected;
+    }
+  }
+  // Neither answer is a rare one.
+  CHECK(finds > rounds * texts / 10);
+  CHECK(finds < rounds * texts / 10 * 9);
+}
+#endif
+
+TEST_CASE("an automaton with more sets than the table takes finds the same") {
+  // Whether an `a` stood twelve characters ago: each history of twelve is a set of its own.
+  const Pattern pattern{"a[ab]{11}c"};
+  PatternSearch search{pattern};
+  Random random;
+  std::string text;
+  for (int i = 0; i < 30'000; ++i) text += random.one_of("ab");
+  CHECK_FALSE(search.feed(text));
+  for (std::size_t at = 0; at < 40; ++at) {
+    auto line = text.substr(at, 3000);
+    const bool expected = line[line.size() - 12] == 'a';
+    line += 'c';
+    search.restart();
+    REQUIRE(search.feed(line) == expected);
+    REQUIRE(pattern.found_in(line) == expected);
+  }
+}
+
+TEST_CASE("a megabyte in one line is searched once, whatever the expression") {
+  constexpr std::size_t size = 1 << 20;
+  const std::string text(size, 'a');
+  CHECK(found("^a*$", text));
+  CHECK(found("^(a|b)*$", text));
+  CHECK_FALSE(found("(a|b)*c", text));
+  CHECK_FALSE(found("b", text));
+  CHECK(found("b$", text + 'b'));
+  // An engine that tries one beginning after the other would not come to an end here.
+  CHECK_FALSE(found("a.*b", text));
+  CHECK_FALSE(found("\\w+\\s", text));
+  CHECK_FALSE(found("(a*)*b", text));
+  CHECK_FALSE(found("(a|aa)+$", text + 'b'));
+
+  std::string log;
+  while (log.size() < size) log += "request 17 from 127.0.0.1 is served\n";
+  CHECK_FALSE(found("is ready on port \\d+", log));
+  CHECK(found("is ready on port \\d+$", log + "it is ready on port 8080"));
+}
