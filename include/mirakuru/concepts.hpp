@@ -12,6 +12,7 @@
 
 #include <mirakuru/output/streams.hpp>
 #include <mirakuru/process.hpp>
+#include <mirakuru/ready/probe.hpp>
 #include <mirakuru/stop/signals.hpp>
 
 // The axes' concepts, each with the smallest type that models it.
@@ -93,47 +94,43 @@ concept Output = requires(const T& output) {
 ///
 ///     [](const mirakuru::Process& process) { return process.output().ends_with("$ "); }
 ///
-/// It is called again and again until it says that it is ready, is trusted to return, and answers
-/// by a `bool` or a `Readiness` that tells why not. What it may have besides:
+/// The start calls it again and again until it is ready, and trusts it to return. It answers by a
+/// `bool`, or by a `Readiness` that says why not. It may have more members:
 ///
 ///     struct Prompt {
 ///       static constexpr bool reads_output = true;      // an error with Inherit and Discard
 ///       static constexpr bool valid_after_exit = true;  // asked once more when all has ended with
-///                                                       // 0, and then it may hold
+///                                                       // 0, and may then be ready
 ///       bool operator()(const mirakuru::Process& process) const;
-///       std::string describe() const;         // names it in messages
-///       bool already_true() const;                    // asked before the start: true is
-///       AlreadyRunning std::string describe_conflict() const;  // which says this
+///       std::string describe() const;           // names it in messages
+///       bool already_true() const;              // asked before the start: true is AlreadyRunning
+///       std::string describe_conflict() const;  // the message of that error
 ///     };
 ///
-/// With <mirakuru/async.hpp> a check may be an awaitable of `void`, `bool` or `Readiness` instead.
-/// It is waited for, and cancelled at the deadline and when the process ends; what it comes to
-/// after that does not count. The other members are the same.
+/// With <mirakuru/async.hpp> the call may return an awaitable of `void`, `bool` or `Readiness`. The
+/// start waits for it, and cancels it at the deadline and when the process ends; an answer after
+/// that does not count. The other members are the same.
 ///
 ///     struct FirstMessage {
 ///       asio::awaitable<void> operator()(const mirakuru::Process& process) const;
 ///     };
 ///
-/// Whatever a member throws ends the start and comes nested in an `ExecutorError`; but what
-/// describe() throws never takes the place of another error.
+/// An exception from any member ends the start and comes nested in an `ExecutorError`. An exception
+/// from describe() never replaces another error.
 template <class T>
 concept Predicate = requires(T check, const Process& process) {
   { check(process) } -> std::convertible_to<Readiness>;
 };
 
-namespace detail {
-
-class Race;
+/// A check tells when the service is ready: by a probe of its own, or it is called.
+///
+///     struct MyCheck {
+///       std::unique_ptr<mirakuru::Probe> probe(const mirakuru::Process& process) const;
+///     };
+///
+/// ready/probe.hpp says what a probe is. A check with a probe may have the members of a predicate,
+/// and `std::unique_ptr<Probe> precheck() const`, a probe that is asked once before the start.
 template <class T>
-concept EnteringCheck =
-    requires(T& check, Race& race, const Process& process) { enter(race, &check, process); };
-template <class T>
-concept WatchingCheck = requires(const T& check, const Process& process) { check.watch(process); };
-
-}  // namespace detail
-
-/// Something that holds when the service is ready: one of ours, or a `Predicate`.
-template <class T>
-concept ReadinessCheck = detail::EnteringCheck<T> || detail::WatchingCheck<T> || Predicate<T>;
+concept ReadinessCheck = detail::ProbingCheck<T> || detail::AwaitableCheck<T> || Predicate<T>;
 
 }  // namespace mirakuru

@@ -16,7 +16,9 @@
 #include <mirakuru/concepts.hpp>
 #include <mirakuru/engine/policy_set.hpp>
 #include <mirakuru/engine/service.hpp>
+#include <mirakuru/engine/start.hpp>
 #include <mirakuru/engine/stop.hpp>
+#include <mirakuru/engine/wait.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/fwd.hpp>
 #include <mirakuru/output/capture.hpp>
@@ -172,15 +174,85 @@ class Executor {
     return service_.stragglers;
   }
 
-  /// `start()` for Asio; with `#include <mirakuru/async.hpp>`, which says the rest.
+  // The Asio forms need `#include <mirakuru/async.hpp>`. Each runs on a strand of the token's
+  // associated executor, so that any number of threads may run the context, and any number of
+  // executors may be started on it at once. A token without an executor runs on
+  // `asio::system_executor`, for which Asio makes threads. The executor must stay where it is until
+  // the operation has completed, and no other member function is called meanwhile.
+
+  /// Starts the command and completes when each check holds, as `start()` does.
+  ///
+  /// @par Completion Signature
+  /// `void(std::exception_ptr)`: null, or the error that `start()` throws. An error carries a
+  /// message and often a nested error, for which an `error_code` has no room.
+  ///
+  /// @par Per-Operation Cancellation
+  /// Any type. The tree is ended by the kill signal; then the operation completes with
+  /// `asio::error::operation_aborted`. Nothing is left running.
   template <class CompletionToken>
-  auto async_start(CompletionToken&& token);
-  /// `stop()` for Asio.
+  auto async_start(CompletionToken&& token) {
+    return initiate(std::forward<CompletionToken>(token),
+                    [this](auto& loop) { return detail::StartOperation<Set>{service_, loop}; });
+  }
+
+  /// Ends the tree and completes when nothing of it is left, as `stop()` does.
+  ///
+  /// @par Completion Signature
+  /// `void(std::exception_ptr)`: null, or the error that `stop()` throws.
+  ///
+  /// @par Per-Operation Cancellation
+  /// Any type. SIGKILL follows at once; the operation then completes as it would have otherwise.
   template <class CompletionToken>
-  auto async_stop(CompletionToken&& token);
+  auto async_stop(CompletionToken&& token) {
+    return initiate(std::forward<CompletionToken>(token), [this](auto&) {
+      return stop_operation(service_.signals.steps(), detail::ExitPolicy::check);
+    });
+  }
+
+  /// Ends the tree by the strategy's kill signal, as `kill()` does.
+  ///
+  /// @par Completion Signature
+  /// `void(std::exception_ptr)`: null, or the error that `kill()` throws.
+  ///
+  /// @par Per-Operation Cancellation
+  /// Any type. SIGKILL follows at once; the operation then completes as it would have otherwise.
+  template <class CompletionToken>
+  auto async_kill(CompletionToken&& token) {
+    return initiate(std::forward<CompletionToken>(token), [this](auto&) {
+      return stop_operation(service_.kill_steps(), detail::ExitPolicy::ignore);
+    });
+  }
+
+  /// Completes when the command has ended by itself, as `wait()` does.
+  ///
+  /// @par Completion Signature
+  /// `void(std::exception_ptr)`: null.
+  ///
+  /// @par Per-Operation Cancellation
+  /// Any type. The operation completes with `asio::error::operation_aborted`; the command runs on.
+  template <class CompletionToken>
+  auto async_wait(CompletionToken&& token) {
+    return initiate(std::forward<CompletionToken>(token), [this](auto&) {
+      return detail::WaitOperation<Set>{service_, detail::Clock::now()};
+    });
+  }
 
  private:
-  void end(std::span<const SignalStep> steps, detail::ExitPolicy judgement);
+  [[nodiscard]] detail::StopOperation<Set> stop_operation(std::span<const SignalStep> steps,
+                                                          detail::ExitPolicy policy,
+                                                          const std::vector<int>& accept = {}) {
+    return {service_, detail::Clock::now(), steps, policy, accept};
+  }
+  void end(detail::StopOperation<Set> operation);
+
+  template <class CompletionToken, class Make>
+  static auto initiate(CompletionToken&& token, Make make) {
+    static_assert(detail::HasAsync<Make>,
+                  "mirakuru: the Asio forms need #include <mirakuru/async.hpp>");
+    if constexpr (detail::HasAsync<Make>)
+      return async_operation(detail::AsyncTag{}, std::forward<CompletionToken>(token),
+                             std::move(make));
+  }
 
   detail::Service<Set> service_;
 };

@@ -6,9 +6,11 @@
 #include <type_traits>
 #include <utility>
 
+#include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/engine/loop.hpp>
 #include <mirakuru/engine/start.hpp>
 #include <mirakuru/engine/stop.hpp>
+#include <mirakuru/engine/wait.hpp>
 #include <mirakuru/executor.hpp>
 
 // The executor's member functions.
@@ -30,67 +32,52 @@ Executor<Policies...>& Executor<Policies...>::operator=(Executor&& other) noexce
 
 template <class... Policies>
 Executor<Policies...>::~Executor() {
+  if (!service_.process) return;
   try {
-    end(service_.signals.steps(), detail::ExitPolicy::ignore);
+    end(stop_operation(service_.signals.steps(), detail::ExitPolicy::ignore));
   } catch (...) {  // a destructor has nobody to tell
   }
 }
 
 template <class... Policies>
 Executor<Policies...>& Executor<Policies...>::start() & {
-  detail::Race race;
-  for (detail::Starting<Set> starting{service_}; !starting.resume(race);) race.run();
+  detail::BlockingLoop<Set> loop;
+  detail::run(detail::StartOperation<Set>{service_, loop}, loop);
   return *this;
 }
 
 template <class... Policies>
-void Executor<Policies...>::end(std::span<const SignalStep> steps, detail::ExitPolicy judgement) {
-  if (!service_.process) return;
-  detail::Race race;
-  for (detail::Ending<Set> ending{service_, steps, judgement}; !ending.resume(race);) race.run();
+void Executor<Policies...>::end(detail::StopOperation<Set> operation) {
+  detail::run(operation, detail::PollLoop{});
 }
 
 template <class... Policies>
 Executor<Policies...>& Executor<Policies...>::stop() & {
-  end(service_.signals.steps(), detail::ExitPolicy::check);
+  end(stop_operation(service_.signals.steps(), detail::ExitPolicy::check));
   return *this;
 }
 
 template <class... Policies>
 Executor<Policies...>& Executor<Policies...>::stop(int signal, const std::vector<int>& accept) & {
-  try {
-    end(detail::single_step(signal), detail::ExitPolicy::check);
-  } catch (const ProcessFinishedWithError& error) {
-    if (!service_.is_good(error.exit_code(), accept)) throw;
-  }
+  end(stop_operation(detail::single_step(signal), detail::ExitPolicy::check, accept));
   return *this;
 }
 
 template <class... Policies>
 Executor<Policies...>& Executor<Policies...>::kill() & {
-  end(service_.kill_steps(), detail::ExitPolicy::ignore);
+  end(stop_operation(service_.kill_steps(), detail::ExitPolicy::ignore));
   return *this;
 }
 
 template <class... Policies>
 Executor<Policies...>& Executor<Policies...>::kill(int signal) & {
-  end(detail::single_step(signal), detail::ExitPolicy::ignore);
+  end(stop_operation(detail::single_step(signal), detail::ExitPolicy::ignore));
   return *this;
 }
 
 template <class... Policies>
 Executor<Policies...>& Executor<Policies...>::wait() & {
-  detail::Race race;
-  const auto begin = detail::Clock::now();
-  while (running() && !service_.exit_code) {
-    const auto now = detail::Clock::now();
-    const int event = service_.process->event();
-    race.watch(event);
-    // Somebody may have stopped who would tell the news.
-    const auto pause = event < 0 ? detail::pause_after(now - begin) : std::chrono::seconds{1};
-    race.until(detail::after(now, pause));
-    race.run();
-  }
+  detail::run(detail::WaitOperation<Set>{service_, detail::Clock::now()}, detail::PollLoop{});
   return *this;
 }
 
@@ -110,20 +97,21 @@ Executor<Policies...>& Executor<Policies...>::wait_for(Predicate predicate,
     else
       return true;  // has had its error
   };
-  detail::Race race;
+  detail::PollLoop loop;
   const auto begin = detail::Clock::now(), deadline = detail::after(begin, timeout);
   while (!holds()) {
     const auto now = detail::Clock::now();
     if (now >= deadline) {
-      auto error_context = service_.error_context("the predicate of wait_for");
+      auto error_context = service_.error_context(now, "the predicate of wait_for");
       error_context.waited = now - begin;
       TimeoutExpired error{error_context.message("timed out after " + detail::to_text(timeout)),
                            timeout};
       kill();
       throw error;
     }
-    race.until(std::min(deadline, detail::after(now, detail::pause_after(now - begin))));
-    race.run();
+    WaitSet pause;
+    pause.until(std::min(deadline, detail::after(now, detail::pause_after(now - begin))));
+    loop.wait(pause);
   }
   return *this;
 }

@@ -8,12 +8,13 @@
 #include <utility>
 #include <vector>
 
+#include <mirakuru/os/clock.hpp>
 #include <mirakuru/output/streams.hpp>
 #include <mirakuru/stop/signals.hpp>
 
 namespace mirakuru {
 
-/// What a check answers: ready, or not yet and why. A plain `bool` is an answer without a reason.
+/// The answer of a check: ready, or not yet and why. A plain `bool` is an answer without a reason.
 class Readiness {
  public:
   Readiness() = default;
@@ -29,7 +30,7 @@ class Readiness {
   std::string reason_;
 };
 
-/// Not yet, because of `reason`: "HTTP 503". The last one stands in `TimeoutExpired`.
+/// Not ready yet, because of `reason`: "HTTP 503". The last one stands in `TimeoutExpired`.
 [[nodiscard]] inline Readiness not_ready(std::string reason) {
   Readiness result;
   result.reason_ = std::move(reason);
@@ -37,37 +38,50 @@ class Readiness {
 }
 
 namespace detail {
-class StartState;
-template <class Set>
-class Starting;
+class AsioLoop;
+class FileChanges;
+
+/// Where the probes of a start find what they share; null for what there is not.
+struct ProbeContext {
+  TimePoint since = TimePoint::max();  ///< when the wait began
+  FileChanges* changes = nullptr;
+  AsioLoop* loop = nullptr;  ///< where coroutines run
+};
 }  // namespace detail
 
 /// The process that a check is asked about.
 class Process {
  public:
-  Process(pid_t pid, const OutputStreams& streams, bool running = true) noexcept
-      : pid_{pid}, streams_{&streams}, running_{running} {}
+  Process(pid_t pid, const OutputStreams& streams, bool running = true,
+          detail::ProbeContext context = {}) noexcept
+      : pid_{pid}, streams_{&streams}, running_{running}, context_{context} {}
 
   /// The id of the command's own process, the leader of its session.
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-  /// False once nothing of its tree lives, or it has ended with an error: a check that reads what a
-  /// process leaves behind is asked a last time then.
+  /// False once the whole tree has ended, or the leader has ended with an error. A check with
+  /// `valid_after_exit` is asked once more then.
   [[nodiscard]] bool running() const noexcept { return running_; }
-  /// All that it has printed so far, where the output policy keeps it; else empty.
+  /// All output so far, where the output policy keeps it; empty otherwise.
   [[nodiscard]] std::string output() const { return streams_->output(); }
   /// The same of standard error.
   [[nodiscard]] std::string err_output() const { return streams_->err_output(); }
-  /// The files behind that.
+  /// The files behind the output.
   [[nodiscard]] const OutputStreams& streams() const noexcept { return *streams_; }
+  /// How long the start has waited at `now`; zero before the spawn.
+  [[nodiscard]] std::chrono::nanoseconds waited(TimePoint now) const noexcept {
+    return now > context_.since ? now - context_.since : TimePoint::duration::zero();
+  }
+
+  /// For probes.
+  [[nodiscard]] const detail::ProbeContext& context() const noexcept { return context_; }
+  /// For the start: the process has ended.
+  void set_ended() noexcept { running_ = false; }
 
  private:
-  friend class detail::StartState;
-  template <class Set>
-  friend class detail::Starting;
-
   pid_t pid_;
   const OutputStreams* streams_;
   bool running_;
+  detail::ProbeContext context_;
 };
 
 /// A process that was still there when the leader had ended, and needed a signal of its own.

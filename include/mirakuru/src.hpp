@@ -14,7 +14,7 @@
 #include <mirakuru/command.ipp>
 #include <mirakuru/engine/loop.ipp>
 #include <mirakuru/engine/service.ipp>
-#include <mirakuru/engine/start.ipp>
+#include <mirakuru/engine/start_fsm.ipp>
 #include <mirakuru/engine/stop.ipp>
 #include <mirakuru/error.ipp>
 #include <mirakuru/net/address.ipp>
@@ -27,10 +27,11 @@
 #include <mirakuru/output/capture.ipp>
 #include <mirakuru/output/streams.ipp>
 #include <mirakuru/ready/banner.ipp>
+#include <mirakuru/ready/connect.ipp>
+#include <mirakuru/ready/file_probe.ipp>
 #include <mirakuru/ready/pid.ipp>
 #include <mirakuru/ready/tcp.ipp>
 #include <mirakuru/ready/unix_socket.ipp>
-#include <mirakuru/ready/watch.ipp>
 #include <mirakuru/spawn/cgroup.ipp>
 #include <mirakuru/spawn/direct.ipp>
 #include <mirakuru/spawn/guarded.ipp>

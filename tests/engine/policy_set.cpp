@@ -155,12 +155,12 @@ static_assert(none_is_polymorphic<mk::GuardedSpawner, mk::GuardedProcess, mk::Cg
                                   mk::Discard, mk::ToFile, mk::OutputStreams, mk::BannerCheck,
                                   mk::TCPCheck, mk::UnixSocketCheck, mk::HTTPCheck, mk::PidCheck,
                                   mk::Process, mk::Readiness, mk::Argv, mk::Command, mk::Shell>);
-static_assert(
-    none_is_polymorphic<mk::SimpleExecutor, mk::OutputExecutor, mk::UnixSocketExecutor,
-                        mk::PidExecutor, mk::TCPExecutor, mk::HTTPExecutor,
-                        mk::Executor<NoSpawner, NoBudget, NoSignals, NoOutput, NoCheck>,
-                        mk::detail::ServiceBase, mk::detail::Service<PolicySet<>>, mk::detail::Race,
-                        mk::detail::Starting<PolicySet<>>, mk::detail::Ending<PolicySet<>>>);
+static_assert(none_is_polymorphic<mk::SimpleExecutor, mk::OutputExecutor, mk::UnixSocketExecutor,
+                                  mk::PidExecutor, mk::TCPExecutor, mk::HTTPExecutor,
+                                  mk::Executor<NoSpawner, NoBudget, NoSignals, NoOutput, NoCheck>,
+                                  mk::detail::ServiceBase, mk::detail::Service<PolicySet<>>,
+                                  mk::detail::StartFSM, mk::detail::StartOperation<PolicySet<>>,
+                                  mk::detail::StopOperation<PolicySet<>>>);
 
 TEST_CASE("the types of policies are sorted alike in every order") {
   using Given = std::tuple<mk::TCPCheck, mk::Discard, NoSpawner, mk::SignalLadder, NoBudget>;

@@ -20,6 +20,7 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru.hpp>
+#include <mirakuru/net/listeners.hpp>
 
 #include "child.hpp"
 #include "support.hpp"
@@ -111,24 +112,25 @@ bool raise_loopback() {
 /// Attempts of a check.
 class Probe {
  public:
-  explicit Probe(const char* host) : Probe{host, own_} {}
-  Probe(const char* host, mk::detail::Race& race) : race_{race}, check_{host, test::free_port()} {}
+  explicit Probe(const char* host) : check_{host, test::free_port()} {}
 
   int port() const { return check_.port; }
-  std::optional<mk::Readiness> attempt() {
-    return mk::detail::enter(race_, &check_, process_).answer;
-  }
+  std::optional<mk::Readiness> attempt() { return poll(*probe_); }
   bool holds() { return said_yes(attempt()); }
-  bool looks() { return said_yes(mk::detail::enter_look(race_, &check_).answer); }
+  void begin_another_start() { probe_ = check_.probe(process_); }
+  bool looks() { return said_yes(poll(*check_.precheck())); }
 
  private:
   static bool said_yes(const std::optional<mk::Readiness>& answer) { return answer && *answer; }
+  static std::optional<mk::Readiness> poll(mk::Probe& probe) {
+    auto answer = probe.poll(mk::detail::Clock::now());
+    return probe.pending() ? std::nullopt : std::optional{std::move(answer)};
+  }
 
-  mk::detail::Race own_;
-  mk::detail::Race& race_;
   mk::TCPCheck check_;
   mk::OutputStreams streams_;
   mk::Process process_{::getpid(), streams_};
+  std::unique_ptr<mk::Probe> probe_ = check_.probe(process_);
 };
 
 }  // namespace
@@ -227,8 +229,7 @@ TEST_CASE("a look before the start connects, and so does a check's first attempt
   if (!table_is_there()) return;
   CHECK(test::in_child([] {
           if (::unshare(CLONE_NEWNET) != 0 || !raise_loopback()) return true;  // not allowed here
-          mk::detail::Race race;
-          Probe one{"127.0.0.1", race}, other{"127.0.0.1", race};
+          Probe one{"127.0.0.1"}, other{"127.0.0.1"};
           if (one.looks() || one.holds() || one.holds() || one.looks()) return false;
           if (::unshare(CLONE_NEWNET) != 0 || !raise_loopback()) return false;
           const auto of_one = listening({"127.0.0.1", one.port()});
@@ -239,6 +240,7 @@ TEST_CASE("a look before the start connects, and so does a check's first attempt
           if (::unshare(CLONE_NEWNET) != 0 || !raise_loopback()) return true;
           Probe probe{"127.0.0.1"};
           if (probe.holds() || probe.holds() || probe.looks()) return false;
+          probe.begin_another_start();
           if (::unshare(CLONE_NEWNET) != 0 || !raise_loopback()) return false;
           const auto fd = listening({"127.0.0.1", probe.port()});
           return fd && probe.holds();

@@ -157,7 +157,7 @@ TEST_CASE("the process in the file must be alive, if that is asked for") {
 
   // This process has not started itself: its id may be the first digits of another.
   const auto self = std::to_string(::getpid());
-  check(self, "last answer: nothing stands behind the process id " + self);
+  check(self, "last answer: the process id " + self + " has no line end behind it yet");
   CHECK(outcome(self, 30s) == "started");
 
   const pid_t child = ::fork();

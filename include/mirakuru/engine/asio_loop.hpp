@@ -1,134 +1,220 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <array>
+// Before 1.24 Asio does not see that Clang has coroutines. The Meson dependency defines this too,
+// for files that include Asio before this header.
+#if defined(__clang__) && !defined(ASIO_HAS_CO_AWAIT) && !defined(ASIO_DETAIL_CONFIG_HPP)
+#define ASIO_HAS_CO_AWAIT 1
+#endif
+
+#include <fcntl.h>
 #include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
-#include <mirakuru/engine/asio.hpp>
-#include <mirakuru/engine/loop.hpp>
+#include <asio/any_io_executor.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/io_context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <mirakuru/budget/backoff.hpp>
+#include <mirakuru/os/clock.hpp>
+#include <mirakuru/os/wait_set.hpp>
+#include <mirakuru/ready/probe.hpp>
+
+#if !defined(ASIO_HAS_CO_AWAIT)
+#error "mirakuru: Asio has no coroutines with this compiler; define ASIO_HAS_CO_AWAIT for the build"
+#endif
 
 namespace mirakuru::detail {
 
-/// Asio's side of a race. Everything here happens on one executor, one handler at a time.
-class RaceCore final : public Reactor {
+/// The wait loop on Asio, in which coroutines run meanwhile. All happens on one executor, one
+/// handler at a time.
+class AsioLoop {
  public:
   /// On an I/O context of its own, for the blocking forms.
-  RaceCore() : RaceCore{std::make_unique<asio::io_context>(1)} {}
-  explicit RaceCore(const asio::any_io_executor& on)
-      : executor{on},
-        timer{on},
-        descriptors{asio::posix::stream_descriptor{on}, asio::posix::stream_descriptor{on}},
-        settling{on, Clock::time_point::max()} {}
-  ~RaceCore() override { let_go(); }
-  RaceCore(const RaceCore&) = delete;
-  RaceCore& operator=(const RaceCore&) = delete;
+  AsioLoop() : AsioLoop{std::make_unique<asio::io_context>(1)} {}
+  explicit AsioLoop(const asio::any_io_executor& on)
+      : executor_{on}, timer_{on}, over_{on, TimePoint::max()} {}
+  AsioLoop(const AsioLoop&) = delete;
+  AsioLoop& operator=(const AsioLoop&) = delete;
 
-  /// That of a race, made if need be.
-  static RaceCore& of(Race& race) {
-    return static_cast<RaceCore&>(race.reactor([] { return std::make_unique<RaceCore>(); }));
-  }
+  [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
 
-  /// Enters an attempt; one may be in flight at a time.
-  void enter(asio::awaitable<Readiness> attempt) {
-    in_flight = true;
-    called_off = false;
-    asio::co_spawn(executor, std::move(attempt),
-                   asio::bind_cancellation_slot(
-                       cancellation.slot(), [this](std::exception_ptr thrown, Readiness answer) {
-                         in_flight = false;
-                         if (thrown && !called_off) error = thrown;
-                         // It holds too late, but may still say why it did not.
-                         if (!thrown && !(called_off && answer)) readiness = std::move(answer);
-                         wake();
-                       }));
-  }
-
-  [[nodiscard]] bool attempting() const noexcept override { return in_flight; }
-
-  void call_off() override {
-    if (in_flight && !std::exchange(called_off, true))
-      cancellation.emit(asio::cancellation_type::terminal);
-  }
-
-  [[nodiscard]] std::optional<Readiness> take_readiness() override {
-    if (auto thrown = std::exchange(error, nullptr)) std::rethrow_exception(thrown);
-    return std::exchange(readiness, std::nullopt);
-  }
-
-  void run(const Waits& waits) override {
-    arm(waits);
-    own->restart();
-    while (!settled() && own->run_one() > 0) {
+  /// Waits in the calling thread.
+  void wait(WaitSet& waits) {
+    if (waits.wants_no_wait()) return;
+    begin(waits);
+    own_->restart();
+    while (!is_over() && own_->run_one() > 0) {
     }
   }
 
-  /// Begins to wait.
-  void arm(const Waits& waits) {
-    woken = false;
-    for (std::size_t i = 0; i < waits.fds.size(); ++i) {
-      auto& descriptor = descriptors[i];
-      if (waits.fds[i] != descriptor.native_handle()) {
-        if (descriptor.is_open()) descriptor.release();
-        if (waits.fds[i] >= 0) descriptor.assign(waits.fds[i]);
+  /// Begins a wait; `waits` stays where it is until it is over. Each descriptor is duplicated for
+  /// the wait, so that its owner may close it at any time.
+  void begin(WaitSet& waits) {
+    using Descriptor = asio::posix::stream_descriptor;
+    woken_ = false;
+    descriptors_.clear();
+    descriptors_.reserve(waits.size());
+    for (auto& event : waits.descriptors()) {
+      if (event.fd < 0) continue;
+      const int copy = ::fcntl(event.fd, F_DUPFD_CLOEXEC, 3);
+      if (copy < 0) {  // no descriptor is left: look at this one once in a while
+        event.revents = event.events;
+        waits.until(Clock::now() + pause_after({}));
+        continue;
       }
-      if (waits.fds[i] < 0) continue;
-      ++pending;
-      descriptor.async_wait(i == 1 && waits.writing ? asio::posix::descriptor_base::wait_write
-                                                    : asio::posix::descriptor_base::wait_read,
-                            [this](asio::error_code) { end_wait(); });
+      ++waiting_;
+      auto& descriptor = descriptors_.emplace_back(executor_, copy);
+      descriptor.async_wait(
+          event.events == POLLOUT ? Descriptor::wait_write : Descriptor::wait_read,
+          [this, &event](asio::error_code error) {
+            if (!error) event.revents = event.events;
+            end_one();
+          });
     }
-    if (waits.until != Clock::time_point::max()) {
-      ++pending;
-      timer.expires_at(waits.until);
-      timer.async_wait([this](asio::error_code) { end_wait(); });
+    if (waits.deadline() != TimePoint::max()) {
+      ++waiting_;
+      timer_.expires_at(waits.deadline());
+      timer_.async_wait([this](asio::error_code) { end_one(); });
     }
   }
 
-  void end_wait() {
-    --pending;
+  /// Ends the wait: something has happened.
+  void wake() {
+    if (!std::exchange(woken_, true)) {
+      timer_.cancel();
+      for (auto& descriptor : descriptors_) descriptor.cancel();
+    }
+    if (is_over()) over_.cancel();
+  }
+
+  /// True when the wait has ended and no handler of it is left.
+  [[nodiscard]] bool is_over() const noexcept { return woken_ && waiting_ == 0; }
+
+  /// Returns when the wait may be over; for coroutines on the loop's executor.
+  template <class Token>
+  auto async_over(Token&& token) {
+    return over_.async_wait(std::forward<Token>(token));
+  }
+
+ private:
+  explicit AsioLoop(std::unique_ptr<asio::io_context> context) : AsioLoop{context->get_executor()} {
+    own_ = std::move(context);
+  }
+
+  void end_one() {
+    --waiting_;
     wake();
   }
 
-  /// Something has happened: the waits that are left are ended, and then the run is.
-  void wake() {
-    if (!std::exchange(woken, true)) {
-      timer.cancel();
-      for (auto& descriptor : descriptors)
-        if (descriptor.is_open()) descriptor.cancel();
+  std::unique_ptr<asio::io_context> own_;  // of the blocking forms
+  asio::any_io_executor executor_;
+  asio::steady_timer timer_;
+  std::vector<asio::posix::stream_descriptor> descriptors_;
+  asio::steady_timer over_;  // never expires; wake() cancels it
+  int waiting_ = 0;          // handlers of this wait that are still to come
+  bool woken_ = false;
+};
+
+template <class T>
+asio::awaitable<Readiness> as_readiness(asio::awaitable<T> answer) {
+  co_return co_await std::move(answer);
+}
+inline asio::awaitable<Readiness> as_readiness(asio::awaitable<void> event) {
+  co_await std::move(event);
+  co_return true;
+}
+
+/// The probe of a check that is an awaitable: runs it on the loop, and waits as long as it takes.
+template <class Check>
+class CoroutineProbe final : public Probe {
+ public:
+  CoroutineProbe(Check& check, const Process& process)
+      : check_{check}, process_{process}, loop_{*process.context().loop} {}
+
+  Readiness poll(TimePoint now) override {
+    if (attempt_ && attempt_->running) {
+      if (now >= until_) cancel();
+      return {};
     }
-    if (settled()) settling.cancel();
+    const bool continues = attempt_ != nullptr;
+    auto answer = continues ? take_answer() : Readiness{};
+    // A pause follows an answer. A check whose process has ended is asked once more, and at once.
+    const bool begins =
+        closed_ ? ValidAfterExit<Check> && !process_.running() && !std::exchange(asked_again_, true)
+                : !continues;
+    if (!answer && begins) begin();
+    return answer;
   }
-
-  [[nodiscard]] bool settled() const noexcept { return woken && pending == 0; }
-
-  /// The descriptors belong to the process and the check.
-  void let_go() noexcept override {
-    for (auto& descriptor : descriptors)
-      if (descriptor.is_open()) descriptor.release();
+  void wait(TimePoint now, WaitSet& waits) const override {
+    waits.until(attempt_ ? until_ : after(now, pause_after(process_.waited(now), 45)));
   }
-
-  std::unique_ptr<asio::io_context> own;  // of the blocking form
-  asio::any_io_executor executor;
-  asio::steady_timer timer;
-  std::array<asio::posix::stream_descriptor, 2> descriptors;
-  asio::steady_timer settling;  // never expires: the Asio forms wait on it, and wake() cancels it
-  asio::cancellation_signal cancellation;
-
-  int pending = 0;  // waits of the timer and the descriptor that have not ended
-  bool woken = false;
-  bool in_flight = false;
-  bool called_off = false;
-  std::optional<Readiness> readiness;
-  std::exception_ptr error;
+  [[nodiscard]] bool pending() const noexcept override { return attempt_ != nullptr; }
+  void close(TimePoint until) override {
+    closed_ = true;
+    until_ = until;
+    cancel();
+  }
 
  private:
-  explicit RaceCore(std::unique_ptr<asio::io_context> context) : RaceCore{context->get_executor()} {
-    own = std::move(context);
+  struct Attempt {
+    asio::cancellation_signal cancellation = {};
+    std::optional<Readiness> answer = {};
+    std::exception_ptr error = {};
+    bool running = true;
+    bool cancelled = false;
+  };
+
+  Readiness take_answer() {
+    const auto attempt = std::exchange(attempt_, nullptr);
+    // A cancelled attempt is ready too late, but may still say why it was not.
+    if (attempt->cancelled)
+      return attempt->answer && !*attempt->answer ? *attempt->answer : Readiness{};
+    if (attempt->error) std::rethrow_exception(attempt->error);
+    return *attempt->answer;
   }
+
+  void begin() {
+    attempt_ = std::make_shared<Attempt>();
+    asio::co_spawn(loop_.executor(), as_readiness(check_(process_)),
+                   asio::bind_cancellation_slot(attempt_->cancellation.slot(),
+                                                [attempt = attempt_, &loop = loop_](
+                                                    std::exception_ptr error, Readiness answer) {
+                                                  attempt->running = false;
+                                                  attempt->error = error;
+                                                  if (!error) attempt->answer = std::move(answer);
+                                                  loop.wake();
+                                                }));
+  }
+
+  void cancel() {
+    if (!attempt_ || !attempt_->running || std::exchange(attempt_->cancelled, true)) return;
+    until_ = TimePoint::max();  // from here on it takes as long as it takes
+    attempt_->cancellation.emit(asio::cancellation_type::terminal);
+  }
+
+  Check& check_;
+  const Process& process_;
+  AsioLoop& loop_;
+  std::shared_ptr<Attempt> attempt_;
+  bool closed_ = false, asked_again_ = false;
+  TimePoint until_ = TimePoint::max();
 };
+
+/// Found by argument-dependent lookup in `make_probe()`.
+template <class Check>
+  requires requires(Check& check, const Process& process) { as_readiness(check(process)); }
+std::unique_ptr<Probe> coroutine_probe(AsyncTag, Check& check, const Process& process) {
+  return std::make_unique<CoroutineProbe<Check>>(check, process);
+}
 
 }  // namespace mirakuru::detail

@@ -13,38 +13,17 @@
 #include <utility>
 #include <vector>
 
-#include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/command.hpp>
 #include <mirakuru/engine/policy_set.hpp>
 #include <mirakuru/error.hpp>
+#include <mirakuru/os/clock.hpp>
+#include <mirakuru/os/file_changes.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/output/streams.hpp>
 #include <mirakuru/process.hpp>
 #include <mirakuru/timeline.hpp>
 
 namespace mirakuru::detail {
-
-class Watch;
-
-/// The watches of checks that have held. The kernel takes milliseconds to close one, which no start
-/// is to wait for; but each holds an inotify instance, of which a user has few, so that a start
-/// does wait when the process has many.
-class SpentWatches {
- public:
-  SpentWatches();
-  SpentWatches(SpentWatches&&) noexcept;
-  ~SpentWatches();
-
-  void keep(std::unique_ptr<Watch> watch);
-  /// They follow nothing any more.
-  void unfollow();
-  /// Whether these should be closed, for the process has too many.
-  [[nodiscard]] bool too_many() const noexcept;
-  void close() noexcept;
-
- private:
-  std::vector<std::unique_ptr<Watch>> watches_;
-};
 
 /// The part of an executor that does not depend on its policies: the command, and what is known of
 /// its last run.
@@ -60,26 +39,22 @@ struct ServiceBase {
   std::optional<int> exit_code = {};
   std::vector<Straggler> stragglers = {};
   std::string trouble = {};  // with the spawner's own means
-  SpentWatches spent;
+  FileChanges changes = {};  // of the files that checks follow
 
   /// Begins a start, whatever comes of it: from here on nothing is told of the run before.
   void reset_last_run();
   /// Begins a run: finds the program and opens standard input. Throws `SpawnError`, and
   /// `std::system_error` when there is no descriptor to be had.
   [[nodiscard]] LaunchRequest prepare(UniqueFd& child_input, std::span<const SignalStep> steps,
-                                      std::chrono::nanoseconds stop_budget, std::size_t checks);
-  /// Keeps what a process tells besides.
-  void note(const std::vector<Straggler>& news);
-  void note(const std::string& news);
-  /// True when a call takes this end as good, and nothing else was wrong.
-  [[nodiscard]] bool is_good(int code, const std::vector<int>& accept) const;
-  /// Lets go of what a run needs.
-  void let_go();
+                                      std::chrono::nanoseconds stop_budget);
+  /// Closes the descriptors of a run.
+  void close();
   /// What a spawner's failure looks like to the user.
   [[nodiscard]] SpawnError spawn_error(const std::system_error& error,
                                        const std::string& program) const;
-  /// What there is to tell when something has gone wrong.
-  [[nodiscard]] ErrorContext error_context(std::string awaited = {}, std::string reason = {}) const;
+  /// All that an error's message needs, at the moment `now`.
+  [[nodiscard]] ErrorContext error_context(TimePoint now, std::string awaited = {},
+                                           std::string reason = {}) const;
 };
 
 /// One signal for all of the budget. Throws `std::invalid_argument` for a number that is none.
@@ -112,12 +87,12 @@ struct Service : ServiceBase {
   [[no_unique_address]] typename Set::Checks checks;
   std::optional<Handle> process = {};
 
-  void spawn(std::size_t check_count) {
+  void spawn() {
     UniqueFd child_input;
     std::string program;
     try {
       streams = output.open();
-      const auto launch = prepare(child_input, signals.steps(), budget.stop, check_count);
+      const auto launch = prepare(child_input, signals.steps(), budget.stop);
       program = launch.program;
       process.emplace(spawner.spawn(launch));
     } catch (const std::system_error& error) {
@@ -134,15 +109,15 @@ struct Service : ServiceBase {
     if (!process) return false;
     const bool lives = process->alive();
     exit_code = process->exit_code();
-    if constexpr (TellsStragglers<Handle>) note(process->stragglers());
-    if constexpr (TellsTrouble<Handle>) note(process->trouble());
+    if constexpr (TellsStragglers<Handle>) stragglers = process->stragglers();
+    if constexpr (TellsTrouble<Handle>) trouble = process->trouble();
     return lives;
   }
 
   /// Lets go of a process that is gone.
   void clear() {
     process.reset();
-    let_go();
+    close();
   }
 };
 

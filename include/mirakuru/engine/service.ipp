@@ -2,13 +2,11 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <csignal>
 #include <stdexcept>
 #include <utility>
 
 #include <mirakuru/engine/service.hpp>
-#include <mirakuru/ready/watch.hpp>
 
 namespace mirakuru::detail {
 
@@ -36,42 +34,9 @@ MIRAKURU_DECL std::array<SignalStep, 1> single_step(int signal) {
   return steps;
 }
 
-/// How many are kept in this process.
-inline std::atomic<int>& spent_watches() noexcept {
-  static std::atomic<int> count = 0;
-  return count;
-}
-
-MIRAKURU_DECL SpentWatches::SpentWatches() = default;
-MIRAKURU_DECL SpentWatches::SpentWatches(SpentWatches&&) noexcept = default;
-MIRAKURU_DECL SpentWatches::~SpentWatches() { close(); }
-
-MIRAKURU_DECL void SpentWatches::keep(std::unique_ptr<Watch> watch) {
-  if (!watch) return;
-  watches_.push_back(std::move(watch));
-  ++spent_watches();
-}
-
-MIRAKURU_DECL void SpentWatches::unfollow() {
-  for (const auto& watch : watches_) watch->changes().unfollow();
-}
-
-MIRAKURU_DECL bool SpentWatches::too_many() const noexcept {
-  constexpr int many = 16;
-  return !watches_.empty() && spent_watches() > many;
-}
-
-MIRAKURU_DECL void SpentWatches::close() noexcept {
-  spent_watches() -= static_cast<int>(watches_.size());
-  watches_.clear();
-}
-
 MIRAKURU_DECL ServiceBase::ServiceBase(ResolvedCommand command) : invocation{std::move(command)} {}
 MIRAKURU_DECL ServiceBase::ServiceBase(ServiceBase&&) noexcept = default;
 MIRAKURU_DECL ServiceBase::~ServiceBase() = default;
-
-MIRAKURU_DECL void ServiceBase::note(const std::vector<Straggler>& news) { stragglers = news; }
-MIRAKURU_DECL void ServiceBase::note(const std::string& news) { trouble = news; }
 
 MIRAKURU_DECL void ServiceBase::reset_last_run() {
   streams = {};
@@ -83,14 +48,11 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
 
 MIRAKURU_DECL LaunchRequest ServiceBase::prepare(UniqueFd& child_input,
                                                  std::span<const SignalStep> steps,
-                                                 std::chrono::nanoseconds stop_budget,
-                                                 std::size_t checks) {
+                                                 std::chrono::nanoseconds stop_budget) {
   auto program = invocation.program();
   auto pipe = make_pipe();
   child_input = std::move(pipe.reading);
   input = std::move(pipe.writing);
-  timeline.spawned = Clock::now();
-  timeline.checks.assign(checks, {});
   return {.program = std::move(program),
           .argv = invocation.words(),
           .environment = invocation.environment(),
@@ -102,13 +64,9 @@ MIRAKURU_DECL LaunchRequest ServiceBase::prepare(UniqueFd& child_input,
           .stop_budget = stop_budget};
 }
 
-MIRAKURU_DECL bool ServiceBase::is_good(int code, const std::vector<int>& accept) const {
-  return trouble.empty() && std::find(accept.begin(), accept.end(), code) != accept.end();
-}
-
-MIRAKURU_DECL void ServiceBase::let_go() {
+MIRAKURU_DECL void ServiceBase::close() {
   input.reset();
-  spent.close();
+  changes.close();
 }
 
 MIRAKURU_DECL SpawnError ServiceBase::spawn_error(const std::system_error& error,
@@ -119,17 +77,16 @@ MIRAKURU_DECL SpawnError ServiceBase::spawn_error(const std::system_error& error
                           : reason_text(error.code());
   const std::string what = error.what();
   const bool of_exec = what.starts_with("posix_spawn") || what.starts_with("execve");
-  return {error_context().message(of_exec ? "cannot run " + program + ": " + reason
-                                          : "cannot start: " + what),
+  return {error_context(Clock::now())
+              .message(of_exec ? "cannot run " + program + ": " + reason : "cannot start: " + what),
           error.code()};
 }
 
-MIRAKURU_DECL ErrorContext ServiceBase::error_context(std::string awaited,
+MIRAKURU_DECL ErrorContext ServiceBase::error_context(TimePoint now, std::string awaited,
                                                       std::string reason) const {
   return {.command = invocation.text(),
           .awaited = std::move(awaited),
-          .waited = timeline.spawned == Clock::time_point{} ? Clock::duration{}
-                                                            : Clock::now() - timeline.spawned,
+          .waited = timeline.spawned == TimePoint{} ? Clock::duration{} : now - timeline.spawned,
           .reason = std::move(reason),
           .trouble = trouble,
           .output = streams.output_end(),

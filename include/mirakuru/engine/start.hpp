@@ -7,200 +7,219 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include <boost/hana/for_each.hpp>
 
 #include <mirakuru/engine/loop.hpp>
 #include <mirakuru/engine/service.hpp>
-#include <mirakuru/engine/start_state.hpp>
+#include <mirakuru/engine/start_fsm.hpp>
 #include <mirakuru/engine/stop.hpp>
+#include <mirakuru/os/file_changes.hpp>
+#include <mirakuru/ready/probe.hpp>
 
 namespace mirakuru::detail {
 
-/// A check that can tell before the start whether what it waits for is there already: at once, or
-/// by an attempt.
-template <class Check>
-concept TellsAtOnce = requires(Check& check) {
-  { check.already_true() } -> std::convertible_to<bool>;
-};
-template <class Check>
-concept TellsByAttempt = requires(Race& race, Check& check) { enter_look(race, &check); };
-
-/// A check of what a process leaves behind: it holds even if the process has ended since.
-template <class Check>
-concept ValidAfterExit = requires { requires Check::valid_after_exit; };
 template <class... Checks>
-consteval std::array<bool, sizeof...(Checks)> which_outlive(
+consteval std::array<bool, sizeof...(Checks)> which_are_valid_after_exit(
     hana::basic_type<hana::basic_tuple<Checks...>>) {
   return {ValidAfterExit<Checks>...};
 }
 
-/// The state machine of `start()`.
-///
-///     begin -> looking -> (spawn) -> attempting <-> pausing -> done; from any of them -> ending
-///
-/// begin: what runs already is ready; a process that has died since is cleared.
-/// looking: each check that can tell is tried once; if it holds, somebody else is there.
-/// attempting: the check at hand is tried; when it holds the next one is, until there is none.
-/// pausing: it did not hold; its watch or the schedule says how long to leave the service alone.
-/// ending: the start has failed; the tree is ended before the exception leaves.
+template <class... Checks>
+consteval bool has_coroutine(hana::basic_type<hana::basic_tuple<Checks...>>) {
+  return (AwaitableCheck<Checks> || ...);
+}
+/// The loop of the blocking forms: Asio's where a check is a coroutine.
 template <class Set>
-class Starting : StartState {
- public:
-  explicit Starting(Service<Set>& service) : StartState{service, checks}, service_{service} {}
+using BlockingLoop =
+    std::conditional_t<has_coroutine(hana::type_c<typename Set::Checks>), AsioLoop, PollLoop>;
 
-  /// Goes on as far as it can without waiting. True when the start has succeeded; else `race` has
-  /// what to wait for. Throws what the start failed of, when all is cleaned up.
-  bool resume(Race& race) {
-    try {
-      if (stage_ == Stage::begin) {
-        if (service_.alive()) return true;
-        service_.clear();
-        service_.reset_last_run();
-        stage_ = Stage::looking;
+/// The operation of `start()`: carries out what `StartFSM` decides.
+template <class Set>
+class StartOperation {
+ public:
+  StartOperation(Service<Set>& service, PollLoop&) : StartOperation{service, nullptr} {}
+  /// Checks that are coroutines run on `loop`.
+  StartOperation(Service<Set>& service, AsioLoop& loop) : StartOperation{service, &loop} {}
+  StartOperation(const StartOperation&) = delete;
+  StartOperation& operator=(const StartOperation&) = delete;
+
+  /// Goes on as far as it can without waiting. True when the service is ready; else `waits` is what
+  /// to wait for. Throws the start's error when nothing of the tree is left.
+  bool resume(TimePoint now, WaitSet& waits) {
+    fsm_.resume(now, event() < 0 || waits.ready(0), probe_.due(now, waits));
+    waits.clear();
+    if (!error_) try {
+        return go_on(waits);
+      } catch (...) {
+        fail(std::current_exception());
       }
-      if (stage_ == Stage::looking && look_ahead(race)) {
-        service_.spawn(checks);
-        begin_waiting(service_.process->pid(), service_.budget.start);
-      }
-      if (stage_ == Stage::attempting || stage_ == Stage::pausing) return wait(race);
-    } catch (...) {
-      fail(failure());
-    }
-    return stage_ == Stage::ending && end(race);
+    return end(waits);
   }
 
-  /// Makes the start fail with `error`, from the next `resume()` on.
+  /// Makes the start fail with `error`, from the next resume() on.
   void fail(std::exception_ptr error) {
-    if (stage_ == Stage::ending) return;
-    begin_ending(std::move(error));
-    if (service_.process) ending_.emplace(service_, service_.kill_steps(), ExitPolicy::ignore);
+    if (error_) return;
+    error_ = std::move(error);
+    fsm_.failed();
+    if (service_.process)
+      stop_.emplace(service_, fsm_.now(), service_.kill_steps(), ExitPolicy::ignore);
   }
 
  private:
-  static constexpr auto valid_after_exit = which_outlive(hana::type_c<typename Set::Checks>);
-  static constexpr std::size_t checks = valid_after_exit.size();
+  using Action = StartFSM::Action;
+
+  StartOperation(Service<Set>& service, AsioLoop* loop)
+      : service_{service}, loop_{loop}, fsm_{valid_after_exit, service.timeline} {}
+
+  static constexpr auto valid_after_exit =
+      which_are_valid_after_exit(hana::type_c<typename Set::Checks>);
+
+  bool go_on(WaitSet& waits) {
+    for (;;) {
+      switch (fsm_.next()) {
+        case Action::begin:
+          if (service_.alive()) return true;
+          service_.clear();
+          service_.reset_last_run();
+          fsm_.begun();
+          break;
+        case Action::precheck:
+          ask([this] { precheck(); });
+          break;
+        case Action::refuse:
+          service_.error_context(fsm_.now()).throw_already_running(ask([this] {
+            return conflict();
+          }));
+        case Action::spawn:
+          service_.spawn();
+          fsm_.spawned(service_.budget.start);
+          process_.emplace(service_.process->pid(), service_.streams, true,
+                           ProbeContext{fsm_.now(), &service_.changes, loop_});
+          waits.again();
+          return false;
+        case Action::observe:
+          fsm_.observed(service_.alive(), service_.exit_code);
+          if (fsm_.exited()) process_->set_ended();
+          break;
+        case Action::probe:
+          ask([this] {
+            with_check([this](auto& check) { probe_.begin(make_probe(check, *process_)); });
+          });
+          fsm_.probed();
+          break;
+        case Action::wait:
+          wait(waits);
+          return false;
+        case Action::exit:
+          error_context().throw_exited(fsm_.exit_code());
+        case Action::time_out:
+          error_context().throw_timed_out(service_.budget.start);
+        case Action::done:
+          if (FileChanges::too_many_open()) service_.changes.close();
+          service_.timeline.ready = fsm_.now();
+          return true;
+        case Action::poll:
+          ask([this] { poll(); });
+          waits.again();
+          return false;
+        default:
+          close();
+      }
+    }
+  }
+
+  /// Ends the tree, and an attempt that is under way.
+  bool end(WaitSet& waits) {
+    try {
+      if (stop_ && stop_->resume(fsm_.now(), waits)) stop_.reset();
+    } catch (...) {
+      error_ = std::current_exception();
+      stop_.reset();
+    }
+    for (;;) {
+      switch (fsm_.next()) {
+        case Action::close:
+          close();
+          break;
+        case Action::poll:
+          try {
+            poll();
+          } catch (...) {  // the start has its error
+            fsm_.polled({}, probe_.pending());
+          }
+          break;
+        case Action::wait:
+          wait(waits);
+          return false;
+        default:
+          if (stop_) return false;
+          std::rethrow_exception(error_);
+      }
+    }
+  }
+
+  void poll() {
+    const auto answer = probe_.poll(fsm_.now());
+    fsm_.polled(answer, probe_.pending());
+  }
+  void close() {
+    probe_.close(fsm_.close_until());
+    fsm_.closed(probe_.pending());
+  }
+  void wait(WaitSet& waits) {
+    if (!error_) waits.add(event());
+    service_.changes.drop_unused();
+    fsm_.wait(waits, event() >= 0);
+    probe_.wait(fsm_.now(), waits);
+  }
+  /// The process's descriptor; -1 for none.
+  [[nodiscard]] int event() const { return service_.process ? service_.process->event() : -1; }
 
   /// Calls `visit` with the check at hand.
   template <class Visit>
   void with_check(Visit visit) {
     std::size_t i = 0;
-    hana::for_each(service_.checks, [&, at = check_](auto& check) {
+    hana::for_each(service_.checks, [&, at = fsm_.check()](auto& check) {
       if (i++ == at) visit(check);
     });
   }
 
-  /// True when all have been looked at and nobody is there.
-  bool look_ahead(Race& race) {
-    for (; check_ < checks; ++check_) {
-      bool holds = false;
-      asking_ = true;
-      if (!entered_)
-        with_check([&]<class Check>(Check& check) {
-          if constexpr (TellsAtOnce<Check>)
-            holds = check.already_true();
-          else if constexpr (TellsByAttempt<Check>)
-            holds = begin_look(enter_look(race, &check));
-        });
-      const bool in_flight = entered_ && still_looks(race, holds);
-      const auto holder = holds ? conflict() : std::string{};
-      asking_ = false;
-      if (in_flight) return false;
-      if (holds) refuse(holder);
-    }
-    return true;
-  }
-
-  bool wait(Race& race) {
-    if (checks == 0) return ready(race);
-    const int event = service_.process->event();
-    wake(event < 0 || race.process_has_news());
-    go_on(race);
-    for (;;) {
-      take_outcome(race);
-      const bool alive = !unseen() || service_.alive();
-      if (!alive || service_.exit_code.value_or(0) != 0) {
-        if (listen_to_last_words(race)) return false;
-        if (outlived()) return ready(race);
-        throw_exited(awaited());
-      }
-      if (check_ == checks) return ready(race);
-      if (out_of_time()) {
-        if (watch_ && !asked_the_last_time()) {
-          attempt(race);
-          continue;
-        }
-        race.call_off();
-        take_outcome(race);
-        if (!entered_) throw_timed_out(awaited(), service_.budget.start);
-        return false;  // for what it says last
-      }
-      if (due()) {
-        attempt(race);
-        if (!entered_) continue;  // it has been answered at once
-      }
-      if (has_ended_at_limit(race)) continue;
-      wait_for(race, event);
-      return false;
+  /// Calls code of a check: what it throws comes nested in the start's error.
+  template <class Body>
+  auto ask(Body body) {
+    try {
+      return body();
+    } catch (...) {
+      error_context().throw_check_failed();
     }
   }
 
-  /// The process has ended: what it has left behind may hold nonetheless. True as long as the check
-  /// at hand is being asked a last time.
-  bool listen_to_last_words(Race& race) {
-    process_->running_ = false;
-    if (last_asked_ != check_) race.call_off();
-    take_outcome(race);
-    while (!entered_ && check_ < checks && !asked_the_last_time())
-      if (valid_after_exit[check_]) attempt(race);
-    last_asked_ = check_;
-    return entered_;
-  }
-
-  /// Tries the check at hand.
-  void attempt(Race& race) {
-    begin_attempt(valid_after_exit[check_]);
-    asking_ = true;
-    with_check([&]<class Check>(Check& check) {
-      if constexpr (requires { enter(race, &check, *process_); }) {
-        take(enter(race, &check, *process_));
-      } else if constexpr (WatchingCheck<Check>) {
-        if (!watch_) watch_ = check.watch(*process_);
-        look();
+  void precheck() {
+    with_check([this]<class Check>(Check& check) {
+      if constexpr (requires { check.precheck(); }) {
+        probe_.begin(check.precheck());
+        fsm_.probed();
+      } else if constexpr (requires {
+                             { check.already_true() } -> std::convertible_to<bool>;
+                           }) {
+        fsm_.prechecked(check.already_true());
       } else {
-        judge(Readiness{check(*process_)});
+        fsm_.prechecked(false);
       }
     });
-    asking_ = false;
   }
 
-  bool end(Race& race) {
-    race.call_off();
-    try {
-      if (ending_ && !ending_->resume(race)) return false;
-    } catch (...) {
-      error_ = std::current_exception();
-    }
-    ending_.reset();
-    if (race.attempting()) return false;
-    std::rethrow_exception(error_);
+  [[nodiscard]] ErrorContext error_context() {
+    return service_.error_context(fsm_.now(), awaited(), fsm_.reason());
   }
 
-  /// What the exception at hand comes to: if it is a check's, the start's error carries it.
-  [[nodiscard]] std::exception_ptr failure() {
-    try {
-      if (asking_) throw_check_failed(awaited());
-      throw;
-    } catch (...) {
-      return std::current_exception();
-    }
-  }
-
-  /// What the check at hand waits for. That the check cannot say it must not hide what went wrong.
+  /// Names the check at hand. An exception from describe() must not replace the original error.
   [[nodiscard]] std::string awaited() {
-    if (check_ == checks) return {};  // all hold
-    const auto number = "check " + std::to_string(check_ + 1);
+    if (fsm_.all_passed()) return {};
+    const auto number = "check " + std::to_string(fsm_.check() + 1);
     std::string text = "a predicate (" + number + ')';
     try {
       with_check([&](auto& check) {
@@ -212,7 +231,7 @@ class Starting : StartState {
     return text;
   }
 
-  /// Who holds what the check at hand waits for; that it is held, for a check that does not tell.
+  /// Says why the check at hand is true before the start.
   [[nodiscard]] std::string conflict() {
     std::string text;
     with_check([&](auto& check) {
@@ -225,7 +244,12 @@ class Starting : StartState {
   }
 
   Service<Set>& service_;
-  std::optional<Ending<Set>> ending_;
+  AsioLoop* loop_;
+  StartFSM fsm_;
+  std::optional<Process> process_;
+  ProbeRun probe_;
+  std::optional<StopOperation<Set>> stop_;
+  std::exception_ptr error_;
 };
 
 }  // namespace mirakuru::detail

@@ -3,68 +3,82 @@
 
 #include <chrono>
 #include <span>
+#include <utility>
 #include <vector>
 
-#include <mirakuru/engine/loop.hpp>
 #include <mirakuru/engine/service.hpp>
+#include <mirakuru/os/clock.hpp>
+#include <mirakuru/os/wait_set.hpp>
 #include <mirakuru/stop/schedule.hpp>
 
 namespace mirakuru::detail {
 
-/// Whether it matters how the leader ended.
+/// Whether a stop reports how the leader has ended.
 enum class ExitPolicy { check, ignore };
 
-/// The part of a stop that is the same whatever its policies are: which signal is due, and whether
-/// the end is a good one.
-class StopState {
+/// The part of a stop that does not depend on policies: which signal is due, and whether the exit
+/// status is accepted.
+class StopBase {
  protected:
-  StopState(ServiceBase& service, std::span<const SignalStep> steps,
-            std::chrono::nanoseconds budget, ExitPolicy judgement);
+  StopBase(ServiceBase& service, TimePoint begin, std::span<const SignalStep> steps,
+           std::chrono::nanoseconds budget, ExitPolicy policy, std::vector<int> accept);
 
-  /// The signal to send now; 0 for none. Throws `ExecutorError` when not even SIGKILL has ended
+  /// The signal to send now; 0 for none. Throws `ExecutorError` when even SIGKILL has not ended
   /// the tree.
-  [[nodiscard]] int due();
-  /// Says what to wait for; `event` is the process's descriptor, or -1.
-  void wait_for(Race& race, int event) const;
-  /// Throws `ProcessFinishedWithError` if how it has ended is to be reported.
-  void judge(const std::vector<int>& accepted) const;
-  void leave_out_all_but_kill() { schedule_.hurry(Clock::now()); }
+  [[nodiscard]] int signal_due(TimePoint now);
+  /// Adds the wait for the end or for the next signal; `event` is the process's descriptor, or -1.
+  void wait(TimePoint now, int event, WaitSet& waits);
+  /// Throws `ProcessFinishedWithError` if the exit status is not accepted.
+  void check_exit(TimePoint now) const;
+  void skip_to_kill(TimePoint now) { schedule_.hurry(now); }
 
  private:
   ServiceBase& base_;
-  ExitPolicy judgement_;
-  Clock::time_point begin_;
+  TimePoint begin_;
   SignalSchedule schedule_;
-  std::vector<int> signals_;  // those of the steps, and what the leader was sent besides
+  ExitPolicy policy_;
+  std::vector<int> accept_;
+  std::vector<int> signals_;  // of the steps, and those that were sent while the leader lived
 };
 
-/// The state machine of `stop()` and `kill()`: sends what is due until nothing of the tree lives.
+/// The operation of `stop()` and `kill()`: sends the signals that are due until the tree is gone.
 template <class Set>
-class Ending : StopState {
+class StopOperation : StopBase {
  public:
-  Ending(Service<Set>& service, std::span<const SignalStep> steps, ExitPolicy judgement)
-      : StopState{service, steps, service.budget.stop, judgement}, service_{service} {}
+  /// `begin`: when the stop budget begins. `accept`: exit codes that are good in this call, besides
+  /// those of the signal strategy.
+  StopOperation(Service<Set>& service, TimePoint begin, std::span<const SignalStep> steps,
+                ExitPolicy policy, std::vector<int> accept = {})
+      : StopBase{service, begin,
+                 steps,   service.budget.stop,
+                 policy,  with(std::move(accept), service.signals.accept)},
+        service_{service} {}
 
-  /// Goes on as far as it can without waiting. True when it is over; else `race` has what to wait
-  /// for. Throws `ProcessFinishedWithError` if that is to be reported, and `ExecutorError` when not
-  /// even SIGKILL has ended the tree.
-  bool resume(Race& race) {
+  /// Goes on as far as it can without waiting. True when nothing of the tree is left; else `waits`
+  /// is what to wait for. Throws `ProcessFinishedWithError` by the exit policy, and `ExecutorError`
+  /// when even SIGKILL has not ended the tree.
+  bool resume(TimePoint now, WaitSet& waits) {
+    waits.clear();
     if (!service_.process) return true;
     if (!service_.alive()) {
-      race.forget();
       service_.clear();
-      judge(service_.signals.accept);
+      check_exit(now);
       return true;
     }
-    while (const int signal = due()) service_.process->signal(signal);
-    wait_for(race, service_.process->event());
+    while (const int signal = signal_due(now)) service_.process->signal(signal);
+    wait(now, service_.process->event(), waits);
     return false;
   }
 
-  /// Goes over to SIGKILL, from the next `resume()` on.
-  void hurry() { leave_out_all_but_kill(); }
+  /// Goes over to SIGKILL at `now`.
+  void hurry(TimePoint now) { skip_to_kill(now); }
 
  private:
+  static std::vector<int> with(std::vector<int> codes, const std::vector<int>& more) {
+    codes.insert(codes.end(), more.begin(), more.end());
+    return codes;
+  }
+
   Service<Set>& service_;
 };
 

@@ -21,8 +21,8 @@ class Listeners {
  public:
   /// True when it is known that nobody listens at this address, which is one of loopback.
   [[nodiscard]] bool none_at(const sockaddr* address);
-  /// Lets go of its descriptor. False if there is none.
-  bool let_go() noexcept;
+  /// Closes its descriptor. False if there is none.
+  bool close() noexcept;
 
  private:
   void open();

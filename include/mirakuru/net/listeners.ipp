@@ -96,7 +96,7 @@ MIRAKURU_DECL bool Listeners::none_at(const sockaddr* address) {
   return *socket_ && question.ask(socket_->get(), SockDiag::error) == -ENOENT;
 }
 
-MIRAKURU_DECL bool Listeners::let_go() noexcept {
+MIRAKURU_DECL bool Listeners::close() noexcept {
   const bool had = socket_ && *socket_;
   if (had) socket_->reset();
   return had;

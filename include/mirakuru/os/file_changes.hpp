@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <mirakuru/os/config.hpp>
@@ -11,37 +10,69 @@
 
 namespace mirakuru::detail {
 
-/// What the kernel tells of changes to files. It grants each user few inotify instances: without
-/// one, nothing is followed.
+/// The kernel's events for changes to files: one inotify instance for all that follow files.
+///
+/// The kernel grants each user few instances. The first follower opens one; without one, nothing is
+/// followed. Rests on inotify(7).
 class FileChanges {
  public:
-  FileChanges();
+  class Follower;
 
-  enum class Followed { not_at_all, as_before, from_now_on };
-  /// Follows one file or directory more, which does not change anything for the others. Of a
-  /// directory, what happens to `name` in it counts; to all in it if that is empty.
-  Followed follow(const std::string& path, std::uint32_t mask, std::string name = {});
-  /// Follows what may come to be at a path: the file, and its place in its directory, or that of
-  /// the first directory on the way that is missing; where it is a symbolic link, its target's as
-  /// well.
-  Followed follow_path(std::string path);
-  /// Forgets the changes so far, or many of them. True if there have been some that count.
-  bool drain();
+  FileChanges() = default;
+  FileChanges(FileChanges&&) noexcept = default;
+  FileChanges& operator=(FileChanges&&) noexcept = default;
+  ~FileChanges() { close(); }
 
-  [[nodiscard]] int event() const noexcept { return inotify_.get(); }
-  /// Follows nothing any more, which takes some ten microseconds a file. This is to be destroyed a
-  /// while later: right after its last watch is gone, the kernel takes milliseconds to close an
-  /// inotify instance.
-  void unfollow();
+  /// Drops the watches of followers that are gone, which takes some ten microseconds each.
+  void drop_unused();
+  /// Closes the instance. The kernel takes milliseconds for that right after a watch was dropped.
+  void close() noexcept;
+  /// True when so many instances are open in this process that each should be closed soon.
+  [[nodiscard]] static bool too_many_open() noexcept;
 
  private:
-  struct Watched {
-    int watch;
+  struct Watch {
+    int number;
     std::string name;
+    Follower* follower;  // null: it is gone
   };
 
+  bool open();
+  void read_events();
+
   UniqueFd inotify_;
-  std::vector<Watched> watches_;
+  std::vector<Watch> watches_;
+};
+
+/// Follows the changes to some files.
+class FileChanges::Follower {
+ public:
+  /// `changes` may be null: then nothing is followed. It must outlive the follower.
+  explicit Follower(FileChanges* changes) noexcept : changes_{changes} {}
+  ~Follower();
+  Follower(const Follower&) = delete;
+  Follower& operator=(const Follower&) = delete;
+
+  /// Follows one more file or directory by inotify's `mask`. In a directory only changes to `name`
+  /// count; all do if it is empty. Returns false when it cannot be followed. Sets `news` when it is
+  /// followed from now on.
+  bool follow(const std::string& path, std::uint32_t mask, const std::string& name, bool& news);
+  /// Follows a path that may not exist yet: the file and its place in its directory, or the first
+  /// directory on the way that is missing. Follows the target of a symbolic link, too.
+  bool follow_path(std::string path, bool& news);
+  /// Takes the events so far, or many of them. Returns true if there was one that counts.
+  bool drain();
+
+  /// True when another follower's drain() has found news for this one.
+  [[nodiscard]] bool has_news() const noexcept { return news_; }
+  /// A descriptor that becomes readable with the next event; -1 for none.
+  [[nodiscard]] int event() const noexcept { return changes_ ? changes_->inotify_.get() : -1; }
+
+ private:
+  friend class FileChanges;
+
+  FileChanges* changes_;
+  bool news_ = false;
 };
 
 }  // namespace mirakuru::detail

@@ -3,76 +3,120 @@
 
 #include <sys/inotify.h>
 #include <unistd.h>
+#include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include <mirakuru/os/file_changes.hpp>
 
 namespace mirakuru::detail {
 
-MIRAKURU_DECL FileChanges::FileChanges() {
+/// How many instances this process has open.
+inline std::atomic<int>& open_inotify_instances() noexcept {
+  static std::atomic<int> count = 0;
+  return count;
+}
+
+MIRAKURU_DECL bool FileChanges::open() {
+  if (inotify_) return true;
   UniqueFd fd{::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)};
-  if (fd) inotify_ = move_above_stdio(std::move(fd));
+  if (!fd) return false;
+  inotify_ = move_above_stdio(std::move(fd));
+  ++open_inotify_instances();
+  return true;
 }
 
-MIRAKURU_DECL FileChanges::Followed FileChanges::follow(const std::string& path, std::uint32_t mask,
-                                                        std::string name) {
-  const int watch = ::inotify_add_watch(inotify_.get(), path.c_str(), mask);
-  if (watch < 0) return Followed::not_at_all;
-  for (const auto& watched : watches_)
-    if (watched.watch == watch && watched.name == name) return Followed::as_before;
-  watches_.push_back({watch, std::move(name)});
-  return Followed::from_now_on;
+MIRAKURU_DECL void FileChanges::close() noexcept {
+  watches_.clear();
+  if (!inotify_) return;
+  inotify_.reset();
+  --open_inotify_instances();
 }
 
-MIRAKURU_DECL FileChanges::Followed FileChanges::follow_path(std::string path) {
+MIRAKURU_DECL bool FileChanges::too_many_open() noexcept {
+  constexpr int many = 16;  // of the 128 that a user has
+  return open_inotify_instances() > many;
+}
+
+MIRAKURU_DECL void FileChanges::drop_unused() {
+  const auto unused = [](const Watch& watch) { return watch.follower == nullptr; };
+  for (const auto& dropped : watches_) {
+    const bool used = std::any_of(watches_.begin(), watches_.end(), [&](const Watch& watch) {
+      return watch.number == dropped.number && !unused(watch);
+    });
+    if (!used) ::inotify_rm_watch(inotify_.get(), dropped.number);
+  }
+  std::erase_if(watches_, unused);
+}
+
+MIRAKURU_DECL void FileChanges::read_events() {
+  alignas(inotify_event) char buffer[4096];  // the descriptor stays ready for the rest
+  const auto size = ::read(inotify_.get(), buffer, sizeof buffer);
+  for (ssize_t at = 0; at < size;) {
+    const auto& event = *reinterpret_cast<const inotify_event*>(buffer + at);
+    at += static_cast<ssize_t>(sizeof event + event.len);
+    const bool lost = event.wd < 0;  // the queue was full
+    for (const auto& watch : watches_)
+      if (watch.follower != nullptr &&
+          (lost || (event.wd == watch.number &&
+                    (event.len == 0 || watch.name.empty() || watch.name == event.name))))
+        watch.follower->news_ = true;
+  }
+}
+
+MIRAKURU_DECL FileChanges::Follower::~Follower() {
+  if (changes_ == nullptr) return;
+  for (auto& watch : changes_->watches_)
+    if (watch.follower == this) watch.follower = nullptr;
+}
+
+MIRAKURU_DECL bool FileChanges::Follower::follow(const std::string& path, std::uint32_t mask,
+                                                 const std::string& name, bool& news) {
+  if (changes_ == nullptr || !changes_->open()) return false;
+  // Another follower may have the same file with another mask.
+  const int number =
+      ::inotify_add_watch(changes_->inotify_.get(), path.c_str(), mask | IN_MASK_ADD);
+  if (number < 0) return false;
+  auto& watches = changes_->watches_;
+  const bool known = std::any_of(watches.begin(), watches.end(), [&](const Watch& watch) {
+    return watch.number == number && watch.follower == this && watch.name == name;
+  });
+  if (known) return true;
+  watches.push_back({number, name, this});
+  news = true;
+  return true;
+}
+
+MIRAKURU_DECL bool FileChanges::Follower::follow_path(std::string path, bool& news) {
   constexpr std::uint32_t of_place = IN_CREATE | IN_MOVED_TO | IN_ATTRIB;
-  // What others write in the same directory wakes nobody.
+  // Writes to other files in the same directory wake nobody.
   constexpr std::uint32_t of_file = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB;
-  constexpr int most_links = 40;  // as the kernel has it
-  auto result = Followed::as_before;
+  constexpr int most_links = 40;  // the kernel's limit
   for (int links = 0; links < most_links; ++links) {
     // `place` is the path up to its first part that is missing.
     std::string place = path, directory;
     for (;;) {
       const auto slash = place.find_last_of('/');
       directory = slash == std::string::npos ? "." : slash == 0 ? "/" : place.substr(0, slash);
-      const auto followed = follow(directory, of_place, place.substr(slash + 1));
-      if (followed == Followed::from_now_on) result = followed;
-      if (followed != Followed::not_at_all) break;
-      if (directory.size() == 1) return followed;
+      if (follow(directory, of_place, place.substr(slash + 1), news)) break;
+      if (directory.size() == 1) return false;
       place = directory;
     }
     char target[4096];
     const auto size = ::readlink(place.c_str(), target, sizeof target);
     if (size <= 0 || size == sizeof target) {
-      if (place == path && follow(path, of_file) == Followed::from_now_on)
-        result = Followed::from_now_on;
+      if (place == path) follow(path, of_file, {}, news);
       break;
     }
     const std::string to{target, static_cast<std::size_t>(size)};
     path = (to[0] == '/' ? to : directory + '/' + to) + path.substr(place.size());
   }
-  return result;
+  return true;
 }
 
-MIRAKURU_DECL bool FileChanges::drain() {
-  alignas(inotify_event) char buffer[4096];  // what does not go in makes the descriptor ready again
-  const auto size = ::read(inotify_.get(), buffer, sizeof buffer);
-  bool counts = false;
-  for (ssize_t at = 0; at < size;) {
-    const auto& event = *reinterpret_cast<const inotify_event*>(buffer + at);
-    at += static_cast<ssize_t>(sizeof event + event.len);
-    counts |= event.wd < 0;  // some have been lost
-    for (const auto& watched : watches_)
-      counts |= event.wd == watched.watch &&
-                (event.len == 0 || watched.name.empty() || watched.name == event.name);
-  }
-  return counts;
-}
-
-MIRAKURU_DECL void FileChanges::unfollow() {
-  for (const auto& watched : watches_) ::inotify_rm_watch(inotify_.get(), watched.watch);
-  watches_.clear();
+MIRAKURU_DECL bool FileChanges::Follower::drain() {
+  if (event() >= 0) changes_->read_events();
+  return std::exchange(news_, false);
 }
 
 }  // namespace mirakuru::detail

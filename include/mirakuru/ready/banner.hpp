@@ -6,20 +6,16 @@
 
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/output/streams.hpp>
+#include <mirakuru/ready/probe.hpp>
 #include <mirakuru/text/line_matcher.hpp>
 
 namespace mirakuru {
 
-class Process;
-namespace detail {
-class Watch;
-}
-
 /// Ready when a line of the output matches.
 ///
-/// Both streams are looked through unless one is named. A last line without an end counts, so a
-/// prompt is found. A banner of a process that has ended since with 0 holds. Rests on inotify, and
-/// on pauses that adapt where there is none. Needs an output policy that keeps the output.
+/// The check searches both streams unless `stream` names one. A last line without an end counts, so
+/// a prompt is found. The banner of a process that has ended with 0 counts, too. It needs an output
+/// policy that keeps the output. Rests on inotify, and on pauses that adapt where there is none.
 struct BannerCheck {
   static constexpr bool valid_after_exit = true;
   static constexpr bool reads_output = true;
@@ -27,10 +23,10 @@ struct BannerCheck {
   LineMatcher pattern;
   Stream stream = Stream::both;
 
-  /// What is waited for, as an executor's messages say it.
+  /// Names the check in messages.
   [[nodiscard]] std::string describe() const;
-  /// For executors: what they wait by.
-  [[nodiscard]] std::unique_ptr<detail::Watch> watch(const Process& process) const;
+  /// Asked after the spawn.
+  [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const;
 };
 
 }  // namespace mirakuru

@@ -8,9 +8,8 @@
 #include <span>
 #include <vector>
 
-#include <mirakuru/process.hpp>
 #include <mirakuru/ready/banner.hpp>
-#include <mirakuru/ready/watch.hpp>
+#include <mirakuru/ready/file_probe.hpp>
 #include <mirakuru/text/line_search.hpp>
 
 namespace mirakuru {
@@ -63,37 +62,47 @@ struct BannerStream {
   long long end = std::numeric_limits<long long>::max() / 2;
 };
 
-class BannerWatch : public Watch {
+/// Searches the output of a process.
+class BannerProbe final : public ChangeProbe {
  public:
-  BannerWatch(const BannerCheck& check, const OutputStreams& streams) : streams_{streams} {
+  BannerProbe(const BannerCheck& check, const Process& process)
+      : ChangeProbe{process}, streams_{process.streams()} {
     searched_.reserve(2);
     if (check.stream != Stream::err) searched_.emplace_back(check.pattern, false);
     if (check.stream != Stream::out) searched_.emplace_back(check.pattern, true);
-    for (const auto& stream : searched_) {
-      const auto fd = std::to_string(stream.err ? streams.err() : streams.out());
-      followed_ &=
-          changes_.follow("/proc/self/fd/" + fd, IN_MODIFY) != FileChanges::Followed::not_at_all;
-    }
   }
 
-  Readiness look() override {
+  Readiness poll(TimePoint now) override {
     using namespace std::chrono_literals;
+    if (!tried_to_follow_) follow();
     const auto until = Clock::now() + 2ms;
-    count_look();
+    count_look(now);
     if (found(until)) return true;
-    // The changes so far are forgotten before a look, so that none falls in between.
-    return !more_ && changes_.drain() && found(until);
+    // The events are taken before a look, so that no change falls in between.
+    const bool ready = !more_ && changes_.drain() && found(until);
+    if (now >= closed_at_) more_ = false;
+    return ready;
   }
-  [[nodiscard]] bool more() const noexcept override { return more_; }
-  void close() override {
+  void wait(TimePoint now, WaitSet& waits) const override {
+    more_ ? waits.until(now) : wait_for_change(now, std::chrono::seconds{1}, waits);
+  }
+  [[nodiscard]] bool pending() const noexcept override { return more_ || ChangeProbe::pending(); }
+  void close(TimePoint until) override {
+    closed_at_ = until;
     for (auto& stream : searched_) stream.end = std::max(stream.offset, stream.size(streams_));
-  }
-  [[nodiscard]] std::chrono::nanoseconds pause(std::chrono::nanoseconds waited) const override {
-    return !followed_ ? pause_after(waited) : resting() ? pause_after({}) : std::chrono::seconds{1};
   }
 
  private:
-  bool found(Clock::time_point until) {
+  void follow() {
+    tried_to_follow_ = following_ = true;
+    for (const auto& stream : searched_) {
+      const auto fd = std::to_string(stream.err ? streams_.err() : streams_.out());
+      bool news = false;
+      following_ &= changes_.follow("/proc/self/fd/" + fd, IN_MODIFY, {}, news);
+    }
+  }
+
+  bool found(TimePoint until) {
     do {
       more_ = false;
       for (auto& stream : searched_)
@@ -105,13 +114,14 @@ class BannerWatch : public Watch {
   const OutputStreams& streams_;
   std::vector<BannerStream> searched_;
   std::vector<char> block_ = std::vector<char>(64 * 1024);
-  bool followed_ = true, more_ = false;
+  bool tried_to_follow_ = false, more_ = false;
+  TimePoint closed_at_ = TimePoint::max();
 };
 
 }  // namespace detail
 
-MIRAKURU_DECL std::unique_ptr<detail::Watch> BannerCheck::watch(const Process& process) const {
-  return std::make_unique<detail::BannerWatch>(*this, process.streams());
+MIRAKURU_DECL std::unique_ptr<Probe> BannerCheck::probe(const Process& process) const {
+  return std::make_unique<detail::BannerProbe>(*this, process);
 }
 
 }  // namespace mirakuru

@@ -1,137 +1,85 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <poll.h>
-#include <sys/socket.h>
-#include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <vector>
 
-#include <mirakuru/engine/loop.hpp>
-#include <mirakuru/error.hpp>
 #include <mirakuru/net/endpoint.hpp>
 #include <mirakuru/net/listeners.hpp>
 #include <mirakuru/net/resolver.hpp>
+#include <mirakuru/os/clock.hpp>
+#include <mirakuru/os/config.hpp>
 #include <mirakuru/os/unique_fd.hpp>
-#include <mirakuru/process.hpp>
+#include <mirakuru/ready/probe.hpp>
 
 namespace mirakuru::detail {
 
-/// Asks the endpoints of a host in turn, each over a connection of its own, until one says that it
-/// is ready. After a refusal there is no connection while the kernel knows that nobody listens at
-/// any of them, but for each seventh attempt: it does not know where a connection is led to.
-class Inquiry : public Exchange {
+/// A probe that connects to a TCP port again and again; a connection is ready.
+///
+/// An attempt tries the endpoints of the host in turn, each over a connection of its own, until one
+/// is ready. It has a time limit. Each attempt begins with another endpoint, so that one mute
+/// endpoint does not take the time of all. After a refusal the next six attempts connect only if
+/// the kernel's table has a listener at one of them; the table does not know about redirections.
+class ConnectProbe : public Probe {
  public:
-  /// Each attempt begins with another endpoint, so that a mute one does not take the time of all.
-  Inquiry(Race& race, const void* check, const std::string& host, std::uint16_t port)
-      : listeners_{race.listeners()},
-        probing_{race.probing(check)},
-        endpoints_{known_endpoints(host, port)},
-        attempt_{probing_.attempts++} {
-    constexpr std::size_t share = 7;
-    if (endpoints_.empty())
-      look_up_.emplace(host, port);
-    else
-      begin_with_another();
-    const auto nobody_at = [this](const Endpoint& endpoint) {
-      return listeners_.none_at(endpoint.data());
-    };
-    probing_.refused = probing_.refused && attempt_ % share != 0 && !look_up_ &&
-                       std::all_of(endpoints_.begin(), endpoints_.end(), nobody_at);
-  }
+  /// Without a process it is asked before the start, and once.
+  ConnectProbe(const std::string& host, std::uint16_t port, const Process* process = nullptr)
+      : host_{host}, port_{port}, process_{process}, known_{known_endpoints(host, port)} {}
 
-  std::optional<Readiness> step() final {
-    if (probing_.refused) return Readiness{};  // what a connection has said of it stands
-    if (look_up_) {
-      if (!look_up_->done()) return {};
-      endpoints_ = look_up_->take();
-      if (endpoints_.empty()) return not_ready(look_up_->problem());
-      look_up_.reset();
-      begin_with_another();
-    }
-    for (;;) {
-      auto answer = go_on();
-      if (!answer || *answer) return answer;
-      if (!connecting_) said_ = answer;
-      // What one has said is worth more than that the others refuse.
-      probing_.refused = next_ == endpoints_.size() && !said_;
-      if (next_ == endpoints_.size()) return said_ ? said_ : answer;
-      socket_.reset();
-    }
-  }
-  [[nodiscard]] int socket() const noexcept final {
-    return look_up_ ? look_up_->event() : socket_.get();
-  }
-  [[nodiscard]] bool writing() const noexcept override { return connecting_; }
+  [[nodiscard]] Readiness poll(TimePoint now) override;
+  void wait(TimePoint now, WaitSet& waits) const override;
+  [[nodiscard]] bool pending() const noexcept override { return trying_; }
+  void close(TimePoint) override { closed_ = true; }
 
  protected:
-  static Readiness refusal(int error) {
-    return not_ready(reason_text({error, std::generic_category()}));
-  }
+  [[nodiscard]] static Readiness refusal(int error);
 
  private:
-  /// Called with each connection.
+  /// Called with each new connection.
   virtual void begin_talk() {}
-  virtual std::optional<Readiness> talk() = 0;
+  /// Continues the talk over a connection; none: it has to wait for the socket.
+  [[nodiscard]] virtual std::optional<Readiness> talk([[maybe_unused]] int socket) { return true; }
+  /// True when the talk waits until it can send.
+  [[nodiscard]] virtual bool sending() const noexcept { return false; }
 
-  void begin_with_another() {
-    const auto first = static_cast<std::ptrdiff_t>(attempt_ % endpoints_.size());
-    std::rotate(endpoints_.begin(), endpoints_.begin() + first, endpoints_.end());
+  void begin_attempt(TimePoint now);
+  [[nodiscard]] std::optional<Readiness> continue_attempt();
+  [[nodiscard]] std::optional<Readiness> try_endpoint();
+  [[nodiscard]] int connect(const Endpoint& endpoint);
+  [[nodiscard]] int outcome(const Endpoint& endpoint) const;
+  void begin_with_another();
+  [[nodiscard]] Readiness end_attempt(TimePoint now, std::optional<Readiness> answer);
+  [[nodiscard]] std::chrono::nanoseconds waited(TimePoint now) const {
+    return process_ != nullptr ? process_->waited(now) : std::chrono::nanoseconds{};
   }
 
-  std::optional<Readiness> go_on() {
-    if (!socket_)
-      if (const int error = connect(endpoints_[next_++]); error != 0) return refusal(error);
-    if (connecting_) {
-      // On this machine a connection is made or refused when connect() has returned.
-      pollfd event{.fd = socket_.get(), .events = POLLOUT, .revents = 0};
-      if (::poll(&event, 1, 0) == 0) return {};
-      if (const int error = outcome(endpoints_[next_ - 1]); error != 0) return refusal(error);
-      connecting_ = false;
-      begin_talk();
-    }
-    return talk();
-  }
+  std::string host_;
+  std::uint16_t port_;
+  const Process* process_;
+  std::vector<Endpoint> known_;  // of an address or `localhost`; a name is looked up each time
+  Listeners listeners_;
+  std::size_t attempts_ = 0;
+  bool refused_ = false;     // the last attempt, at once and by each endpoint
+  bool has_reason_ = false;  // an attempt has given one
+  bool was_long_ = false;    // the last attempt had to wait
+  bool closed_ = false;
 
-  int connect(const Endpoint& endpoint) {
-    constexpr int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    const auto open = [&] { return UniqueFd{::socket(endpoint.address.ss_family, type, 0)}; };
-    socket_ = open();
-    if (!socket_ && listeners_.let_go())
-      socket_ = open();  // that descriptor may have been the last
-    connecting_ = true;
-    const bool begun = socket_ && (::connect(socket_.get(), endpoint.data(), endpoint.size) == 0 ||
-                                   errno == EINPROGRESS);
-    return begun ? 0 : errno;
-  }
-
-  [[nodiscard]] int outcome(const Endpoint& endpoint) const {
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
-    // A connection to a port in the ephemeral range where nobody listens can meet itself.
-    Endpoint own{.size = sizeof(sockaddr_storage)};
-    const bool itself =
-        error == 0 &&
-        ::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&own.address), &own.size) == 0 &&
-        own == endpoint;
-    return itself ? ECONNREFUSED : error;
-  }
-
-  Listeners& listeners_;
-  Probing& probing_;
+  // The attempt under way.
+  bool trying_ = false;
+  TimePoint began_ = {}, limit_ = {};
+  std::optional<AsyncResolver> resolver_;
   std::vector<Endpoint> endpoints_;
-  std::size_t attempt_;
-  std::optional<AsyncResolver> look_up_;
   std::size_t next_ = 0;
   UniqueFd socket_;
   bool connecting_ = false;
-  std::optional<Readiness> said_;
+  std::optional<Readiness> said_;  // by an endpoint that has accepted
 };
 
 }  // namespace mirakuru::detail
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/ready/connect.ipp>
+#endif

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/ready/http_request.hpp>
+#include <mirakuru/ready/probe.hpp>
 #include <mirakuru/ready/tcp.hpp>
 
 namespace mirakuru {
@@ -12,9 +14,10 @@ namespace mirakuru {
 /// Ready when the URL answers with the status.
 ///
 /// The status line and the headers count; the body is not waited for. Redirects are not followed.
-/// Each attempt has a connection of its own and a time limit, whatever the server does. Something
-/// that accepts on the URL's port before the start is `AlreadyRunning`. Source: RFC 9110, RFC 9112;
-/// the answer is parsed by llhttp.
+/// Each attempt has a connection of its own and a time limit, even if the server hangs. A listener
+/// that accepts on the URL's port before the start is `AlreadyRunning`.
+///
+/// Source: RFC 9110, RFC 9112. Rests on a non-blocking `connect`; llhttp parses the answer.
 struct HTTPCheck {
   URL url;
   StatusPattern status = {};
@@ -22,12 +25,18 @@ struct HTTPCheck {
   Payload payload = {};
   Headers headers = {};
 
-  /// What is waited for, as an executor's messages say it.
-  [[nodiscard]] std::string describe() const;
-  /// That the port answers, and whose it is where /proc tells.
+  /// Names the check in messages.
+  [[nodiscard]] std::string describe() const { return method.str() + ' ' + url.text(); }
+  /// Says that the port is taken, and by which process if /proc shows it.
   [[nodiscard]] std::string describe_conflict() const {
     return static_cast<TCPCheck>(*this).describe_conflict();
   }
+  /// Asked before the start: a connection to the port.
+  [[nodiscard]] std::unique_ptr<Probe> precheck() const {
+    return static_cast<TCPCheck>(*this).precheck();
+  }
+  /// Asked after the spawn.
+  [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const;
 
   /// The port that must be open before the URL can answer.
   operator TCPCheck() const { return {url.host(), url.port()}; }
@@ -35,10 +44,6 @@ struct HTTPCheck {
 
 namespace detail {
 
-/// Enters one attempt of the check into `race`.
-Entry enter(Race& race, const HTTPCheck* check, const Process& process);
-/// Enters a look at the port, before the start.
-Entry enter_look(Race& race, const HTTPCheck* check);
 /// The whole request.
 [[nodiscard]] std::string request_text(const HTTPCheck& check);
 

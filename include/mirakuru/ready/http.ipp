@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <sys/socket.h>
 #include <array>
+#include <cerrno>
+#include <optional>
 #include <string_view>
 
 #include <mirakuru/ready/connect.hpp>
 #include <mirakuru/ready/http.hpp>
 #include <mirakuru/ready/http_response.hpp>
-#include <mirakuru/ready/tcp.hpp>
 
 namespace mirakuru {
 
@@ -39,17 +41,13 @@ MIRAKURU_DECL std::string request_text(const HTTPCheck& check) {
   return text.append("\r\n").append(body);
 }
 
-/// A request, and an answer.
-class HTTPInquiry : public Inquiry {
+/// Sends the request over each connection, and reads the answer.
+class HTTPProbe final : public ConnectProbe {
  public:
-  HTTPInquiry(Race& race, const HTTPCheck& check)
-      : Inquiry{race, &check, check.url.host().str(), check.url.port()},
+  HTTPProbe(const HTTPCheck& check, const Process& process)
+      : ConnectProbe{check.url.host(), check.url.port(), &process},
         check_{check},
         request_{request_text(check)} {}
-
-  [[nodiscard]] bool writing() const noexcept override {
-    return Inquiry::writing() || sent_ < request_.size();
-  }
 
  private:
   void begin_talk() override {
@@ -57,16 +55,18 @@ class HTTPInquiry : public Inquiry {
     head_.emplace();
   }
 
-  std::optional<Readiness> talk() override {
-    while (sent_ < request_.size()) {
+  [[nodiscard]] bool sending() const noexcept override { return sent_ < request_.size(); }
+
+  [[nodiscard]] std::optional<Readiness> talk(int socket) override {
+    while (sending()) {
       const auto left = request_.size() - sent_;
-      const ssize_t size = ::send(socket(), request_.data() + sent_, left, MSG_NOSIGNAL);
+      const ssize_t size = ::send(socket, request_.data() + sent_, left, MSG_NOSIGNAL);
       if (size < 0 && errno == EAGAIN) return {};
-      // A server may answer without having read it all: an error here is not the last word.
+      // A server may answer before it has read all: an error here is not the last word.
       sent_ += size < 0 ? left : static_cast<std::size_t>(size);
     }
     for (std::array<char, 4096> bytes;;) {
-      const ssize_t size = ::recv(socket(), bytes.data(), bytes.size(), 0);
+      const ssize_t size = ::recv(socket, bytes.data(), bytes.size(), 0);
       const int error = errno;
       if (size < 0 && error == EAGAIN) return {};
       if (size > 0 && head_->feed({bytes.data(), static_cast<std::size_t>(size)})) continue;
@@ -84,17 +84,10 @@ class HTTPInquiry : public Inquiry {
   std::optional<ResponseHead> head_;
 };
 
-MIRAKURU_DECL Entry enter(Race& race, const HTTPCheck* check, const Process&) {
-  return {race.enter(std::make_unique<HTTPInquiry>(race, *check))};
-}
-
-MIRAKURU_DECL Entry enter_look(Race& race, const HTTPCheck* check) {
-  const TCPCheck port{check->url.host(), check->url.port()};
-  return enter_look(race, &port);
-}
-
 }  // namespace detail
 
-MIRAKURU_DECL std::string HTTPCheck::describe() const { return method.str() + ' ' + url.text(); }
+MIRAKURU_DECL std::unique_ptr<Probe> HTTPCheck::probe(const Process& process) const {
+  return std::make_unique<detail::HTTPProbe>(*this, process);
+}
 
 }  // namespace mirakuru

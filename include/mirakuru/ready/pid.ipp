@@ -15,8 +15,8 @@
 #include <mirakuru/error.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/unique_fd.hpp>
+#include <mirakuru/ready/file_probe.hpp>
 #include <mirakuru/ready/pid.hpp>
-#include <mirakuru/ready/watch.hpp>
 
 namespace mirakuru {
 
@@ -60,45 +60,44 @@ inline Readiness look_at_pid_file(const std::string& path) {
   return true;
 }
 
-class PidFileWatch : public PathWatch {
+/// Looks at the pid file.
+class PidProbe final : public FileProbe {
  public:
-  explicit PidFileWatch(const PidCheck& check) : PathWatch{check.path.str()}, check_{check} {}
+  PidProbe(const PidCheck& check, const Process& process)
+      : FileProbe{process, check.path.str()}, alive_{check.alive} {}
 
-  [[nodiscard]] std::chrono::nanoseconds pause(std::chrono::nanoseconds waited) const override {
-    const auto usual = PathWatch::pause(waited);
-    return unfinished_ == 0 ? usual
-                            : std::clamp<std::chrono::nanoseconds>(
-                                  settled_at_ - Clock::now(), std::chrono::nanoseconds{}, usual);
+  void wait(TimePoint now, WaitSet& waits) const override {
+    FileProbe::wait(now, waits);
+    if (unfinished_ != 0) waits.until(settled_at_);
   }
 
  private:
-  Readiness ask() override {
-    auto readiness = look_at_pid_file(check_.path.str());
-    if (!readiness || !check_.alive) return readiness;
-    const auto [pid, finished] = read_pid_file(check_.path.str());
+  Readiness look(TimePoint now) override {
+    using namespace std::chrono_literals;
+    auto readiness = look_at_pid_file(path());
+    if (!readiness || !alive_) return readiness;
+    const auto [pid, finished] = read_pid_file(path());
     const auto before = std::exchange(unfinished_, 0);
     if (pid == 0) return not_ready("it holds no process id");
     if (!process_stat(pid).lives()) return not_ready("there is no process " + std::to_string(pid));
     if (finished) return true;
-    // More digits may follow. That these alone are the id of a process of this start's would be a
-    // coincidence; that they are anybody's is none.
-    using namespace std::chrono_literals;
-    const auto now = Clock::now();
+    // More digits may follow. An unfinished number is hardly the id of a descendant by chance, but
+    // may well be the id of any process.
     unfinished_ = pid;
     if (pid != before) settled_at_ = now + (descends_from_this(pid) ? 10ms : 1s);
     if (now >= settled_at_) return true;
-    return not_ready("nothing stands behind the process id " + std::to_string(pid) + " yet");
+    return not_ready("the process id " + std::to_string(pid) + " has no line end behind it yet");
   }
 
-  const PidCheck& check_;
-  pid_t unfinished_ = 0;  // the id that nothing stands behind
-  Clock::time_point settled_at_ = {};
+  bool alive_;
+  pid_t unfinished_ = 0;  // an id that has no line end behind it
+  TimePoint settled_at_ = {};
 };
 
 }  // namespace detail
 
-MIRAKURU_DECL std::unique_ptr<detail::Watch> PidCheck::watch(const Process&) const {
-  return std::make_unique<detail::PidFileWatch>(*this);
+MIRAKURU_DECL std::unique_ptr<Probe> PidCheck::probe(const Process& process) const {
+  return std::make_unique<detail::PidProbe>(*this, process);
 }
 
 MIRAKURU_DECL std::string PidCheck::describe() const {

@@ -1,43 +1,38 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <memory>
 #include <string>
 
-#include <mirakuru/engine/loop.hpp>
 #include <mirakuru/net/address.hpp>
 #include <mirakuru/os/config.hpp>
+#include <mirakuru/ready/probe.hpp>
 
 namespace mirakuru {
 
-class Process;
-
 /// Ready when a TCP port accepts a connection, which is then closed.
 ///
-/// Something that accepts before the start is `AlreadyRunning`. A name is looked up anew for each
-/// attempt, in a thread that a deadline leaves to the resolver's own; of several addresses any will
-/// do. At loopback an attempt that follows a refusal connects only if the kernel knows somebody who
-/// listens, but each seventh does in any case: whom packet filters or namespaces hide is found that
-/// way, an eighth of the time waited later at most, or 4 ms. Rests on a non-blocking `connect`,
-/// sock_diag(7) and getaddrinfo(3).
+/// A listener that accepts before the start is `AlreadyRunning`. Of several addresses of the host
+/// any will do. A name is looked up anew for each attempt, in a thread that the deadline does not
+/// wait for. On loopback, after a refused connection, the check first asks the kernel (sock_diag)
+/// whether anything listens. Every seventh attempt connects regardless, to find listeners that
+/// packet filters or namespaces hide: an eighth of the time waited later at most, or 4 ms.
+///
+/// Rests on a non-blocking `connect`, sock_diag(7) and getaddrinfo(3).
 struct TCPCheck {
   Host host;
   Port port;
 
-  /// What is waited for, as an executor's messages say it.
+  /// Names the check in messages.
   [[nodiscard]] std::string describe() const;
-  /// That the port answers, and whose it is where /proc tells.
+  /// Says that the port is taken, and by which process if /proc shows it.
   [[nodiscard]] std::string describe_conflict() const;
+  /// Asked before the start.
+  [[nodiscard]] std::unique_ptr<Probe> precheck() const;
+  /// Asked after the spawn.
+  [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const;
 };
 
-namespace detail {
-
-/// Enters one attempt of the check into `race`. By pointer: nothing converts to it, and the check
-/// stays where it is as long as the attempt lasts.
-Entry enter(Race& race, const TCPCheck* check, const Process& process);
-/// The same before the start.
-Entry enter_look(Race& race, const TCPCheck* check);
-
-}  // namespace detail
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)

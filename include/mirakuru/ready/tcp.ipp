@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <mirakuru/error.hpp>
 #include <mirakuru/ready/connect.hpp>
 #include <mirakuru/ready/tcp.hpp>
 
@@ -12,28 +11,16 @@ MIRAKURU_DECL std::string TCPCheck::describe() const {
 }
 
 MIRAKURU_DECL std::string TCPCheck::describe_conflict() const {
-  const auto who = detail::who_listens(host, port);
-  return detail::authority(host, port) + " answers" + (who.empty() ? "" : ", held by " + who);
+  const auto holder = detail::who_listens(host, port);
+  return detail::authority(host, port) + " answers" + (holder.empty() ? "" : ", held by " + holder);
 }
 
-namespace detail {
-
-/// A connection is the answer.
-class TCPInquiry : public Inquiry {
- public:
-  using Inquiry::Inquiry;
-
- private:
-  std::optional<Readiness> talk() override { return true; }
-};
-
-MIRAKURU_DECL Entry enter_look(Race& race, const TCPCheck* check) {
-  return {race.enter(std::make_unique<TCPInquiry>(race, nullptr, check->host.str(), check->port))};
+MIRAKURU_DECL std::unique_ptr<Probe> TCPCheck::precheck() const {
+  return std::make_unique<detail::ConnectProbe>(host, port);
 }
 
-MIRAKURU_DECL Entry enter(Race& race, const TCPCheck* check, const Process&) {
-  return {race.enter(std::make_unique<TCPInquiry>(race, check, check->host.str(), check->port))};
+MIRAKURU_DECL std::unique_ptr<Probe> TCPCheck::probe(const Process& process) const {
+  return std::make_unique<detail::ConnectProbe>(host, port, &process);
 }
 
-}  // namespace detail
 }  // namespace mirakuru

@@ -7,13 +7,9 @@
 #include <utility>
 
 #include <mirakuru/os/config.hpp>
+#include <mirakuru/ready/probe.hpp>
 
 namespace mirakuru {
-
-class Process;
-namespace detail {
-class Watch;
-}
 
 /// The address of a Unix socket: a path, or `@` and a name for one in Linux's abstract name space.
 /// Throws `std::invalid_argument` for an empty one, and for more than 107 bytes, not counting the
@@ -36,20 +32,20 @@ class SocketPath {
 
 /// Ready when a Unix stream socket accepts a connection, which is then closed.
 ///
-/// A socket that is bound and not listening is not ready; neither is a file that a server has left
-/// behind, and such a one is not `AlreadyRunning` either. Rests on a non-blocking `connect`, and on
-/// inotify for the path, and for a symbolic link's target.
+/// A socket that is bound and does not listen is not ready. A socket file that a server has left
+/// behind is neither ready nor `AlreadyRunning`. Rests on a non-blocking `connect`, and on inotify
+/// for the path and the target of a symbolic link.
 struct UnixSocketCheck {
   SocketPath path;
 
-  /// What is waited for, as an executor's messages say it.
+  /// Names the check in messages.
   [[nodiscard]] std::string describe() const { return "a connection to " + path.str(); }
-  /// True when the socket accepts connections now.
+  /// True when the socket accepts connections before the start.
   [[nodiscard]] bool already_true() const;
-  /// That the socket answers, and whose it is.
+  /// Says that the socket answers, and which process holds it.
   [[nodiscard]] std::string describe_conflict() const;
-  /// For executors: what they wait by.
-  [[nodiscard]] std::unique_ptr<detail::Watch> watch(const Process& process) const;
+  /// Asked after the spawn.
+  [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const;
 };
 
 }  // namespace mirakuru

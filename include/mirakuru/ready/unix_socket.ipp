@@ -14,8 +14,8 @@
 #include <mirakuru/error.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/unique_fd.hpp>
+#include <mirakuru/ready/file_probe.hpp>
 #include <mirakuru/ready/unix_socket.hpp>
-#include <mirakuru/ready/watch.hpp>
 
 namespace mirakuru {
 
@@ -48,22 +48,25 @@ inline int connect_unix(const SocketPath& path, UniqueFd& socket,
   return connected ? 0 : errno;
 }
 
-class UnixSocketWatch : public PathWatch {
+/// Connects to the socket.
+class UnixSocketProbe final : public FileProbe {
  public:
-  explicit UnixSocketWatch(const SocketPath& path)
-      : PathWatch{path.abstract() ? std::string{} : path.str()}, path_{path} {}
+  UnixSocketProbe(const SocketPath& path, const Process& process)
+      : FileProbe{process, path.abstract() ? std::string{} : path.str()}, path_{path} {}
 
-  [[nodiscard]] std::chrono::nanoseconds pause(std::chrono::nanoseconds waited) const override {
+  void wait(TimePoint now, WaitSet& waits) const override {
     using namespace std::chrono_literals;
-    if (!refused_) return PathWatch::pause(waited);
-    // It has been bound; of the moment when it listens there is no event.
-    const std::chrono::nanoseconds refused = Clock::now() - changed_at();
-    const auto least = waited / 4096;  // there may be changes all the time
-    return std::clamp<std::chrono::nanoseconds>(std::max(refused / 32, least), 50us, 250ms);
+    FileProbe::wait(now, waits);
+    if (!refused_) return;
+    // The socket is bound, and no event tells when it listens. Other changes may come all the time.
+    const std::chrono::nanoseconds refused = now - changed_at();
+    const auto least = process_.waited(now) / 4096;
+    waits.until(after(
+        now, std::clamp<std::chrono::nanoseconds>(std::max(refused / 32, least), 50us, 250ms)));
   }
 
  private:
-  Readiness ask() override {
+  Readiness look(TimePoint) override {
     UniqueFd socket;
     const int error = connect_unix(path_, socket);
     refused_ = error == ECONNREFUSED && !path_.abstract();
@@ -77,8 +80,8 @@ class UnixSocketWatch : public PathWatch {
 
 }  // namespace detail
 
-MIRAKURU_DECL std::unique_ptr<detail::Watch> UnixSocketCheck::watch(const Process&) const {
-  return std::make_unique<detail::UnixSocketWatch>(path);
+MIRAKURU_DECL std::unique_ptr<Probe> UnixSocketCheck::probe(const Process& process) const {
+  return std::make_unique<detail::UnixSocketProbe>(path, process);
 }
 
 MIRAKURU_DECL bool UnixSocketCheck::already_true() const {
