@@ -78,12 +78,18 @@ concept SignalStrategy = requires(const T& signals) {
   { signals.accept } -> std::convertible_to<const std::vector<int>&>;
 };
 
-/// Where a run prints to.
+/// The places that a run prints to.
 ///
-///     struct Quiet {
-///       static constexpr bool keeps_output = false;
-///       mirakuru::OutputStreams open() const;
+///     struct InMemory {
+///       static constexpr bool keeps_output = true;
+///       mirakuru::OutputStreams open() const {
+///         const int fd = ::memfd_create("output", 0);
+///         return mirakuru::OutputStreams::from(fd, fd);  // -1: the parent's own
+///       }
 ///     };
+///
+/// An executor calls `open()` at each start and owns the descriptors. With `keeps_output` each file
+/// must be open for reading; this run's part begins at the file's end after `open()`.
 template <class T>
 concept Output = requires(const T& output) {
   { output.open() } -> std::same_as<OutputStreams>;

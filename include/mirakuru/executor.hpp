@@ -144,13 +144,13 @@ class Executor {
   [[nodiscard]] std::string output() const {
     static_assert(Set::Output::keeps_output,
                   "mirakuru: output() needs an output policy that keeps it, such as Capture");
-    return service_.streams.output();
+    return service_.streams.out().text();
   }
   /// The same of standard error.
   [[nodiscard]] std::string err_output() const {
     static_assert(Set::Output::keeps_output,
                   "mirakuru: err_output() needs an output policy that keeps it, such as Capture");
-    return service_.streams.err_output();
+    return service_.streams.err().text();
   }
   /// The command as one printable line.
   [[nodiscard]] const std::string& command() const noexcept { return service_.invocation.text(); }

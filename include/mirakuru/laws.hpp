@@ -119,11 +119,11 @@ struct Run {
                .environment = invocation.environment(),
                .cwd = invocation.cwd(),
                .in = input.reading.get(),
-               .out = streams.out(),
-               .err = streams.err()} {}
+               .out = streams.out().fd(),
+               .err = streams.err().fd()} {}
 
   ResolvedCommand invocation;
-  OutputStreams streams = Capture{}.open();
+  OutputStreams streams = detail::open_streams(Capture{});
   Pipe input = make_pipe();
   LaunchRequest launch;
 };
@@ -149,11 +149,11 @@ Broken check_spawner(const T& spawner,
     require(!handle.alive(), "alive() stays false");
     require(detail::until(patience, [&] { return detail::reaped(handle.pid()); }),
             "alive() reaps the process");
-    const auto printed = run.streams.output();
+    const auto printed = run.streams.out().text();
     require(printed.starts_with("/\nkept\n"),
             "the command runs in its directory, with its environment, and prints to `out`");
     require(printed.ends_with("\ngiven\n"), "the command reads from `in`");
-    require(run.streams.err_output() == "err\n", "standard error goes to `err`");
+    require(run.streams.err().text() == "err\n", "standard error goes to `err`");
     handle.signal(SIGKILL);  // nothing happens
   }
   {
@@ -175,7 +175,7 @@ Broken check_spawner(const T& spawner,
   {
     detail::Run run{"sleep 300 & echo $!; sleep 300 & echo $!; wait"};
     auto handle = spawner.spawn(run.launch);
-    const auto children = [&run] { return detail::pids_in(run.streams.output()); };
+    const auto children = [&run] { return detail::pids_in(run.streams.out().text()); };
     const bool up = detail::until(patience, [&] { return children().size() == 2; });
     handle.signal(SIGTERM);
     const bool ended = detail::gone(handle, patience);
@@ -193,7 +193,7 @@ Broken check_spawner(const T& spawner,
     require(ended && lived, "alive() is true while something of the tree lives");
     handle.signal(SIGTERM);
     require(detail::gone(handle, patience), "signal() reaches what has left the process group");
-    const auto left = detail::pids_in(run.streams.output());
+    const auto left = detail::pids_in(run.streams.out().text());
     require(left.size() == 1 && detail::all_gone(left, {}),
             "alive() is false when nothing of the tree lives");
   }
@@ -259,21 +259,22 @@ Broken check_output(const T& output) {
   for (int run = 0; run < 2; ++run) {
     OutputStreams streams;
     try {
-      streams = output.open();
+      streams = detail::open_streams(output);
     } catch (const std::exception& error) {
       return {std::string{"open() makes the streams: "} + error.what()};
     }
-    for (const auto& [fd, text] :
-         {std::pair{streams.out(), "out\n"}, {streams.err(), "err\n"}, {streams.out(), "out\n"}}) {
+    for (const auto& [fd, text] : {std::pair{streams.out().fd(), "out\n"},
+                                   {streams.err().fd(), "err\n"},
+                                   {streams.out().fd(), "out\n"}}) {
       if (fd < 0) continue;  // the caller's own
       require(fd > 2, "a descriptor is none of the standard streams");
       require((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0, "a descriptor is close-on-exec");
       require(::write(fd, text, 4) == 4, "a stream can be written to");
     }
-    const auto out = streams.output(), err = streams.err_output();
+    const auto out = streams.out().text(), err = streams.err().text();
     if (T::keeps_output) {
-      const bool apart = out == (streams.out() < 0 ? "" : "out\nout\n") &&
-                         err == (streams.err() < 0 ? "" : "err\n");
+      const bool apart = out == (streams.out().fd() < 0 ? "" : "out\nout\n") &&
+                         err == (streams.err().fd() < 0 ? "" : "err\n");
       require(apart || (out == "out\nerr\nout\n" && err == out),
               "what is kept can be read, all of it, of this run alone");
     } else {

@@ -62,9 +62,9 @@ class Process {
   /// `valid_after_exit` is asked once more then.
   [[nodiscard]] bool running() const noexcept { return running_; }
   /// All output so far, where the output policy keeps it; empty otherwise.
-  [[nodiscard]] std::string output() const { return streams_->output(); }
+  [[nodiscard]] std::string output() const { return streams_->out().text(); }
   /// The same of standard error.
-  [[nodiscard]] std::string err_output() const { return streams_->err_output(); }
+  [[nodiscard]] std::string err_output() const { return streams_->err().text(); }
   /// The files behind the output.
   [[nodiscard]] const OutputStreams& streams() const noexcept { return *streams_; }
   /// How long the start has waited at `now`; zero before the spawn.

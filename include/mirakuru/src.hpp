@@ -25,6 +25,8 @@
 #include <mirakuru/os/proc.ipp>
 #include <mirakuru/os/unique_fd.ipp>
 #include <mirakuru/output/capture.ipp>
+#include <mirakuru/output/output_file.ipp>
+#include <mirakuru/output/output_search.ipp>
 #include <mirakuru/output/streams.ipp>
 #include <mirakuru/ready/banner.ipp>
 #include <mirakuru/ready/connect.ipp>

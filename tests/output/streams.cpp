@@ -1,299 +1,205 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
+#include <cerrno>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 
-#include <mirakuru/os/unique_fd.hpp>
+#include <mirakuru.hpp>
 #include <mirakuru/output/streams.hpp>
 
 #include "support.hpp"
 
 namespace mk = mirakuru;
-using namespace std::string_literals;
 using mk::OutputStreams;
-using mk::detail::last_lines;
-using mk::detail::UniqueFd;
 
 namespace {
 
-/// A file in a directory of the test's, opened as an output policy opens it.
-UniqueFd open_file(const std::string& path, int flags = O_RDWR | O_APPEND) {
-  return mk::detail::checked_fd(::open(path.c_str(), flags | O_CREAT | O_CLOEXEC, 0600), "open");
+/// A descriptor as a careless policy opens it: not close-on-exec.
+int open_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT, 0600);
+  REQUIRE(fd > 2);
+  return fd;
 }
 
-/// Writes as a child does, through a stream's descriptor.
-void print(int fd, std::string_view text) {
-  REQUIRE(::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+void print(const mk::OutputFile& file, std::string_view text) {
+  REQUIRE(::write(file.fd(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
 }
 
-/// Both streams in files of their own.
-struct Files {
-  test::TempDir directory;
-  OutputStreams streams{open_file(directory / "out"), open_file(directory / "err"), true};
+bool close_on_exec(const mk::OutputFile& file) {
+  return (::fcntl(file.fd(), F_GETFD) & FD_CLOEXEC) != 0;
+}
+
+/// The model of the concept's documentation.
+struct InMemory {
+  static constexpr bool keeps_output = true;
+  OutputStreams open() const {
+    const int fd = ::memfd_create("output", 0);
+    return OutputStreams::from(fd, fd);
+  }
 };
 
-/// "line 1\nline 2\n", from `first` to `last`.
-std::string lines(int first, int last) {
-  std::string text;
-  for (int i = first; i <= last; ++i) text += "line " + std::to_string(i) + '\n';
-  return text;
-}
+/// Two files that may be kept.
+template <bool keeps>
+struct Files {
+  static constexpr bool keeps_output = keeps;
+  std::string out, err;
+  OutputStreams open() const { return OutputStreams::from(open_file(out), open_file(err)); }
+};
 
 }  // namespace
 
 static_assert(!std::is_copy_constructible_v<OutputStreams>);
 static_assert(std::is_nothrow_move_constructible_v<OutputStreams>);
 static_assert(std::is_nothrow_move_assignable_v<OutputStreams>);
+static_assert(mk::Output<InMemory>);
 
-TEST_CASE("the last lines of a text") {
-  struct Row {
-    std::string text;
-    std::size_t count;
-    std::string last;
-  };
-  const Row rows[] = {
-      {"", 10, ""},
-      {"\n", 10, ""},
-      {"\n\n\n", 1, ""},
-      {"a", 1, "a"},
-      {"a\n", 1, "a"},
-      {"a\nb\nc", 1, "c"},
-      {"a\nb\nc\n", 1, "c"},
-      {"a\nb\nc\n", 2, "b\nc"},
-      {"a\nb\nc\n", 3, "a\nb\nc"},
-      {"a\nb\nc\n", 4, "a\nb\nc"},
-      {"a\nb\nc\n", 1000, "a\nb\nc"},
-      {"\na\n", 2, "\na"},
-      {"\na\n", 1, "a"},
-      // Empty lines count but at the end.
-      {"a\n\nb\n", 2, "\nb"},
-      {"a\n\nb\n", 3, "a\n\nb"},
-      {"a\nb\n\n\n", 1, "b"},
-      {"a\nb\n\n\n", 2, "a\nb"},
-      {"a\r\nb\r\n", 1, "b\r"},
-      {"a\nb\0c\n"s, 1, "b\0c"s},
-      {lines(1, 25), 10, lines(16, 25).substr(0, 79)},
-  };
-  for (const auto& [text, count, last] : rows) {
-    CAPTURE(text);
-    CAPTURE(count);
-    CHECK(last_lines(text, count) == last);
-  }
-}
-
-TEST_CASE("streams without descriptors are the parent's own, and keep nothing") {
-  const OutputStreams streams;
-  CHECK(streams.out() == -1);
-  CHECK(streams.err() == -1);
-  CHECK(streams.output().empty());
-  CHECK(streams.err_output().empty());
-  CHECK(streams.output_end().empty());
-  CHECK(streams.err_output_end().empty());
-}
-
-TEST_CASE("what is not kept is not read") {
-  const test::TempDir directory;
-  const OutputStreams streams{open_file(directory / "out"), open_file(directory / "err"), false};
-  print(streams.out(), "out\n");
-  print(streams.err(), "err\n");
-  CHECK(streams.output().empty());
-  CHECK(streams.err_output().empty());
-  CHECK(streams.output_end().empty());
-  CHECK(streams.err_output_end().empty());
-  CHECK(test::slurp(directory / "out") == "out\n");
-}
-
-TEST_CASE("what is kept is read as far as it goes, each stream by itself") {
-  const Files files;
-  const auto& streams = files.streams;
-  CHECK(streams.out() > 2);
-  CHECK(streams.err() > 2);
-  CHECK(streams.out() != streams.err());
-  CHECK(streams.output().empty());
-  CHECK(streams.output_end().empty());
-  print(streams.out(), "a");
-  CHECK(streams.output() == "a");
-  CHECK(streams.err_output().empty());
-  print(streams.err(), "x\ny\n");
-  print(streams.out(), "b\nc\n\n");
-  CHECK(streams.output() == "ab\nc\n\n");
-  CHECK(streams.err_output() == "x\ny\n");
-  CHECK(streams.output_end() == "ab\nc");
-  CHECK(streams.err_output_end() == "x\ny");
-  CHECK(streams.output() == "ab\nc\n\n");
-}
-
-TEST_CASE("what is kept is read on from an offset of this run's, as far as there is room") {
-  const test::TempDir directory;
-  print(open_file(directory / "out").get(), "old\n");
-  const OutputStreams streams{open_file(directory / "out"), open_file(directory / "err"), true};
-  const auto out = [&](long long offset, std::size_t room) {
-    std::string text(room, '?');
-    text.resize(streams.read_out(offset, text));
-    return text;
-  };
-  CHECK(out(0, 10).empty());
-  print(streams.out(), "abcdef");
-  CHECK(out(0, 10) == "abcdef");
-  CHECK(out(0, 3) == "abc");
-  CHECK(out(3, 3) == "def");
-  CHECK(out(4, 10) == "ef");
-  CHECK(out(6, 10).empty());
-  CHECK(out(100, 10).empty());
-  CHECK(out(2, 0).empty());
-  print(streams.out(), "g");
-  CHECK(out(6, 10) == "g");
-
-  print(streams.err(), "xyz");
-  std::string text(2, '?');
-  CHECK(out(-4, 5) == "old\na");
-  CHECK(streams.out_begin() == 4);
-  CHECK(streams.err_begin() == 0);
-  CHECK(streams.read_err(1, text) == 2);
-  CHECK(text == "yz");
-  REQUIRE(::ftruncate(streams.out(), 0) == 0);
-  CHECK(out(0, 10).empty());
-
-  const OutputStreams dropped{open_file(directory / "out"), UniqueFd{}, false};
-  print(dropped.out(), "abcdef");
-  CHECK(dropped.read_out(0, text) == 0);
-  CHECK(OutputStreams{}.read_err(0, text) == 0);
-}
-
-TEST_CASE("bytes are bytes, and many of them") {
-  const Files files;
-  std::string text;
-  for (int i = 0; i < 3'000'000; ++i) text += static_cast<char>(i * 7);
-  print(files.streams.out(), text);
-  CHECK((files.streams.output() == text));
-}
-
-TEST_CASE("where the writer stands in the file neither matters nor is moved") {
-  const Files files;
-  const int out = files.streams.out();
-  print(out, "abc");
-  REQUIRE(::lseek(out, 1, SEEK_SET) == 1);
-  CHECK(files.streams.output() == "abc");
-  CHECK(files.streams.output_end() == "abc");
-  CHECK(::lseek(out, 0, SEEK_CUR) == 1);
-  print(out, "d");
-  CHECK(files.streams.output() == "abcd");
-}
-
-TEST_CASE("what was in the file before is not this run's") {
-  const test::TempDir directory;
-  print(open_file(directory / "out").get(), lines(1, 20));
-  print(open_file(directory / "err").get(), "old");
-  const OutputStreams streams{open_file(directory / "out"), open_file(directory / "err"), true};
-  CHECK(streams.output().empty());
-  CHECK(streams.output_end().empty());
-  CHECK(streams.err_output_end().empty());
-  print(streams.out(), "new 1\nnew 2\n");
-  print(streams.err(), "er");
-  CHECK(streams.output() == "new 1\nnew 2\n");
-  CHECK(streams.output_end() == "new 1\nnew 2");
-  CHECK(streams.err_output() == "er");
-  CHECK(streams.err_output_end() == "er");
-}
-
-TEST_CASE("two streams may share a file") {
-  const test::TempDir directory;
-  print(open_file(directory / "log").get(), "old\n");
-  const OutputStreams streams{open_file(directory / "log"), open_file(directory / "log"), true};
-  print(streams.out(), "out\n");
-  print(streams.err(), "err\n");
-  print(streams.out(), "out\n");
-  CHECK(streams.output() == "out\nerr\nout\n");
-  CHECK(streams.err_output() == streams.output());
-  CHECK(test::slurp(directory / "log") == "old\nout\nerr\nout\n");
-}
-
-TEST_CASE("the end for a message is ten lines") {
-  const Files files;
-  print(files.streams.out(), lines(1, 10));
-  CHECK(files.streams.output_end() == lines(1, 10).substr(0, lines(1, 10).size() - 1));
-  print(files.streams.out(), lines(11, 12));
-  CHECK(files.streams.output_end() == lines(3, 12).substr(0, lines(3, 12).size() - 1));
-  print(files.streams.out(), "and more");
-  CHECK(files.streams.output_end() == lines(4, 12) + "and more");
-  print(files.streams.out(), "\n\n\n");
-  CHECK(files.streams.output_end() == lines(4, 12) + "and more");
-}
-
-TEST_CASE("the end for a message is two kilobytes") {
-  const Files files;
-  print(files.streams.out(), "head" + std::string(2047, 'x') + 'y');
-  CHECK(files.streams.output_end() == std::string(2047, 'x') + 'y');
-  print(files.streams.out(), "\nz");
-  CHECK(files.streams.output_end() == std::string(2045, 'x') + "y\nz");
-  CHECK(files.streams.output().size() == 4 + 2048 + 2);
-}
-
-TEST_CASE("what was cut off is gone") {
-  const test::TempDir directory;
-  print(open_file(directory / "out").get(), "old\n");
-  const OutputStreams streams{open_file(directory / "out"), open_file(directory / "err"), true};
-  print(streams.out(), "new\nnewer\n");
-  REQUIRE(::ftruncate(streams.out(), 8) == 0);
-  CHECK(streams.output() == "new\n");
-  CHECK(streams.output_end() == "new");
-  CHECK(streams.out_size() == 4);
-  REQUIRE(::ftruncate(streams.out(), 0) == 0);
-  CHECK(streams.out_size() == -4);
-  CHECK(streams.output().empty());
-  CHECK(streams.output_end().empty());
-}
-
-TEST_CASE("streams are moved with their beginnings") {
-  const test::TempDir directory;
-  print(open_file(directory / "out").get(), "old\n");
-  OutputStreams first{open_file(directory / "out"), open_file(directory / "err"), true};
-  print(first.out(), "new\n");
-  const int out = first.out();
-  OutputStreams second{std::move(first)};
-  CHECK(second.out() == out);
-  CHECK(second.output() == "new\n");
-  OutputStreams third;
-  third = std::move(second);
-  CHECK(third.out() == out);
-  CHECK(third.output() == "new\n");
-  third = {};
-  CHECK(third.output().empty());
-}
-
-TEST_CASE("streams close their files") {
+TEST_CASE("OutputStreams: both are the parent's own by default") {
   const auto before = test::open_fds();
-  {
-    const Files files;
-    CHECK(test::open_fds().size() == before.size() + 2);
+  for (const auto& streams : {OutputStreams{}, OutputStreams::from(-1, -1)}) {
+    CHECK(streams.out().fd() == -1);
+    CHECK(streams.err().fd() == -1);
   }
   CHECK(test::open_fds() == before);
 }
 
-TEST_CASE("a file that cannot be read is told") {
+TEST_CASE("OutputStreams: from() takes descriptors over and makes them close-on-exec") {
   const test::TempDir directory;
-  const OutputStreams streams{open_file(directory / "out", O_WRONLY), open_file(directory / "err"),
-                              true};
-  CHECK(streams.output().empty());  // there is nothing to read
-  print(streams.out(), "a");
-  CHECK_THROWS_AS((void)streams.output(), std::system_error);
-  CHECK_THROWS_AS((void)streams.output_end(), std::system_error);
-  CHECK(streams.err_output().empty());
+  const auto before = test::open_fds();
+  {
+    const int out = open_file(directory / "out"), err = open_file(directory / "err");
+    const auto streams = OutputStreams::from(out, err);
+    CHECK(streams.out().fd() == out);
+    CHECK(streams.err().fd() == err);
+    CHECK(close_on_exec(streams.out()));
+    CHECK(close_on_exec(streams.err()));
+    CHECK_FALSE(streams.out().kept());
+    CHECK_FALSE(streams.err().kept());
+  }
+  CHECK(test::open_fds() == before);
 }
 
-TEST_CASE("a stream may be the parent's own while the other is kept") {
+TEST_CASE("OutputStreams: from() takes one descriptor for both streams") {
   const test::TempDir directory;
-  const OutputStreams streams{open_file(directory / "out"), UniqueFd{}, true};
+  const auto before = test::open_fds();
+  {
+    auto streams = OutputStreams::from(open_file(directory / "log"), -1);
+    CHECK(streams.err().fd() == -1);
+    const int log = open_file(directory / "log");
+    streams = OutputStreams::from(log, log);
+    CHECK(streams.out().fd() == log);
+    CHECK(streams.err().fd() != log);
+    CHECK(close_on_exec(streams.err()));
+    streams.keep();
+    print(streams.out(), "out\n");
+    print(streams.err(), "err\n");
+    CHECK(streams.out().text() == "out\nerr\n");
+    CHECK(streams.err().text() == "out\nerr\n");
+  }
+  CHECK(test::open_fds() == before);
+}
+
+TEST_CASE("OutputStreams: from() moves a descriptor above the standard streams") {
+  const test::TempDir directory;
+  const int in = ::dup(STDIN_FILENO);
+  REQUIRE(in > 2);
+  ::close(STDIN_FILENO);
+  REQUIRE(::open((directory / "out").c_str(), O_RDWR | O_CREAT, 0600) == STDIN_FILENO);
+  {
+    const auto streams = OutputStreams::from(STDIN_FILENO, -1);
+    CHECK(streams.out().fd() > 2);
+    CHECK(close_on_exec(streams.out()));
+    CHECK(::fcntl(STDIN_FILENO, F_GETFD) == -1);
+    print(streams.out(), "a");
+  }
+  CHECK(test::slurp(directory / "out") == "a");
+  REQUIRE(::dup2(in, STDIN_FILENO) == STDIN_FILENO);
+  ::close(in);
+}
+
+TEST_CASE("OutputStreams: from() refuses a descriptor that is not open, and closes the other") {
+  const test::TempDir directory;
+  const auto before = test::open_fds();
+  const auto error = [](int out, int err) {
+    try {
+      (void)OutputStreams::from(out, err);
+    } catch (const std::system_error& caught) {
+      return caught.code().value();
+    }
+    return 0;
+  };
+  const int closed = before.back() + 100;
+  CHECK(error(closed, open_file(directory / "err")) == EBADF);
+  CHECK(error(open_file(directory / "out"), closed) == EBADF);
+  CHECK(error(closed, closed) == EBADF);
+  CHECK(test::open_fds() == before);
+}
+
+TEST_CASE("OutputStreams: keep() keeps each stream from its own end") {
+  const test::TempDir directory;
+  print(OutputStreams::from(open_file(directory / "out"), -1).out(), "old\n");
+  auto streams = OutputStreams::from(open_file(directory / "out"), open_file(directory / "err"));
+  print(streams.err(), "x");
+  CHECK(streams.err().text().empty());
+  streams.keep();
+  print(streams.out(), "out");
+  print(streams.err(), "err");
+  CHECK(streams.out().text() == "out");
+  CHECK(streams.out().begin() == 4);
+  CHECK(streams.err().text() == "err");
+  CHECK(streams.err().begin() == 1);
+
+  const int out = streams.out().fd();
+  const OutputStreams moved{std::move(streams)};
+  CHECK(moved.out().fd() == out);
+  CHECK(moved.out().text() == "out");
+  CHECK(moved.err().text() == "err");
+}
+
+TEST_CASE("OutputStreams: one may be the parent's own while the other is kept") {
+  const test::TempDir directory;
+  auto streams = OutputStreams::from(open_file(directory / "out"), -1);
+  streams.keep();
   print(streams.out(), "a");
-  CHECK(streams.output() == "a");
-  CHECK(streams.err() == -1);
-  CHECK(streams.err_output().empty());
-  CHECK(streams.err_output_end().empty());
-  CHECK(streams.err_size() == 0);
+  CHECK(streams.out().text() == "a");
+  CHECK(streams.err().fd() == -1);
+  CHECK_FALSE(streams.err().kept());
+  CHECK(streams.err().text().empty());
+  CHECK(streams.err().size() == 0);
+}
+
+TEST_CASE("Output: an executor keeps the streams of a policy that says so") {
+  mk::Executor executor{mk::Shell{"echo out; echo err >&2; exec sleep 300"}, InMemory{},
+                        mk::BannerCheck{"^err$"}};
+  for (int i = 0; i < 2; ++i) {
+    executor.start();
+    CHECK(executor.output() == "out\nerr\n");
+    CHECK(executor.err_output() == "out\nerr\n");
+    executor.stop();
+  }
+}
+
+TEST_CASE("Output: an executor keeps the streams of no other policy") {
+  const test::TempDir directory;
+  const auto message = [](auto output) {
+    mk::Executor executor{mk::Shell{"echo the last words; exit 3"}, std::move(output),
+                          [](const mk::Process&) { return false; }};
+    try {
+      executor.start();
+    } catch (const mk::ProcessExitedWithError& error) {
+      return std::string{error.what()};
+    }
+    return std::string{};
+  };
+  const auto out = directory / "out", err = directory / "err";
+  CHECK(message(Files<true>{out, err}).find("\n    the last words") != std::string::npos);
+  CHECK(message(Files<false>{out, err}).find("\n    the last words") == std::string::npos);
+  CHECK(test::slurp(out) == "the last words\nthe last words\n");
 }

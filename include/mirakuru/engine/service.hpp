@@ -91,7 +91,7 @@ struct Service : ServiceBase {
     UniqueFd child_input;
     std::string program;
     try {
-      streams = output.open();
+      streams = open_streams(output);
       const auto launch = prepare(child_input, signals.steps(), budget.stop);
       program = launch.program;
       process.emplace(spawner.spawn(launch));

@@ -58,8 +58,8 @@ MIRAKURU_DECL LaunchRequest ServiceBase::prepare(UniqueFd& child_input,
           .environment = invocation.environment(),
           .cwd = invocation.cwd(),
           .in = child_input.get(),
-          .out = streams.out(),
-          .err = streams.err(),
+          .out = streams.out().fd(),
+          .err = streams.err().fd(),
           .steps = {steps.begin(), steps.end()},
           .stop_budget = stop_budget};
 }
@@ -89,8 +89,8 @@ MIRAKURU_DECL ErrorContext ServiceBase::error_context(TimePoint now, std::string
           .waited = timeline.spawned == TimePoint{} ? Clock::duration{} : now - timeline.spawned,
           .reason = std::move(reason),
           .trouble = trouble,
-          .output = streams.output_end(),
-          .err_output = streams.err_output_end()};
+          .output = streams.out().tail(),
+          .err_output = streams.err().tail()};
 }
 
 }  // namespace mirakuru::detail

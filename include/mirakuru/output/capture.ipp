@@ -34,8 +34,8 @@ inline UniqueFd nameless_file() {
 }  // namespace detail
 
 MIRAKURU_DECL OutputStreams Capture::open() const {
-  auto out = detail::nameless_file();
-  return {std::move(out), detail::nameless_file(), keeps_output};
+  OutputFile out{detail::nameless_file()};
+  return {std::move(out), OutputFile{detail::nameless_file()}};
 }
 
 }  // namespace mirakuru

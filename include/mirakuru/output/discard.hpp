@@ -15,10 +15,11 @@ struct Discard {
   /// Throws `std::system_error` when /dev/null cannot be opened.
   [[nodiscard]] OutputStreams open() const {
     const auto null = [] {
-      return detail::checked_fd(::open("/dev/null", O_WRONLY | O_CLOEXEC), "open /dev/null");
+      constexpr int flags = O_WRONLY | O_CLOEXEC;
+      return OutputFile{detail::checked_fd(::open("/dev/null", flags), "open /dev/null")};
     };
     auto out = null();
-    return {std::move(out), null(), keeps_output};
+    return {std::move(out), null()};
   }
 };
 

@@ -28,11 +28,11 @@ struct ToFile {
   [[nodiscard]] OutputStreams open() const {
     const auto append_to = [](const FileName& file) {
       constexpr int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC;
-      return detail::checked_fd(::open(file.str().c_str(), flags, 0666),
-                                ("open " + file.str()).c_str());
+      return OutputFile{detail::checked_fd(::open(file.str().c_str(), flags, 0666),
+                                           ("open " + file.str()).c_str())};
     };
     auto out = append_to(path);
-    return {std::move(out), append_to(err_path.value_or(path)), keeps_output};
+    return {std::move(out), append_to(err_path.value_or(path))};
   }
 };
 

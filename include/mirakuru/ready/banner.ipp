@@ -4,13 +4,11 @@
 #include <sys/inotify.h>
 #include <algorithm>
 #include <chrono>
-#include <limits>
-#include <span>
 #include <vector>
 
+#include <mirakuru/output/output_search.hpp>
 #include <mirakuru/ready/banner.hpp>
 #include <mirakuru/ready/file_probe.hpp>
-#include <mirakuru/text/line_search.hpp>
 
 namespace mirakuru {
 
@@ -24,57 +22,17 @@ MIRAKURU_DECL std::string BannerCheck::describe() const {
 
 namespace detail {
 
-/// One stream, and how far it has been looked through.
-struct BannerStream {
-  BannerStream(const LineMatcher& matcher, bool of_err) : search{matcher}, err{of_err} {}
-
-  /// Looks through the next block, or what of it there is time for. `more` when something is left.
-  bool found(const OutputStreams& streams, std::span<char> block, Clock::time_point until,
-             bool& more) {
-    if (end - offset < static_cast<long long>(block.size()))
-      block = block.first(static_cast<std::size_t>(end - offset));
-    const auto read = err ? streams.read_err(offset, block) : streams.read_out(offset, block);
-    if (read == 0) {
-      const auto now = size(streams);
-      if (offset <= now) return search.found();
-      // The file has been cut off: what is in it now is read from this run's begin, or from its own
-      // if not even that is left.
-      offset = now < 0 ? -(err ? streams.err_begin() : streams.out_begin()) : 0;
-      search.restart();
-      more = true;
-      return false;
-    }
-    const auto taken = search.take({block.data(), read}, until);
-    offset += static_cast<long long>(taken);
-    // A last line without an end is looked at when it is known to be the last one.
-    if (taken == read && read < block.size()) return search.found();
-    more = true;
-    return search.found_for_good();
-  }
-
-  [[nodiscard]] long long size(const OutputStreams& streams) const {
-    return err ? streams.err_size() : streams.out_size();
-  }
-
-  LineSearch search;
-  bool err;
-  long long offset = 0;
-  long long end = std::numeric_limits<long long>::max() / 2;
-};
-
 /// Searches the output of a process.
 class BannerProbe final : public ChangeProbe {
  public:
-  BannerProbe(const BannerCheck& check, const Process& process)
-      : ChangeProbe{process}, streams_{process.streams()} {
-    searched_.reserve(2);
-    if (check.stream != Stream::err) searched_.emplace_back(check.pattern, false);
-    if (check.stream != Stream::out) searched_.emplace_back(check.pattern, true);
+  BannerProbe(const BannerCheck& check, const Process& process) : ChangeProbe{process} {
+    following_ = true;
+    if (check.stream != Stream::err) search(process.streams().out(), check.pattern);
+    if (check.stream != Stream::out) search(process.streams().err(), check.pattern);
   }
 
   Readiness poll(TimePoint now) override {
     using namespace std::chrono_literals;
-    if (!tried_to_follow_) follow();
     const auto until = Clock::now() + 2ms;
     count_look(now);
     if (found(until)) return true;
@@ -89,32 +47,30 @@ class BannerProbe final : public ChangeProbe {
   [[nodiscard]] bool pending() const noexcept override { return more_ || ChangeProbe::pending(); }
   void close(TimePoint until) override {
     closed_at_ = until;
-    for (auto& stream : searched_) stream.end = std::max(stream.offset, stream.size(streams_));
+    for (auto& search : searches_) search.freeze();
   }
 
  private:
-  void follow() {
-    tried_to_follow_ = following_ = true;
-    for (const auto& stream : searched_) {
-      const auto fd = std::to_string(stream.err ? streams_.err() : streams_.out());
-      bool news = false;
-      following_ &= changes_.follow("/proc/self/fd/" + fd, IN_MODIFY, {}, news);
-    }
+  void search(const OutputFile& file, const LineMatcher& matcher) {
+    searches_.emplace_back(file, matcher);
+    bool news = false;
+    following_ &=
+        changes_.follow("/proc/self/fd/" + std::to_string(file.fd()), IN_MODIFY, {}, news);
   }
 
   bool found(TimePoint until) {
     do {
       more_ = false;
-      for (auto& stream : searched_)
-        if (stream.found(streams_, block_, until, more_)) return true;
+      for (auto& search : searches_) {
+        if (search.look(until)) return true;
+        more_ |= search.more();
+      }
     } while (more_ && Clock::now() < until);
     return false;
   }
 
-  const OutputStreams& streams_;
-  std::vector<BannerStream> searched_;
-  std::vector<char> block_ = std::vector<char>(64 * 1024);
-  bool tried_to_follow_ = false, more_ = false;
+  std::vector<OutputSearch> searches_;
+  bool more_ = false;
   TimePoint closed_at_ = TimePoint::max();
 };
 

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+
+#include <mirakuru/output/output_file.hpp>
+
+namespace mirakuru {
+
+namespace detail {
+
+[[nodiscard]] inline long long file_size(int fd) {
+  struct stat status{};
+  if (::fstat(fd, &status) != 0) throw_errno("fstat");
+  return status.st_size;
+}
+
+MIRAKURU_DECL std::string last_lines(const std::string& text, std::size_t lines) {
+  const auto end = text.find_last_not_of('\n') + 1;  // npos + 1 is 0
+  auto begin = end;
+  while (begin > 0 && (text[begin - 1] != '\n' || --lines > 0)) --begin;
+  return text.substr(begin, end - begin);
+}
+
+}  // namespace detail
+
+MIRAKURU_DECL OutputFile OutputFile::open(const FileName& path) {
+  constexpr int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;  // to open a FIFO must not block
+  OutputFile file{
+      detail::checked_fd(::open(path.str().c_str(), flags), ("open " + path.str()).c_str())};
+  file.kept_ = true;
+  return file;
+}
+
+MIRAKURU_DECL void OutputFile::keep() {
+  if (fd_) begin_ = detail::file_size(fd());
+  kept_ = true;
+}
+
+MIRAKURU_DECL long long OutputFile::size() const {
+  return kept() ? detail::file_size(fd()) - begin_ : 0;
+}
+
+MIRAKURU_DECL std::size_t OutputFile::read(long long offset, std::span<char> into) const {
+  std::size_t done = 0;
+  while (kept() && done < into.size()) {
+    constexpr std::size_t most = std::size_t{1} << 30;  // one call takes no more than twice that
+    const auto next = into.subspan(done, std::min(into.size() - done, most));
+    const auto position = begin_ + offset + static_cast<long long>(done);
+    const auto n = ::pread(fd(), next.data(), next.size(), position);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) detail::throw_errno("pread");
+    done += static_cast<std::size_t>(n);
+    if (static_cast<std::size_t>(n) < next.size()) break;  // the file's end
+  }
+  return done;
+}
+
+MIRAKURU_DECL std::string OutputFile::text_from(long long position) const {
+  if (!kept()) return {};
+  const auto size = detail::file_size(fd());
+  if (size < position) position = 0;  // cut since, as by `truncate -s 0`: all in it is new
+  std::string text(static_cast<std::size_t>(size - position), '\0');
+  text.resize(read(position - begin_, text));
+  return text;
+}
+
+MIRAKURU_DECL std::string OutputFile::tail() const {
+  constexpr long long most_bytes = 2048;
+  constexpr std::size_t most_lines = 10;
+  return detail::last_lines(text_from(begin_ + std::max(0LL, size() - most_bytes)), most_lines);
+}
+
+}  // namespace mirakuru

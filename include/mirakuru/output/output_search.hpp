@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <limits>
+#include <memory>
+
+#include <mirakuru/os/clock.hpp>
+#include <mirakuru/output/output_file.hpp>
+#include <mirakuru/text/line_matcher.hpp>
+#include <mirakuru/text/line_search.hpp>
+
+namespace mirakuru {
+
+/// Searches a run's part of a file for a line, block by block, while the file grows.
+///
+/// A last line without an end counts as far as it has come. A file that has been cut is searched
+/// again from the run's begin, or from the file's if even that is gone.
+class OutputSearch {
+ public:
+  /// Both must outlive the search.
+  OutputSearch(const OutputFile& file, const LineMatcher& matcher)
+      : file_{&file}, search_{matcher} {}
+
+  /// Searches the next block, which ends early at `until` but after one line at least. Returns
+  /// `found()`. Throws `std::system_error` when the file cannot be read. Rests on `pread`.
+  bool look(TimePoint until = TimePoint::max());
+  /// True if the last look has left something that can be read at once.
+  [[nodiscard]] bool more() const noexcept { return more_; }
+  /// True if a line had matched at the last look.
+  [[nodiscard]] bool found() const noexcept { return found_; }
+  /// Freezes the input: later looks see only what is in the file now. Throws `std::system_error`.
+  void freeze();
+
+ private:
+  static constexpr std::size_t block_size = 64 * 1024;
+
+  const OutputFile* file_;
+  LineSearch search_;
+  std::unique_ptr<char[]> block_ = std::make_unique_for_overwrite<char[]>(block_size);
+  long long offset_ = 0;
+  long long end_ = std::numeric_limits<long long>::max() / 2;
+  bool more_ = false, found_ = false;
+};
+
+}  // namespace mirakuru
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/output/output_search.ipp>
+#endif
