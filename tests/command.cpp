@@ -1,23 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
-#include <cstdlib>
-#include <fstream>
-#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include <mirakuru/command.hpp>
-#include <mirakuru/error.hpp>
-
-#include "support.hpp"
 
 namespace mk = mirakuru;
 using namespace std::string_literals;
@@ -45,71 +37,6 @@ std::string refusal(Make make) {
     return error.what();
   }
   return "nothing";
-}
-
-/// Sets or removes a variable of this process for as long as it lives.
-class Variable {
- public:
-  Variable(const char* name, const char* value) : name_{name} {
-    if (const char* const old = std::getenv(name)) old_ = old;
-    set(value);
-  }
-  Variable(const Variable&) = delete;
-  Variable& operator=(const Variable&) = delete;
-  ~Variable() { set(old_ ? old_->c_str() : nullptr); }
-
- private:
-  void set(const char* value) const {
-    value != nullptr ? ::setenv(name_, value, 1) : ::unsetenv(name_);
-  }
-
-  const char* name_;
-  std::optional<std::string> old_;
-};
-
-/// A directory with programs in it.
-class Programs : public test::TempDir {
- public:
-  /// A file that can be executed, or not.
-  std::string file(std::string_view name, mode_t mode = 0755) const {
-    auto path = *this / name;
-    std::ofstream{path} << "#!/bin/sh\n";
-    REQUIRE(::chmod(path.c_str(), mode) == 0);
-    return path;
-  }
-  std::string directory(std::string_view name) const {
-    auto path = *this / name;
-    REQUIRE(::mkdir(path.c_str(), 0755) == 0);
-    return path;
-  }
-};
-
-/// What program() throws, or the program that it finds.
-struct Found {
-  explicit Found(const mk::Command& command) {
-    try {
-      text = ResolvedCommand(command).program();
-    } catch (const mk::SpawnError& error) {
-      text = error.what();
-      code = error.code();
-    }
-  }
-
-  std::string text;
-  std::error_code code;
-};
-
-/// The values of a variable in an environment.
-Words values(const Words& environment, std::string_view name) {
-  Words found;
-  for (const auto& entry : environment)
-    if (entry.starts_with(name) && entry[name.size()] == '=')
-      found.push_back(entry.substr(name.size() + 1));
-  return found;
-}
-
-Words values(const mk::Command& command, std::string_view name) {
-  return values(ResolvedCommand(command).environment(), name);
 }
 
 }  // namespace
@@ -333,154 +260,14 @@ TEST_CASE("a variable that cannot be one is refused") {
   CHECK(refused("A b-\u00e9", "x=y\nz") == "nothing");
 }
 
-TEST_CASE("a name is looked up in the PATH that the child will have") {
-  const Programs first, second;
-  const auto tool = second.file("tool");
-  const Variable path{"PATH", first.path().c_str()};
-  CHECK(Found{{.argv = "tool", .env = {{"PATH", second.path()}}}}.text == tool);
-  CHECK(Found{{.argv = "tool", .env = {{"PATH", first.path() + ':' + second.path()}}}}.text ==
-        tool);
-  const Found missing{{.argv = "tool -x"}};
-  CHECK(missing.text == "cannot run tool, looked up in PATH=" + first.path() +
-                            ": no such file or directory\n  command: tool -x");
-  CHECK(missing.code == std::errc::no_such_file_or_directory);
-
-  // The first that can be run is taken.
-  const auto other = first.file("tool");
-  CHECK(Found{{.argv = "tool"}}.text == other);
-  CHECK(Found{{.argv = "tool", .env = {{"PATH", second.path() + ':' + first.path()}}}}.text ==
-        tool);
-}
-
-TEST_CASE("a look-up passes over what cannot be run, and says so at the end") {
-  const Programs first, second;
-  first.file("plain", 0644);
-  first.directory("folder");
-  const mk::Command plain{.argv = "plain",
-                          .env = {{"PATH", first.path() + ':' + second.path() + ":/no/such"}}};
-  const mk::Command folder{.argv = "folder", .env = plain.env};
-  for (const auto* command : {&plain, &folder}) {
-    const Found found{*command};
-    CHECK(found.code == std::errc::permission_denied);
-    CHECK(found.text == "cannot run " + command->argv.line() +
-                            ", looked up in PATH=" + command->env.at("PATH") +
-                            ": permission denied\n  command: " + command->argv.line());
-  }
-  const auto better = second.file("plain");
-  CHECK(Found{plain}.text == better);
-  const auto program = second.file("folder");
-  CHECK(Found{folder}.text == program);
-
-  // A file in the place of a directory is no more than an entry without the program.
-  const Found found{{.argv = "tool", .env = {{"PATH", better}}}};
-  CHECK(found.code == std::errc::no_such_file_or_directory);
-}
-
-TEST_CASE("without a PATH the usual directories are searched") {
-  const Variable path{"PATH", nullptr};
-  const Found found{{.argv = "sh"}};
-  CHECK((found.text == "/usr/local/bin/sh" || found.text == "/usr/bin/sh" ||
-         found.text == "/bin/sh"));
-  CHECK(Found{{.argv = "no-such-program"}}.text ==
-        "cannot run no-such-program, looked up in PATH=/usr/local/bin:/usr/bin:/bin: "
-        "no such file or directory\n  command: no-such-program");
-}
-
-TEST_CASE("an empty entry in PATH is the directory that the command runs in") {
-  const Programs directory;
-  directory.file("tool");
-  const Programs elsewhere;
-  for (const auto& path : {":/no/such", "/no/such:", "/no/such::/no/such", ""}) {
-    CAPTURE(path);
-    const mk::Command command{.argv = "tool", .cwd = directory.path(), .env = {{"PATH", path}}};
-    CHECK(Found{command}.text == "./tool");
-    auto moved = command;
-    moved.cwd = elsewhere.path();
-    CHECK(Found{moved}.code == std::errc::no_such_file_or_directory);
-  }
-}
-
-TEST_CASE("a relative entry in PATH is relative to the directory that the command runs in") {
-  const Programs directory;
-  directory.directory("bin");
-  directory.file("bin/tool");
-  const mk::Command command{
-      .argv = "tool", .cwd = directory.path(), .env = {{"PATH", "/no/such:bin"}}};
-  CHECK(Found{command}.text == "bin/tool");
-  CHECK(Found{{.argv = "tool", .cwd = directory / "bin", .env = {{"PATH", "bin"}}}}.code ==
-        std::errc::no_such_file_or_directory);
-}
-
-TEST_CASE("a name with a slash is not looked up") {
-  const Programs directory;
-  const auto tool = directory.file("tool");
-  const auto plain = directory.file("plain", 0644);
-  const auto folder = directory.directory("folder");
-  directory.file("folder/inner");
-
-  CHECK(Found{{.argv = tool, .env = {{"PATH", "/no/such"}}}}.text == tool);
-  // A relative one is seen from the directory that the command runs in, and stays relative.
-  CHECK(Found{{.argv = "./tool -x", .cwd = directory.path()}}.text == "./tool");
-  CHECK(Found{{.argv = "folder/inner", .cwd = directory.path()}}.text == "folder/inner");
-  CHECK(Found{{.argv = "../tool", .cwd = folder}}.text == "../tool");
-  CHECK(Found{{.argv = tool, .cwd = folder}}.text == tool);
-
-  const Found missing{{.argv = "./tool", .cwd = folder}};
-  CHECK(missing.text == "cannot run ./tool: no such file or directory\n  command: ./tool");
-  CHECK(missing.code == std::errc::no_such_file_or_directory);
-  const Found not_executable{{.argv = plain}};
-  CHECK(not_executable.text == "cannot run " + plain + ": permission denied\n  command: " + plain);
-  CHECK(not_executable.code == std::errc::permission_denied);
-  CHECK(Found{{.argv = folder}}.code == std::errc::permission_denied);
-  CHECK(Found{{.argv = tool + "/x"}}.code == std::errc::not_a_directory);
-}
-
-TEST_CASE("a directory to run in that is none is told before the program is looked for") {
-  const Programs directory;
-  const auto file = directory.file("file");
-  const auto missing = directory / "missing";
-  const Found not_there{{.argv = "no-such-program", .cwd = missing}};
-  CHECK(not_there.text == "cannot run in the directory " + missing +
-                              ": no such file or directory\n  command: no-such-program");
-  CHECK(not_there.code == std::errc::no_such_file_or_directory);
-  const Found no_directory{{.argv = "sh", .cwd = file}};
-  CHECK(no_directory.text ==
-        "cannot run in the directory " + file + ": not a directory\n  command: sh");
-  CHECK(no_directory.code == std::errc::not_a_directory);
-}
-
-TEST_CASE("the environment is inherited, added to and replaced") {
-  const Variable inherited{"MIRAKURU_TEST_A", "1"};
-  const Variable replaced{"MIRAKURU_TEST_B", "2"};
-  const Variable longer{"MIRAKURU_TEST_BB", "x=y"};
-  const Variable absent{"MIRAKURU_TEST_C", nullptr};
-  const mk::Command command{.argv = "a",
-                            .env = {{"MIRAKURU_TEST_B", "two"}, {"MIRAKURU_TEST_C", "a=b\nc"}}};
-  CHECK(shown(values(command, "MIRAKURU_TEST_A")) == "[1]");
-  CHECK(shown(values(command, "MIRAKURU_TEST_B")) == "[two]");
-  CHECK(shown(values(command, "MIRAKURU_TEST_BB")) == "[x=y]");
-  CHECK(shown(values(command, "MIRAKURU_TEST_C")) == "[a=b\nc]");
-  CHECK(values({.argv = "a"}, "MIRAKURU_TEST_C").empty());
-  CHECK(shown(values({.argv = "a", .env = {{"MIRAKURU_TEST_A", ""}}}, "MIRAKURU_TEST_A")) == "[]");
-}
-
-TEST_CASE("the environment is read anew for each start") {
-  const ResolvedCommand invocation("a");
-  const Variable late{"MIRAKURU_TEST_A", "late"};
-  CHECK(shown(values(invocation.environment(), "MIRAKURU_TEST_A")) == "[late]");
-}
-
-TEST_CASE("each executor has an id of its own in its environment") {
-  const Variable outer{"mirakuru_uuid", "1:of-an-executor-around-this-test"};
+TEST_CASE("each executor has an id of its own") {
   const mk::Command command{.argv = "a"};
   const ResolvedCommand first(command), second(command);
-  const auto ids = values(first.environment(), "mirakuru_uuid");
-  REQUIRE(ids.size() == 1);
   const auto prefix = std::to_string(::getpid()) + ':';
-  REQUIRE(ids[0].starts_with(prefix));
+  REQUIRE(first.id().starts_with(prefix));
 
   // Version 4, variant 1. Source: RFC 9562, 5.4.
-  const auto uuid = ids[0].substr(prefix.size());
+  const auto uuid = first.id().substr(prefix.size());
   constexpr std::string_view form = "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx";
   REQUIRE(uuid.size() == form.size());
   for (std::size_t i = 0; i < form.size(); ++i) {
@@ -491,6 +278,8 @@ TEST_CASE("each executor has an id of its own in its environment") {
     CHECK(allowed.find(uuid[i]) != std::string_view::npos);
   }
 
-  CHECK(values(first.environment(), "mirakuru_uuid") == ids);
-  CHECK(values(second.environment(), "mirakuru_uuid") != ids);
+  CHECK(ResolvedCommand(first).id() == first.id());
+  CHECK(second.id() != first.id());
+  CHECK(ResolvedCommand(mk::Command{.argv = "a", .env = {{"mirakuru_uuid", "mine"}}}).id() ==
+        "mine");
 }

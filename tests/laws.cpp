@@ -132,21 +132,15 @@ struct Flawed {
     bool signalled_ = false;
   };
 
-  Handle spawn(const mk::LaunchRequest& launch) const {
-    static const std::string root = "/usr";
-    mk::LaunchRequest changed{.program = launch.program,
-                              .argv = launch.argv,
-                              .environment = launch.environment,
-                              .cwd = flaw == Flaw::elsewhere ? root : launch.cwd,
-                              .in = launch.in,
-                              .out = launch.out,
-                              .err = launch.err};
+  Handle spawn(mk::LaunchRequest request) const {
     const mk::detail::UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
-    if (flaw == Flaw::no_input) changed.in = null.get();
-    if (flaw == Flaw::no_err) changed.err = null.get();
-    if (flaw == Flaw::starts_anything) changed.program = "/bin/sh";
-    if (flaw == Flaw::leaks) leaked().emplace_back(::dup(launch.out));
-    return Handle{Spawner{}.spawn(changed)};
+    if (flaw == Flaw::elsewhere) request.cwd = "/usr";
+    if (flaw == Flaw::no_input) request.in = null.get();
+    if (flaw == Flaw::leaks) leaked().emplace_back(::dup(request.out));
+    if (flaw == Flaw::no_err) request.err = null.get();
+    if (flaw == Flaw::starts_anything)
+      request.words = {"/bin/sh", "-c", mk::Argv{request.words}.line()};
+    return Handle{Spawner{}.spawn(request)};
   }
 
   static std::vector<mk::detail::UniqueFd>& leaked() {

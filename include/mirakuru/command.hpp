@@ -14,12 +14,13 @@ namespace mirakuru {
 
 /// The words of a command: the program and its arguments.
 ///
-/// One string is a line, split as a POSIX shell splits words: blanks separate, single quotes keep
-/// everything, double quotes keep all but backslash escapes, a backslash keeps the next character.
-/// Nothing is expanded. Two or more strings, or a vector, are the words themselves.
+/// One string is a line, which is split as a POSIX shell splits words. Blanks separate words, and
+/// single quotes keep everything between them. Double quotes keep all but backslash escapes, and a
+/// backslash keeps the next character. Nothing is expanded. Two or more strings, or a vector, are
+/// the words themselves.
 ///
-/// Throws `std::invalid_argument` when an executor is made of it: for an unbalanced quote, a
-/// backslash at the end, no words at all, a NUL byte. Source: POSIX.1-2017, XCU 2.2 and 2.6.5.
+/// An executor made of it throws `std::invalid_argument` for an open quote, a backslash at the end,
+/// an empty command and a NUL byte. Source: POSIX.1-2017, XCU 2.2 and 2.6.5.
 class Argv {
  public:
   Argv(std::string line) : line_{std::move(line)}, split_{true} {}
@@ -31,9 +32,10 @@ class Argv {
   Argv(std::string program, More&&... more)
       : words_{std::move(program), std::string{std::forward<More>(more)}...} {}
 
-  /// The words; a line is split here. Throws `std::invalid_argument` as said above.
+  /// The words. Splits a line, and throws `std::invalid_argument` for an open quote or a backslash
+  /// at its end.
   [[nodiscard]] std::vector<std::string> words() const;
-  /// The line as it was given, or the words quoted so that a shell reads them back.
+  /// The line as it was given, or the words as a line that a shell splits into the same words.
   [[nodiscard]] std::string line() const;
 
  private:
@@ -42,18 +44,18 @@ class Argv {
   bool split_ = false;
 };
 
-/// What is to be run, and where.
+/// A program to run: its words, directory and environment.
 struct Command {
   Argv argv;
-  /// The directory to run in; empty: the test's own. A relative program name is looked up in it.
+  /// The directory to run in; empty: the test's own. A relative program path starts there.
   std::string cwd = {};
-  /// Added to the inherited environment, or put in place of what is there.
+  /// Variables to add to the inherited environment, or to replace in it.
   std::map<std::string, std::string> env = {};
   /// True: `argv` is a line for `/bin/sh -c`.
   bool shell = false;
 };
 
-/// A whole line for `/bin/sh`: `Shell{"a && b"}` is `Command{.argv = "a && b", .shell = true}`.
+/// A line for `/bin/sh`: `Shell{"a && b"}` is `Command{.argv = "a && b", .shell = true}`.
 struct Shell {
   std::string line;
 
@@ -62,7 +64,7 @@ struct Shell {
 
 namespace detail {
 
-/// What stands in front in an executor's constructor, in any of its forms, and made ready to run.
+/// The first constructor argument of an executor in any of its forms, parsed and validated.
 class ResolvedCommand {
  public:
   ResolvedCommand(const Command& command);
@@ -78,12 +80,10 @@ class ResolvedCommand {
 
   [[nodiscard]] const std::vector<std::string>& words() const { return words_; }
   [[nodiscard]] const std::string& cwd() const { return cwd_; }
-  /// The program as it is executed: with a slash it is used as it stands, otherwise it is looked
-  /// up in the PATH that the child will have. Throws `SpawnError` with the reason.
-  [[nodiscard]] std::string program() const;
-  /// The child's environment, as "NAME=value".
-  [[nodiscard]] std::vector<std::string> environment() const;
-  /// One printable line.
+  [[nodiscard]] const std::map<std::string, std::string>& env() const { return env_; }
+  /// The value of the variable `mirakuru_uuid`: "<pid>:<uuid>", unless the user has set it.
+  [[nodiscard]] std::string id() const;
+  /// The command as one printable line.
   [[nodiscard]] const std::string& text() const { return text_; }
 
  private:
@@ -91,7 +91,7 @@ class ResolvedCommand {
   std::string cwd_;
   std::map<std::string, std::string> env_;
   std::string text_;
-  std::string uuid_;  // one for each executor, in its processes' environment
+  std::string uuid_;  // one for each executor
 };
 
 [[nodiscard]] std::vector<std::string> split_words(const std::string& line);

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
 #include <stdexcept>
 #include <string_view>
-#include <system_error>
 
 #include <mirakuru/command.hpp>
-#include <mirakuru/error.hpp>
+#include <mirakuru/os/printable.hpp>
 #include <mirakuru/os/uuid.hpp>
 
 namespace mirakuru {
@@ -21,7 +16,7 @@ namespace detail {
 
 // POSIX.1-2017, XCU 2.2 (quoting) and 2.6.5 (field splitting), without any expansion.
 MIRAKURU_DECL std::vector<std::string> split_words(const std::string& line) {
-  constexpr std::string_view blanks = " \t\n\r";  // the last for lines out of Windows files
+  constexpr std::string_view blanks = " \t\n\r";  // \r: lines of Windows files
   std::vector<std::string> words;
   bool in_word = false;
   char quote = '\0';
@@ -37,8 +32,8 @@ MIRAKURU_DECL std::vector<std::string> split_words(const std::string& line) {
       c == quote ? void(quote = '\0') : add(itself);
     } else if (c == '\\') {
       if (++i == line.size()) throw std::invalid_argument{"a backslash ends the command: " + line};
-      if (line[i] == '\n') continue;  // a line continued
-      // Between double quotes a backslash is itself unless it stands before one of these.
+      if (line[i] == '\n') continue;  // a continued line
+      // Between double quotes, a backslash is plain text unless one of these follows.
       if (quote == '"' && std::string_view{"$`\"\\"}.find(line[i]) == std::string_view::npos)
         add(itself);
       add({&line[i], 1});
@@ -63,7 +58,7 @@ MIRAKURU_DECL std::string quote_words(const std::vector<std::string>& words) {
   std::string line;
   for (const auto& word : words) {
     if (!line.empty()) line += ' ';
-    // In front of the program a shell takes A=b for an assignment.
+    // A shell reads A=b before the program as an assignment.
     const bool assigns = line.empty() && word.find('=') != std::string::npos;
     if (!word.empty() && !assigns && word.find_first_not_of(plain) == std::string::npos) {
       line += word;
@@ -74,14 +69,6 @@ MIRAKURU_DECL std::string quote_words(const std::vector<std::string>& words) {
     line += '\'';
   }
   return line;
-}
-
-/// Why `path` cannot be executed, as an errno value; 0 if it can.
-inline int why_not_executable(const std::string& path) {
-  struct stat status{};
-  if (::stat(path.c_str(), &status) != 0) return errno;
-  if (!S_ISREG(status.st_mode)) return EACCES;
-  return ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0 ? 0 : errno;
 }
 
 MIRAKURU_DECL ResolvedCommand::ResolvedCommand(const Command& command)
@@ -117,65 +104,9 @@ MIRAKURU_DECL ResolvedCommand::ResolvedCommand(const ResolvedCommand&) = default
 MIRAKURU_DECL ResolvedCommand::ResolvedCommand(ResolvedCommand&&) noexcept = default;
 MIRAKURU_DECL ResolvedCommand::~ResolvedCommand() = default;
 
-MIRAKURU_DECL std::string ResolvedCommand::program() const {
-  const auto fail = [this](int error, const std::string& what) {
-    const std::error_code code{error, std::generic_category()};
-    throw SpawnError{ErrorContext{.command = text_}.message(what + ": " + reason_text(code)), code};
-  };
-  if (words_.empty()) throw std::logic_error{"this executor has been moved from"};
-  struct stat status{};
-  if (!cwd_.empty()) {
-    int error = ::stat(cwd_.c_str(), &status) != 0 ? errno : 0;
-    if (error == 0 && !S_ISDIR(status.st_mode)) error = ENOTDIR;
-    if (error == 0 && ::faccessat(AT_FDCWD, cwd_.c_str(), X_OK, AT_EACCESS) != 0) error = errno;
-    if (error != 0) fail(error, "cannot run in the directory " + cwd_);
-  }
-
-  // A relative name is relative to the directory that the child will be in.
-  const auto seen_from_here = [this](const std::string& path) {
-    return cwd_.empty() || path[0] == '/' ? path : cwd_ + '/' + path;
-  };
-  const std::string& name = words_[0];
-  if (name.find('/') != std::string::npos) {
-    if (const int error = why_not_executable(seen_from_here(name)); error != 0)
-      fail(error, "cannot run " + name);
-    return name;
-  }
-
-  const auto given = env_.find("PATH");
-  const char* const inherited = ::getenv("PATH");
-  const std::string path = given != env_.end()    ? given->second
-                           : inherited != nullptr ? inherited
-                                                  : "/usr/local/bin:/usr/bin:/bin";
-  int error = ENOENT;
-  for (std::size_t begin = 0; begin <= path.size();) {
-    const auto end = std::min(path.find(':', begin), path.size());
-    // An empty entry is the current directory. Source: POSIX.1-2017, XBD 8.3.
-    auto candidate = (end == begin ? "." : path.substr(begin, end - begin)) + '/' + name;
-    const int its_error = why_not_executable(seen_from_here(candidate));
-    if (its_error == 0) return candidate;
-    if (its_error == EACCES) error = EACCES;
-    begin = end + 1;
-  }
-  fail(error, "cannot run " + name + ", looked up in PATH=" + path);
-  return {};
-}
-
-MIRAKURU_DECL std::vector<std::string> ResolvedCommand::environment() const {
-  auto added = env_;
-  added.emplace("mirakuru_uuid", std::to_string(::getpid()) + ':' + uuid_);
-  std::vector<std::string> result;
-  result.reserve(64);
-  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
-    const std::string_view text{*entry};
-    const auto has_its_name = [text](const auto& variable) {
-      const auto size = variable.first.size();
-      return text.starts_with(variable.first) && (text.size() == size || text[size] == '=');
-    };
-    if (std::none_of(added.begin(), added.end(), has_its_name)) result.emplace_back(text);
-  }
-  for (const auto& [name, value] : added) result.push_back(name + '=' + value);
-  return result;
+MIRAKURU_DECL std::string ResolvedCommand::id() const {
+  const auto given = env_.find("mirakuru_uuid");
+  return given != env_.end() ? given->second : std::to_string(::getpid()) + ':' + uuid_;
 }
 
 }  // namespace detail

@@ -13,24 +13,26 @@
 #include <mirakuru/output/streams.hpp>
 #include <mirakuru/process.hpp>
 #include <mirakuru/ready/probe.hpp>
+#include <mirakuru/spawn/launch.hpp>
 #include <mirakuru/stop/signals.hpp>
 
 // The axes' concepts, each with the smallest type that models it.
 
 namespace mirakuru {
 
-/// What a spawner hands back: a process and all that it starts.
+/// A handle that a spawner returns: a process and all that it starts.
 ///
 ///     struct Handle {
-///       pid_t pid() const;                     // the command's own process, the leader
-///       int event() const;                     // turns readable when alive() has news; -1: poll
-///       bool alive();                          // does any of the tree live? reaps, never blocks
+///       pid_t pid() const;                     // the leader, the command's own process
+///       int event() const;                     // readable when alive() has news; -1: poll
+///       bool alive();                          // true while any of the tree lives; reaps,
+///                                              // never blocks
 ///       std::optional<int> exit_code() const;  // the leader's, once alive() has seen its end
 ///       void signal(int number);               // to the whole tree
 ///     };
 ///
 /// It may also have `const std::vector<Straggler>& stragglers() const`, for the executor's function
-/// of that name, and `std::string trouble() const`, which goes into messages if it is not empty.
+/// of the same name. `std::string trouble() const`, if not empty, goes into error messages.
 template <class T>
 concept ProcessHandle = std::movable<T> && requires(T handle, const T& seen, int number) {
   { seen.pid() } -> std::same_as<pid_t>;
@@ -40,16 +42,26 @@ concept ProcessHandle = std::movable<T> && requires(T handle, const T& seen, int
   handle.signal(number);
 };
 
-/// Makes a process. Throws `std::system_error` with the reason when it cannot.
+/// Makes a process as the request says. Throws `SpawnFailure` to say which step failed, or another
+/// `std::system_error`.
 ///
 ///     struct MySpawner {
-///       Handle spawn(const mirakuru::LaunchRequest& launch) const;
+///       Handle spawn(const mirakuru::LaunchRequest& request) const;
 ///     };
 ///
-/// With a `static constexpr Guarantee guarantee` it promises more than to end the process group.
+/// One that starts the command through another program changes the words and hands the request on.
+///
+///     struct InContainer {
+///       mirakuru::GuardedProcess spawn(mirakuru::LaunchRequest request) const {
+///         request.words.insert(request.words.begin(), {"podman", "run", "alpine"});
+///         return mirakuru::GuardedSpawner{}.spawn(request);
+///       }
+///     };
+///
+/// A member `static constexpr Guarantee guarantee` promises more than to end the process group.
 template <class T>
-concept Spawner = requires(const T& spawner, const LaunchRequest& launch) {
-  { spawner.spawn(launch) } -> ProcessHandle;
+concept Spawner = requires(const T& spawner, const LaunchRequest& request) {
+  { spawner.spawn(request) } -> ProcessHandle;
 };
 
 /// How long a start and a stop may take.

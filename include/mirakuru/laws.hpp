@@ -27,7 +27,9 @@
 #include <mirakuru/executor.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/unique_fd.hpp>
+#include <mirakuru/os/uuid.hpp>
 #include <mirakuru/output/capture.hpp>
+#include <mirakuru/spawn/launch.hpp>
 
 // What a model of each concept has to do beyond having the right members. Each function tries a
 // policy and returns the laws that it breaks, none if all is well, so it fits any test framework:
@@ -109,23 +111,21 @@ inline bool all_gone(const std::vector<pid_t>& pids, std::chrono::nanoseconds pa
   return gone;
 }
 
-/// A shell's line as a spawner is given it, its output captured.
+/// A request that captures the output of the command.
 struct Run {
-  explicit Run(const std::string& line, const std::string& program = "/bin/sh")
-      : invocation{Command{
-            .argv = line, .cwd = "/", .env = {{"MIRAKURU_LAW", "kept"}}, .shell = true}},
-        launch{.program = program,
-               .argv = invocation.words(),
-               .environment = invocation.environment(),
-               .cwd = invocation.cwd(),
-               .in = input.reading.get(),
-               .out = streams.out().fd(),
-               .err = streams.err().fd()} {}
+  explicit Run(std::vector<std::string> words)
+      : request{.words = std::move(words),
+                .cwd = "/",
+                .env = {{"MIRAKURU_LAW", "kept"}},
+                .id = make_uuid(),
+                .in = input.reading.get(),
+                .out = streams.out().fd(),
+                .err = streams.err().fd()} {}
+  explicit Run(const std::string& line) : Run{{"/bin/sh", "-c", line}} {}
 
-  ResolvedCommand invocation;
   OutputStreams streams = detail::open_streams(Capture{});
   Pipe input = make_pipe();
-  LaunchRequest launch;
+  LaunchRequest request;
 };
 
 }  // namespace detail
@@ -142,7 +142,7 @@ Broken check_spawner(const T& spawner,
   {
     detail::Run run{"read -r line; pwd; echo $MIRAKURU_LAW; echo $line; echo err >&2; exit 7"};
     require(::write(run.input.writing.get(), "given\n", 6) == 6, "a pipe takes a line");
-    auto handle = spawner.spawn(run.launch);
+    auto handle = spawner.spawn(run.request);
     require(handle.pid() > 0, "pid() is the process's id");
     require(detail::gone(handle, patience), "alive() is false once all has ended");
     require(handle.exit_code() == 7, "exit_code() is the exit status");
@@ -158,7 +158,7 @@ Broken check_spawner(const T& spawner,
   }
   {
     detail::Run run{"exec sleep 300"};
-    auto handle = spawner.spawn(run.launch);
+    auto handle = spawner.spawn(run.request);
     require(handle.alive(), "alive() is true while it runs");
     require(!handle.exit_code(), "exit_code() is empty while it runs");
     require(handle.pid() != ::getpgrp() && ::getpgid(handle.pid()) != ::getpgrp(),
@@ -169,12 +169,12 @@ Broken check_spawner(const T& spawner,
   }
   {
     detail::Run run{"sleep 0.3"};
-    auto handle = spawner.spawn(run.launch);
+    auto handle = spawner.spawn(run.request);
     require(detail::tells_end(handle, patience), "event() turns readable at the end, or is -1");
   }
   {
     detail::Run run{"sleep 300 & echo $!; sleep 300 & echo $!; wait"};
-    auto handle = spawner.spawn(run.launch);
+    auto handle = spawner.spawn(run.request);
     const auto children = [&run] { return detail::pids_in(run.streams.out().text()); };
     const bool up = detail::until(patience, [&] { return children().size() == 2; });
     handle.signal(SIGTERM);
@@ -184,7 +184,7 @@ Broken check_spawner(const T& spawner,
   }
   if constexpr (requires { requires T::guarantee == Guarantee::tree_ends_with_owner; }) {
     detail::Run run{"setsid sleep 300 & echo $!"};
-    auto handle = spawner.spawn(run.launch);
+    auto handle = spawner.spawn(run.request);
     bool lived = true;
     const bool ended = detail::until(patience, [&] {
       lived = lived && handle.alive();
@@ -198,10 +198,10 @@ Broken check_spawner(const T& spawner,
             "alive() is false when nothing of the tree lives");
   }
   {
-    detail::Run run{"true", "/no/such/program"};
+    detail::Run run{std::vector<std::string>{"/no/such/program"}};
     int error = 0;
     try {
-      auto handle = spawner.spawn(run.launch);
+      auto handle = spawner.spawn(run.request);
       detail::gone(handle, patience);
     } catch (const std::system_error& thrown) {
       error = thrown.code().value();
@@ -213,7 +213,7 @@ Broken check_spawner(const T& spawner,
     const auto before = detail::open_descriptors();
     for (std::ptrdiff_t i = 0; i < runs; ++i) {
       detail::Run run{"true"};
-      auto handle = spawner.spawn(run.launch);
+      auto handle = spawner.spawn(run.request);
       detail::gone(handle, patience);
     }
     require(detail::open_descriptors() - before < runs, "no descriptor is left open of a run");

@@ -2,15 +2,12 @@
 #pragma once
 
 #include <sys/types.h>
-#include <chrono>
 #include <concepts>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/output/streams.hpp>
-#include <mirakuru/stop/signals.hpp>
 
 namespace mirakuru {
 
@@ -82,31 +79,6 @@ class Process {
   const OutputStreams* streams_;
   bool running_;
   detail::ProbeContext context_;
-};
-
-/// A process that was still there when the leader had ended, and needed a signal of its own.
-struct Straggler {
-  pid_t pid;
-  std::string command;  ///< its command line, as far as 240 characters go
-};
-
-/// What holds for a command's processes.
-enum class Guarantee {
-  group_only,            ///< `stop()` ends the process group; nobody ends it if the owner is killed
-  tree_ends_with_owner,  ///< `stop()` ends the whole tree; so does the owner's death, whatever its
-                         ///< cause
-};
-
-/// What a spawner is given: a command whose program has been found, the descriptors that the child
-/// has as its standard streams (-1: the parent's own), and how it is to be ended if its owner dies.
-struct LaunchRequest {
-  std::string program;                   ///< what is executed
-  const std::vector<std::string>& argv;  ///< its arguments, the name first
-  std::vector<std::string> environment;  ///< as "NAME=value"
-  const std::string& cwd;                ///< where; empty for here
-  int in, out, err;
-  std::vector<SignalStep> steps = {};         ///< the signal strategy's
-  std::chrono::nanoseconds stop_budget = {};  ///< SIGKILL follows when it has run out
 };
 
 }  // namespace mirakuru

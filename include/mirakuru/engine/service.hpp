@@ -21,6 +21,7 @@
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/output/streams.hpp>
 #include <mirakuru/process.hpp>
+#include <mirakuru/spawn/launch.hpp>
 #include <mirakuru/timeline.hpp>
 
 namespace mirakuru::detail {
@@ -43,15 +44,14 @@ struct ServiceBase {
 
   /// Begins a start, whatever comes of it: from here on nothing is told of the run before.
   void reset_last_run();
-  /// Begins a run: finds the program and opens standard input. Throws `SpawnError`, and
-  /// `std::system_error` when there is no descriptor to be had.
+  /// Begins a run: opens standard input and makes the spawner's request. Throws
+  /// `std::system_error` if there is no descriptor left.
   [[nodiscard]] LaunchRequest prepare(UniqueFd& child_input, std::span<const SignalStep> steps,
                                       std::chrono::nanoseconds stop_budget);
   /// Closes the descriptors of a run.
   void close();
-  /// What a spawner's failure looks like to the user.
-  [[nodiscard]] SpawnError spawn_error(const std::system_error& error,
-                                       const std::string& program) const;
+  /// Ends a start whose spawner has failed: closes standard input and makes the user's error.
+  [[nodiscard]] SpawnError spawn_error(const std::string& headline, std::error_code code);
   /// All that an error's message needs, at the moment `now`.
   [[nodiscard]] ErrorContext error_context(TimePoint now, std::string awaited = {},
                                            std::string reason = {}) const;
@@ -89,15 +89,13 @@ struct Service : ServiceBase {
 
   void spawn() {
     UniqueFd child_input;
-    std::string program;
     try {
       streams = open_streams(output);
-      const auto launch = prepare(child_input, signals.steps(), budget.stop);
-      program = launch.program;
-      process.emplace(spawner.spawn(launch));
+      process.emplace(spawner.spawn(prepare(child_input, signals.steps(), budget.stop)));
+    } catch (const SpawnFailure& failure) {
+      throw spawn_error(failure.what(), failure.code());
     } catch (const std::system_error& error) {
-      input.reset();
-      throw spawn_error(error, program);
+      throw spawn_error(std::string{"cannot start: "} + error.what(), error.code());
     }
   }
 

@@ -49,14 +49,14 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
 MIRAKURU_DECL LaunchRequest ServiceBase::prepare(UniqueFd& child_input,
                                                  std::span<const SignalStep> steps,
                                                  std::chrono::nanoseconds stop_budget) {
-  auto program = invocation.program();
+  if (invocation.words().empty()) throw std::logic_error{"this executor has been moved from"};
   auto pipe = make_pipe();
   child_input = std::move(pipe.reading);
   input = std::move(pipe.writing);
-  return {.program = std::move(program),
-          .argv = invocation.words(),
-          .environment = invocation.environment(),
+  return {.words = invocation.words(),
           .cwd = invocation.cwd(),
+          .env = invocation.env(),
+          .id = invocation.id(),
           .in = child_input.get(),
           .out = streams.out().fd(),
           .err = streams.err().fd(),
@@ -69,17 +69,10 @@ MIRAKURU_DECL void ServiceBase::close() {
   changes.close();
 }
 
-MIRAKURU_DECL SpawnError ServiceBase::spawn_error(const std::system_error& error,
-                                                  const std::string& program) const {
-  // The program was found, so what is not there is what it names in its first line.
-  const auto reason = error.code() == std::errc::no_such_file_or_directory
-                          ? std::string{"its interpreter is not there"}
-                          : reason_text(error.code());
-  const std::string what = error.what();
-  const bool of_exec = what.starts_with("posix_spawn") || what.starts_with("execve");
-  return {error_context(Clock::now())
-              .message(of_exec ? "cannot run " + program + ": " + reason : "cannot start: " + what),
-          error.code()};
+MIRAKURU_DECL SpawnError ServiceBase::spawn_error(const std::string& headline,
+                                                  std::error_code code) {
+  input.reset();
+  return {error_context(Clock::now()).message(headline), code};
 }
 
 MIRAKURU_DECL ErrorContext ServiceBase::error_context(TimePoint now, std::string awaited,

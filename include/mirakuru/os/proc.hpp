@@ -8,6 +8,8 @@
 #include <string>
 
 #include <mirakuru/os/config.hpp>
+#include <mirakuru/os/stat_fields.hpp>
+#include <mirakuru/os/unique_fd.hpp>
 
 namespace mirakuru::detail {
 
@@ -22,20 +24,12 @@ bool for_each_pid(Visit visit) {
   return true;
 }
 
-/// What a process is now; `state` is 0 for one that is gone, and '?' when that cannot be told.
-/// Source: proc_pid_stat(5).
-struct ProcessStat {
-  char state = 0;
-  pid_t parent = 0, group = 0;
-  int threads = 0;
-  unsigned long long started = 0;  // clock ticks after the system's
-
-  /// A zombie lives on in its threads when only the first of them has ended.
-  [[nodiscard]] bool lives() const noexcept {
-    return state != 0 && ((state != 'Z' && state != 'X') || threads > 1);
-  }
-};
+/// The state of a process now; none for one that is gone. Rests on /proc/PID/stat.
 [[nodiscard]] ProcessStat process_stat(pid_t pid);
+
+/// A descriptor that turns readable when the process ends; none if it is gone, or if the kernel has
+/// no `pidfd_open`.
+[[nodiscard]] UniqueFd open_pidfd(pid_t pid) noexcept;
 
 /// A process's arguments, blanks between them; its name in brackets where it has none.
 [[nodiscard]] std::string command_line(pid_t pid);

@@ -2,19 +2,17 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
-#include <cstring>
 
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/os/proc.hpp>
-#include <mirakuru/os/unique_fd.hpp>
 
 namespace mirakuru::detail {
 
-/// The first kilobytes of a file in /proc/PID; empty if the process is gone, or `errno` tells else.
+/// The first kilobytes of a file in /proc/PID; empty on an error, which `errno` has.
 inline std::string read_proc(pid_t pid, const char* name) {
   const UniqueFd file{
       ::open(("/proc/" + std::to_string(pid) + '/' + name).c_str(), O_RDONLY | O_CLOEXEC)};
@@ -26,16 +24,13 @@ inline std::string read_proc(pid_t pid, const char* name) {
 MIRAKURU_DECL ProcessStat process_stat(pid_t pid) {
   const auto text = read_proc(pid, "stat");
   const int error = errno;
-  // "pid (name) state ppid pgrp ...": the name may hold anything, so look behind its last bracket.
-  const auto name_end = text.rfind(')');
-  ProcessStat stat;
-  if (name_end != std::string::npos)
-    std::sscanf(text.c_str() + name_end + 1,
-                " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d %llu",
-                &stat.state, &stat.parent, &stat.group, &stat.threads, &stat.started);
-  else if (error != ENOENT && error != ESRCH)
-    stat.state = '?';
+  auto stat = stat_fields(text.c_str());
+  if (text.empty() && error != ENOENT && error != ESRCH) stat.state = '?';
   return stat;
+}
+
+MIRAKURU_DECL UniqueFd open_pidfd(pid_t pid) noexcept {
+  return UniqueFd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
 }
 
 MIRAKURU_DECL std::string command_line(pid_t pid) {

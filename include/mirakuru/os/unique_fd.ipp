@@ -3,19 +3,14 @@
 
 #include <fcntl.h>
 #include <unistd.h>
-#include <cerrno>
-#include <system_error>
 
+#include <mirakuru/os/errno.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 
 namespace mirakuru::detail {
 
 MIRAKURU_DECL void UniqueFd::reset() noexcept {
   if (const int fd = std::exchange(fd_, -1); fd >= 0) ::close(fd);
-}
-
-[[noreturn]] inline void throw_errno(const char* call) {
-  throw std::system_error{errno, std::generic_category(), call};
 }
 
 MIRAKURU_DECL UniqueFd move_above_stdio(UniqueFd fd) {

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <sys/random.h>
-#include <cerrno>
 #include <string>
-#include <system_error>
+
+#include <mirakuru/os/errno.hpp>
 
 namespace mirakuru::detail {
 
@@ -12,8 +12,7 @@ namespace mirakuru::detail {
 [[nodiscard]] inline std::string make_uuid() {
   unsigned char bytes[16];
   // Up to 256 bytes come whole, and the call is not interrupted: getrandom(2).
-  if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
-    throw std::system_error{errno, std::generic_category(), "getrandom"};
+  if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes) throw_errno("getrandom");
   bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0f) | 0x40);
   bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);
   std::string text;

@@ -3,28 +3,27 @@
 
 #include <string>
 
-#include <mirakuru/process.hpp>
 #include <mirakuru/spawn/guarded.hpp>
+#include <mirakuru/spawn/launch.hpp>
 
 namespace mirakuru {
 
-/// A guardian, and a control group of the command's own below it.
+/// Starts a command below a guardian, as `GuardedSpawner` does, and in a control group of its own.
 ///
-/// Everything that `GuardedSpawner` promises holds; besides, the kernel ends the whole tree in one
-/// step, so that not even a tree that forks faster than it can be looked at gets away. The command
-/// is made inside its group, which is verified before it is executed.
+/// The kernel kills the whole tree in one step, so even a tree that forks without end cannot
+/// escape. The command is created inside its group, and verifies that before it is executed.
 ///
-/// For where cgroup v2 can be written: as root, or in a delegated group (`systemd-run --user`).
+/// For places where cgroup v2 is writable: as root, or in a delegated group (`systemd-run --user`).
 /// Rests on `CLONE_INTO_CGROUP` and `cgroup.kill`: Linux 5.14.
 struct CgroupSpawner {
   static constexpr Guarantee guarantee = Guarantee::tree_ends_with_owner;
 
-  /// The directory to make the group in; empty for that of this process's own group.
+  /// The directory in which to make the group; empty: the one of this process's own group.
   std::string parent = {};
 
-  /// Throws `std::system_error` with the reason when there is no group to be had, or the program
-  /// cannot be executed.
-  [[nodiscard]] GuardedProcess spawn(const LaunchRequest& launch) const;
+  /// Starts the command and returns when it is executed. Throws `SpawnFailure` if the program or
+  /// the directory cannot be used, and `std::system_error` with the reason if no group can be made.
+  [[nodiscard]] GuardedProcess spawn(const LaunchRequest& request) const;
 };
 
 namespace detail {

@@ -4,14 +4,15 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cerrno>
 #include <cstdint>
 #include <string>
-#include <system_error>
+#include <utility>
+#include <vector>
 
+#include <mirakuru/os/errno.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/spawn/direct.hpp>
 
@@ -33,10 +34,10 @@ MIRAKURU_DECL bool group_lives(pid_t group) {
   return found || !can_tell;
 }
 
-/// The exit status of a process that somebody else has reaped. Kernels before 6.15 do not tell it a
-/// second time; it then counts as 0. Rests on `PIDFD_GET_INFO`.
+/// The exit code of a process that the host has reaped; 0 where the kernel does not tell it a
+/// second time. Rests on `PIDFD_GET_INFO`: Linux 6.15.
 inline int reaped_exit_code(int pidfd) {
-  struct {  // linux/pidfd.h has it from 6.15 on
+  struct {  // linux/pidfd.h has it since 6.15
     std::uint64_t mask = 1 << 3, cgroup_id = 0;
     std::uint32_t ids[11] = {};
     std::int32_t exit_status = 0;
@@ -46,7 +47,7 @@ inline int reaped_exit_code(int pidfd) {
                                        : WEXITSTATUS(info.exit_status);
 }
 
-/// posix_spawn's two parameter objects, and the checking of the calls that fill them.
+/// The two parameter objects of `posix_spawn`.
 class SpawnParameters {
  public:
   SpawnParameters() {
@@ -61,14 +62,14 @@ class SpawnParameters {
   SpawnParameters& operator=(const SpawnParameters&) = delete;
 
   static void check(int error, const char* call) {
-    if (error != 0) throw std::system_error{error, std::generic_category(), call};
+    if (error != 0) throw_error(error, call);
   }
 
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
 };
 
-/// The pointers that exec wants.
+/// The strings as `execve` takes them.
 inline std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> result;
   result.reserve(strings.size() + 1);
@@ -80,7 +81,7 @@ inline std::vector<char*> pointers(const std::vector<std::string>& strings) {
 }  // namespace detail
 
 MIRAKURU_DECL DirectProcess::DirectProcess(pid_t pid)
-    : pid_{pid}, owner_{::getpid()}, pidfd_{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))} {}
+    : pid_{pid}, owner_{::getpid()}, pidfd_{detail::open_pidfd(pid)} {}
 
 MIRAKURU_DECL bool DirectProcess::alive() {
   if (::getpid() != owner_) return false;
@@ -91,12 +92,12 @@ MIRAKURU_DECL bool DirectProcess::alive() {
            errno == EINTR) {
     }
     if (error == 0 && info.si_pid == 0) return true;
-    // ECHILD: the host ignores SIGCHLD or reaps every child, and the status went there.
+    // ECHILD: the host ignores SIGCHLD or reaps every child, and has got the status.
     exit_code_ = error == 0 ? detail::decode_exit(info.si_code, info.si_status)
                             : detail::reaped_exit_code(pidfd_.get());
   }
-  // The group's number cannot be given to another process while a member lives, and a group that
-  // has been seen empty is never asked about again.
+  // No other process gets the group's number while a member lives. Once empty, the group is never
+  // looked at again.
   if (!group_gone_) group_gone_ = ::kill(-pid_, 0) != 0 || !detail::group_lives(pid_);
   return !group_gone_;
 }
@@ -105,12 +106,12 @@ MIRAKURU_DECL void DirectProcess::signal(int signal) noexcept {
   if (!group_gone_ && ::getpid() == owner_) ::kill(-pid_, signal);
 }
 
-MIRAKURU_DECL DirectProcess DirectSpawner::spawn(const LaunchRequest& launch) const {
+MIRAKURU_DECL DirectProcess DirectSpawner::spawn(const LaunchRequest& request) const {
+  const auto exec = local_exec(request);
   detail::SpawnParameters spawn;
   const auto check = detail::SpawnParameters::check;
 
-  // The child starts as from a shell: no signal of the host's is blocked or ignored in it, and no
-  // descriptor of the host's is open in it.
+  // The child gets none of the host's blocked or ignored signals, and none of its descriptors.
   sigset_t none, all;
   ::sigemptyset(&none);
   ::sigfillset(&all);
@@ -119,10 +120,10 @@ MIRAKURU_DECL DirectProcess DirectSpawner::spawn(const LaunchRequest& launch) co
   check(::posix_spawnattr_setflags(
             &spawn.attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF),
         "posix_spawnattr_setflags");
-  if (!launch.cwd.empty())
-    check(::posix_spawn_file_actions_addchdir_np(&spawn.actions, launch.cwd.c_str()),
+  if (!request.cwd.empty())
+    check(::posix_spawn_file_actions_addchdir_np(&spawn.actions, request.cwd.c_str()),
           "posix_spawn_file_actions_addchdir_np");
-  for (const auto& [from, to] : {std::pair{launch.in, 0}, {launch.out, 1}, {launch.err, 2}})
+  for (const auto& [from, to] : {std::pair{request.in, 0}, {request.out, 1}, {request.err, 2}})
     if (from >= 0)
       check(::posix_spawn_file_actions_adddup2(&spawn.actions, from, to),
             "posix_spawn_file_actions_adddup2");
@@ -130,10 +131,11 @@ MIRAKURU_DECL DirectProcess DirectSpawner::spawn(const LaunchRequest& launch) co
         "posix_spawn_file_actions_addclosefrom_np");
 
   pid_t pid = 0;
-  check(::posix_spawn(&pid, launch.program.c_str(), &spawn.actions, &spawn.attributes,
-                      detail::pointers(launch.argv).data(),
-                      detail::pointers(launch.environment).data()),
-        "posix_spawn");
+  if (const int error = ::posix_spawn(&pid, exec.program.c_str(), &spawn.actions, &spawn.attributes,
+                                      detail::pointers(request.words).data(),
+                                      detail::pointers(exec.environment).data());
+      error != 0)
+    throw detail::exec_failure(exec.program, error);
   return DirectProcess{pid};
 }
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <mirakuru/os/unique_fd.hpp>
-#include <mirakuru/process.hpp>
+#include <mirakuru/spawn/launch.hpp>
 
 namespace mirakuru {
 
@@ -25,37 +25,39 @@ struct Cgroup {
 
 }  // namespace detail
 
-/// A process and all that it has started, with a guardian above them.
+/// A command and all its descendants, with a guardian above them. Made by `GuardedSpawner` and
+/// `CgroupSpawner`.
 class GuardedProcess {
  public:
-  /// For spawners: starts a guardian, and below it the command, in `group` if there is one.
-  [[nodiscard]] static GuardedProcess make(const LaunchRequest& launch, detail::Cgroup group = {});
+  /// For spawners: starts a guardian, and below it the command, in `group` if it is not empty.
+  /// `exec` comes from `local_exec`. Throws `std::system_error`, for the program `SpawnFailure`.
+  [[nodiscard]] static GuardedProcess make(const LaunchRequest& request, LocalExec exec,
+                                           detail::Cgroup group = {});
   GuardedProcess(GuardedProcess&&) noexcept;
   GuardedProcess& operator=(GuardedProcess&&) noexcept;
   ~GuardedProcess();
 
-  /// The leader.
+  /// The id of the leader, the command's own process.
   [[nodiscard]] pid_t pid() const noexcept { return leader_; }
   /// A descriptor that turns readable when there is news for `alive()`; -1: ask again after a
   /// pause.
   [[nodiscard]] int event() const noexcept { return guardian_ != 0 ? channel_.get() : -1; }
-  /// True while the leader or anything that it has started lives, however it has detached itself.
-  /// Blocks for no longer than the guardian takes to exit.
+  /// True while the leader or any descendant lives, also a detached one. Blocks only while the
+  /// guardian exits. Throws `std::system_error`.
   [[nodiscard]] bool alive();
   /// The leader's exit status once `alive()` has seen its end; minus the signal that ended it.
   [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
-  /// Sends `signal` to the leader's group, and to what is left when the leader has ended or half of
-  /// the signal's time has passed; SIGKILL to all of the tree.
+  /// Sends `signal` to the leader's group. The rest of the tree gets it when the leader has ended,
+  /// or when half of the signal's time has passed. SIGKILL goes to the whole tree at once.
   void signal(int signal) noexcept;
-  /// Those that needed a signal of their own, as far as `alive()` has heard of them; the first
-  /// hundred.
+  /// The processes that needed a signal of their own; the first hundred. Renewed by `alive()`.
   [[nodiscard]] const std::vector<Straggler>& stragglers() const noexcept { return stragglers_; }
-  /// What is wrong with the guardian; empty if nothing is.
+  /// A failure of the guardian, in words; empty for none.
   [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
 
  private:
   GuardedProcess(pid_t guardian, detail::UniqueFd channel, const detail::RlimitTag& mark,
-                 std::string tag, std::string cgroup);
+                 const std::string& id, std::string program, std::string cgroup);
 
   void await_leader();
   bool receive(bool& more);
@@ -68,11 +70,13 @@ class GuardedProcess {
   bool kill_rest();
 
   pid_t guardian_;  // 0 when it has ended
-  pid_t owner_;     // a child that the host forks has a copy of this, and no say in it
+  pid_t owner_;     // a fork of the owner has a copy of this, and must not use it
   pid_t leader_ = 0;
-  bool reply_pending_ = false;    // the guardian, and it has not answered yet
-  std::uint64_t mark_;            // 0: there was no room for one
-  std::string env_tag_, cgroup_;  // a variable of the command's environment, its group's directory
+  bool reply_pending_ = false;  // the guardian has not answered a signal yet
+  std::uint64_t mark_;          // 0: none
+  std::string env_tag_;         // the id, as an entry of the command's environment
+  std::string program_;
+  std::string cgroup_;  // a directory
   detail::UniqueFd channel_;
   detail::UniqueFd leader_fd_;
   std::optional<int> exit_code_;
@@ -80,38 +84,41 @@ class GuardedProcess {
   std::string trouble_;
   struct Killed {
     pid_t pid;
-    unsigned long long started;
+    std::uint64_t started;
   };
-  std::vector<Killed> killed_;  // when the guardian had ended
+  std::vector<Killed> killed_;  // after the guardian's end
 };
 
-/// A guardian process above the command: nothing is left behind. The default.
+/// Starts a command below a guardian process, which leaves nothing behind. The default.
 ///
-/// `stop()` ends all that the command has started, also what has made a session of its own, has
-/// cleared its environment or has become a daemon. When the owner ends, in whatever way, the
-/// guardian ends the tree by the signal strategy, SIGKILL at the end of the stop budget. Should the
-/// guardian itself be killed, the leader is, and the owner ends the rest with its next call.
+/// `stop()` ends all that the command has started. That includes daemons, processes in a session of
+/// their own, and processes with a cleared environment. If the owner ends in any way, the guardian
+/// ends the tree. It sends the signals of the strategy, and SIGKILL at the end of the stop budget.
+/// If the guardian itself is killed, the kernel kills the leader. The owner then ends the rest with
+/// its next call.
 ///
-/// The guardian is a fork of the owner, of which it keeps the program or library that it is part
-/// of and the C library; the rest it gives back once the command runs. Data of more than a megabyte
-/// apiece is left out of the copy when the owner is large and has a single thread (`MADV_DONTFORK`,
-/// for the moment of the fork; advice of the owner's own to that end is undone); with more threads
-/// a start takes some 15 ms a gigabyte, and as much again passes until the copy is given back.
-/// Under sanitizers, profilers and Valgrind it stays, and where a program at a fixed address has a
-/// library preloaded. The command inherits a limit on file locks (`RLIMIT_LOCKS`, which Linux does
-/// not use) as a mark by which its descendants are known should the guardian be killed; so are
-/// those that have `mirakuru_uuid` in their environment.
+/// The guardian is a fork of the owner. It keeps the C library and its own program or library, and
+/// unmaps the rest once the command runs. In an owner of more than 64 MB with a single thread, the
+/// fork does not copy data of more than 1 MB apiece. That uses `MADV_DONTFORK` during the fork, and
+/// cancels the owner's own use of it. With more threads a start takes about 15 ms a gigabyte, and
+/// the unmapping as much again. The memory stays under sanitizers, profilers and Valgrind. It also
+/// stays in a program at a fixed address with a preloaded library.
 ///
-/// An owner that executes another program is not noticed as long as a child that it has forked, and
-/// that has executed nothing, lives.
+/// The command inherits a limit on file locks (`RLIMIT_LOCKS`), which Linux does not use. The limit
+/// marks its descendants, for the case that the guardian is killed. So does the variable
+/// `mirakuru_uuid` in their environment.
+///
+/// The guardian does not see an owner that executes another program while a fork of that owner
+/// lives that has executed nothing.
 ///
 /// Rests on `clone`, `PR_SET_CHILD_SUBREAPER`, `signalfd`, `pidfd_open` and /proc.
 struct GuardedSpawner {
   static constexpr Guarantee guarantee = Guarantee::tree_ends_with_owner;
 
-  /// Throws `std::system_error` with the reason when the program cannot be executed.
-  [[nodiscard]] GuardedProcess spawn(const LaunchRequest& launch) const {
-    return GuardedProcess::make(launch);
+  /// Starts the command and returns when it is executed. Throws `SpawnFailure` if the program or
+  /// the directory cannot be used, else `std::system_error`.
+  [[nodiscard]] GuardedProcess spawn(const LaunchRequest& request) const {
+    return GuardedProcess::make(request, local_exec(request));
   }
 };
 

@@ -8,25 +8,18 @@
 #include <cstdint>
 #include <type_traits>
 
-// What a fork of any process may do, at any time: system calls, with no help of a library. In the
-// copy of a process other threads' locks are held for ever. All is hidden, so that no call needs
-// the dynamic linker, whose tables the fork may have given back.
+#include <mirakuru/os/stat_fields.hpp>
+
+// System calls only, without a library: a fork may use these at any time. In the fork, locks of
+// the owner's other threads stay locked for ever. All is hidden, so that no call needs the dynamic
+// linker: the fork may have unmapped the linker's tables.
 
 namespace mirakuru::detail {
-
-/// Addresses from `begin` up to `end`.
-struct Range {
-  std::uintptr_t begin = 0, end = 0;
-
-  [[nodiscard]] bool holds(std::uintptr_t address) const noexcept {
-    return begin <= address && address < end;
-  }
-};
 
 /// A line of /proc/self/maps.
 struct Mapping {
   Range range;
-  bool disposable = false;  // private, anonymous, no code: nothing but the process's own data
+  bool disposable = false;  // only the process's own data: private, anonymous, no code
   bool stack = false;
 };
 
@@ -51,14 +44,6 @@ void for_each_part_outside(Range whole, const Range (&others)[count], Visit visi
       return;
     }
   visit(whole);
-}
-
-/// Reads a decimal number and moves behind it.
-inline std::uint64_t number_at(const char*& text) {
-  std::uint64_t number = 0;
-  for (; *text >= '0' && *text <= '9'; ++text)
-    number = number * 10 + static_cast<std::uint64_t>(*text - '0');
-  return number;
 }
 
 /// A path in /proc.
@@ -88,7 +73,7 @@ class Path {
   std::size_t size_ = 0;
 };
 
-/// A file, read a character at a time.
+/// A file that is read one character at a time.
 class File {
  public:
   explicit File(const char* path) : file_{call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC)} {}
@@ -98,7 +83,7 @@ class File {
   File(const File&) = delete;
   File& operator=(const File&) = delete;
 
-  /// The next character; zero at the end, and if there is no such file.
+  /// The next character; zero at the end, and zero without a file.
   char get() {
     if (at_ == size_) {
       at_ = 0;
@@ -114,7 +99,7 @@ class File {
   char buffer_[2048];
 };
 
-/// Reads the begin of a file, ended by a zero; how many bytes that are.
+/// Reads the start of a file and adds a zero. Returns the number of bytes read.
 template <std::size_t size>
 long read_file(const char* path, char (&into)[size]) {
   const long file = call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
@@ -125,21 +110,12 @@ long read_file(const char* path, char (&into)[size]) {
   return length;
 }
 
-/// Where in a process's stat file its name ends; field 3 is behind it. Null without the file.
-/// Source: proc_pid_stat(5); the name may hold anything, so it is the last bracket that counts.
-inline const char* behind_name(const char* stat) {
-  const char* end = nullptr;
-  for (; *stat != '\0'; ++stat)
-    if (*stat == ')') end = stat;
-  return end;
-}
-
-/// Calls `visit` with the directory's descriptor and each name in it; false if it cannot be read.
+/// Calls `visit` with the directory's descriptor and each name in it. False if it cannot be read.
 template <class Visit>
 bool each_name(long above, const char* directory, Visit visit) {
   const long file = call(SYS_openat, above, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (file < 0) return false;
-  // struct linux_dirent64: the record's length stands at 16, the name from 19 on.
+  // struct linux_dirent64: the record's length is at byte 16, the name at byte 19.
   alignas(8) char entries[2048];
   for (long size; (size = call(SYS_getdents64, file, entries, sizeof entries)) > 0;)
     for (long at = 0; at < size; at += *reinterpret_cast<unsigned short*>(entries + at + 16))
@@ -148,7 +124,7 @@ bool each_name(long above, const char* directory, Visit visit) {
   return true;
 }
 
-/// The same with the numbers among the names, but for that descriptor's own.
+/// Calls `visit` with each number among the names, except the directory's own descriptor.
 template <class Visit>
 bool each_number(const char* directory, Visit visit) {
   return each_name(AT_FDCWD, directory, [&](long file, const char* name) {
@@ -157,8 +133,8 @@ bool each_number(const char* directory, Visit visit) {
   });
 }
 
-/// Removes a directory and those within, as deep as a few kilobytes of stack allow. Files stay: a
-/// control group's go with it.
+/// Removes a directory and its subdirectories, as deep as the small stack allows. Files need no
+/// removal: those of a control group vanish with its directory.
 inline void remove_directories(long above, const char* directory, int depth = 8) {
   if (depth == 0 || call(SYS_unlinkat, above, directory, AT_REMOVEDIR) == 0) return;
   each_name(above, directory, [=](long file, const char* name) {
@@ -196,7 +172,7 @@ void each_mapping(Visit visit) {
       else if (path[1] == '\0')
         path[1] = c;
     }
-    // Of those in brackets: [heap], [stack], and [anon:...], which the program has named itself.
+    // [heap], [stack], and [anon:...], a name that the program has given.
     mapping.stack = path[0] == '[' && path[1] == 's';
     const bool own =
         path[0] == '\0' || mapping.stack || (path[0] == '[' && (path[1] == 'h' || path[1] == 'a'));
