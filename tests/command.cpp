@@ -10,6 +10,7 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru/command.hpp>
+#include <mirakuru/spawn/launch.hpp>
 
 namespace mk = mirakuru;
 using namespace std::string_literals;
@@ -61,7 +62,7 @@ TEST_CASE("a line is split as a shell splits it") {
       {"'a\\\nb'", {"a\\\nb"}},
       {"'\"'", {"\""}},
       {"'$HOME `x` * ~ # ; | &'", {"$HOME `x` * ~ # ; | &"}},
-      // Double quotes keep all but their own five escapes.
+      // Double quotes keep all but five escapes.
       {"\"a b\"", {"a b"}},
       {"\"it's\"", {"it's"}},
       {R"("\$ \` \" \\")", {"$ ` \" \\"}},
@@ -75,7 +76,7 @@ TEST_CASE("a line is split as a shell splits it") {
       {R"(\a\'\"\\)", {"a'\"\\"}},
       {R"(\ )", {" "}},
       {"a\\\tb", {"a\tb"}},
-      // A line continued is no end of a word.
+      // A continued line does not end a word.
       {"a\\\nb", {"ab"}},
       {"a \\\n b", {"a", "b"}},
       {"\\\n", {}},
@@ -175,7 +176,7 @@ TEST_CASE("a command is given as a line or as words") {
   CHECK(mk::Argv{"a", "b c"}.line() == "a 'b c'");
   CHECK(mk::Argv{Words{"a b"}}.line() == "'a b'");
 
-  // A line is not looked at before its words are asked for.
+  // A line is split only when its words are asked for.
   const mk::Argv open{"a 'b"};
   CHECK(open.line() == "a 'b");
   CHECK_THROWS_AS((void)open.words(), std::invalid_argument);
@@ -260,7 +261,7 @@ TEST_CASE("a variable that cannot be one is refused") {
   CHECK(refused("A b-\u00e9", "x=y\nz") == "nothing");
 }
 
-TEST_CASE("each executor has an id of its own") {
+TEST_CASE("each executor has an id of its own in its environment") {
   const mk::Command command{.argv = "a"};
   const ResolvedCommand first(command), second(command);
   const auto prefix = std::to_string(::getpid()) + ':';
@@ -279,6 +280,8 @@ TEST_CASE("each executor has an id of its own") {
   }
 
   CHECK(ResolvedCommand(first).id() == first.id());
+  const auto environment = mk::local_exec({.words = {"/bin/sh"}, .id = first.id()}).environment;
+  CHECK(std::count(environment.begin(), environment.end(), "mirakuru_uuid=" + first.id()) == 1);
   CHECK(second.id() != first.id());
   CHECK(ResolvedCommand(mk::Command{.argv = "a", .env = {{"mirakuru_uuid", "mine"}}}).id() ==
         "mine");

@@ -28,14 +28,14 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// The laws broken, as one text.
+/// The broken laws, one a line.
 std::string text(const laws::Broken& broken) {
   std::string result;
   for (const auto& law : broken) result += law + '\n';
   return result;
 }
 
-/// Ready when the child has printed so: waits for it as long as it takes.
+/// Ready when the command has printed so; waits without a limit.
 struct Awaited {
   asio::awaitable<void> operator()(const mk::Process& process) const {
     asio::steady_timer timer{co_await asio::this_coro::executor};
@@ -70,7 +70,7 @@ enum class Flaw {
   never_reaps,
 };
 
-/// A spawner with one flaw, all else being well.
+/// A spawner with one flaw.
 template <Flaw flaw, class Spawner = mk::DirectSpawner,
           class Inner = std::conditional_t<std::is_same_v<Spawner, mk::DirectSpawner>,
                                            mk::DirectProcess, mk::GuardedProcess>>
@@ -149,7 +149,7 @@ struct Flawed {
   }
 };
 
-/// Says that it keeps what it throws away.
+/// Claims to keep the output, and discards it.
 struct Forgetful {
   static constexpr bool keeps_output = true;
   mk::OutputStreams open() const { return mk::Discard{}.open(); }
@@ -207,7 +207,7 @@ TEST_CASE("our checks keep the laws") {
 
 namespace {
 
-/// Whether a spawner with the flaw, in place of one that keeps all laws, breaks this one.
+/// Checks that a spawner with the flaw breaks this law.
 template <Flaw flaw, class Spawner = mk::DirectSpawner>
 void breaks(const std::string& law) {
   CAPTURE(law);
@@ -221,7 +221,7 @@ void breaks(const std::string& law) {
 
 TEST_CASE("each law of a spawner is broken by a spawner with that flaw") {
   breaks<Flaw::no_pid>("pid() is the process's id");
-  breaks<Flaw::never_ends>("alive() is false once all has ended");
+  breaks<Flaw::never_ends>("alive() is false once all processes have ended");
   breaks<Flaw::wrong_exit_code>("exit_code() is the exit status");
   breaks<Flaw::lives_again>("alive() stays false");
   breaks<Flaw::elsewhere>(
@@ -234,14 +234,15 @@ TEST_CASE("each law of a spawner is broken by a spawner with that flaw") {
   breaks<Flaw::no_signal>("signal() reaches the process");
   breaks<Flaw::positive_signal>("exit_code() is minus the signal that ended it");
   breaks<Flaw::mute_event>("event() turns readable at the end, or is -1");
-  breaks<Flaw::leader_only>("signal() reaches what the process has started");
+  breaks<Flaw::leader_only>("signal() reaches the processes that the command has started");
   breaks<Flaw::leader_is_all, mk::GuardedSpawner>(
-      "alive() is true while something of the tree lives");
-  breaks<Flaw::never_ends, mk::GuardedSpawner>("signal() reaches what has left the process group");
+      "alive() is true while any process of the tree lives");
+  breaks<Flaw::never_ends, mk::GuardedSpawner>(
+      "signal() reaches a process that has left the process group");
   breaks<Flaw::ends_before_tree, mk::GuardedSpawner>(
-      "alive() is false when nothing of the tree lives");
+      "alive() is false when no process of the tree lives");
   breaks<Flaw::starts_anything>("a program that is not there is a std::system_error with ENOENT");
-  breaks<Flaw::leaks>("no descriptor is left open of a run");
+  breaks<Flaw::leaks>("no descriptor is left open after a run");
   breaks<Flaw::never_reaps>("alive() reaps the process");
 }
 
@@ -263,12 +264,12 @@ TEST_CASE("each law of a budget and of a signal strategy can be broken") {
   CHECK(laws::check_signals(mk::Signals{.stop = 999}) == laws::Broken{"every step has a signal"});
   CHECK(laws::check_signals(mk::Signals{.kill = 0}) == laws::Broken{"`kill` is a signal"});
   CHECK(laws::check_signals(mk::SignalLadder{{SIGINT, -1s}}) ==
-        laws::Broken{"no step waits for less than no time"});
+        laws::Broken{"no step has a negative time"});
 }
 
 namespace {
 
-/// An output of the files that are at hand.
+/// An output whose streams are one file, opened with `flags`.
 template <bool keeps, int flags>
 struct Files {
   static constexpr bool keeps_output = keeps;
@@ -300,10 +301,10 @@ TEST_CASE("each law of an output can be broken") {
             .find("a stream can be written to") == 0);
   CHECK(broken(Files < true, append | O_CLOEXEC > {directory / "by_executor", false}) == "");
   CHECK(broken(Files < true, O_RDWR | O_CLOEXEC > {directory / "overwritten"})
-            .find("what is kept can be read, all of it, of this run alone") == 0);
+            .find("all kept output can be read, and of this run alone") == 0);
   CHECK(broken(mk::ToFile{directory / "none/at/all"}).find("open() makes the streams: open ") == 0);
   CHECK(broken(Files < false, append | O_CLOEXEC > {directory / "kept", true})
-            .find("what is not kept is empty") == 0);
+            .find("output that is not kept is empty") == 0);
   CHECK(broken(Forgetful{}) != "");
 }
 
@@ -311,27 +312,27 @@ TEST_CASE("each law of a check can be broken") {
   const mk::Command idle{.argv = "sleep 300"};
   const auto eager = [](const mk::Process&) { return true; };
   CHECK(laws::check_check(eager, idle) ==
-        laws::Broken{"it does not hold under a command that is never ready"});
+        laws::Broken{"it does not hold for a command that never becomes ready"});
 
   struct Nameless {
     bool operator()(const mk::Process& process) const { return process.output() == "ready"; }
     std::string describe() const { return ""; }
   };
   const mk::Command ready{.argv = std::vector<std::string>{test::helper(), "print", "ready"}};
-  CHECK(laws::check_check(Nameless{}, ready) == laws::Broken{"describe() says something"});
+  CHECK(laws::check_check(Nameless{}, ready) == laws::Broken{"describe() is not empty"});
 
   const auto furious = [](const mk::Process&) -> bool { throw std::out_of_range{"mine"}; };
   const auto raised = text(laws::check_check(furious, idle));
-  CHECK(raised.find("a command under which it holds starts: a readiness check failed: mine") == 0);
+  CHECK(raised.find("a command that becomes ready starts: a readiness check failed: mine") == 0);
   CHECK(raised.find("it goes on until the deadline: a readiness check failed: mine") !=
         std::string::npos);
 
-  // Once it has begun, it does not look at the clock.
+  // It does not watch the deadline while it runs.
   const auto slow = [](const mk::Process& process) {
     if (process.output() == "ready") return true;
     const timespec pause{.tv_sec = 0, .tv_nsec = 400'000'000};
     ::nanosleep(&pause, nullptr);
     return false;
   };
-  CHECK(laws::check_check(slow, ready, idle, 200ms) == laws::Broken{"it lets go at the deadline"});
+  CHECK(laws::check_check(slow, ready, idle, 200ms) == laws::Broken{"it ends at the deadline"});
 }

@@ -19,8 +19,8 @@ namespace mirakuru {
 /// backslash keeps the next character. Nothing is expanded. Two or more strings, or a vector, are
 /// the words themselves.
 ///
-/// An executor made of it throws `std::invalid_argument` for an open quote, a backslash at the end,
-/// an empty command and a NUL byte. Source: POSIX.1-2017, XCU 2.2 and 2.6.5.
+/// An executor made of it throws `std::invalid_argument` for a command that is empty or has a NUL
+/// byte, an open quote or a backslash at its end. Source: POSIX.1-2017, XCU 2.2 and 2.6.5.
 class Argv {
  public:
   Argv(std::string line) : line_{std::move(line)}, split_{true} {}

@@ -49,16 +49,17 @@ concept ProcessHandle = std::movable<T> && requires(T handle, const T& seen, int
 ///       Handle spawn(const mirakuru::LaunchRequest& request) const;
 ///     };
 ///
-/// One that starts the command through another program changes the words and hands the request on.
+/// A spawner may start the command by another program: it changes the words, and hands the request
+/// to another spawner.
 ///
-///     struct InContainer {
+///     struct UnderValgrind {
 ///       mirakuru::GuardedProcess spawn(mirakuru::LaunchRequest request) const {
-///         request.words.insert(request.words.begin(), {"podman", "run", "alpine"});
+///         request.words.insert(request.words.begin(), {"valgrind", "-q"});
 ///         return mirakuru::GuardedSpawner{}.spawn(request);
 ///       }
 ///     };
 ///
-/// A member `static constexpr Guarantee guarantee` promises more than to end the process group.
+/// Without a member `static constexpr Guarantee guarantee` it promises `Guarantee::group_only`.
 template <class T>
 concept Spawner = requires(const T& spawner, const LaunchRequest& request) {
   { spawner.spawn(request) } -> ProcessHandle;

@@ -31,20 +31,21 @@
 #include <mirakuru/output/capture.hpp>
 #include <mirakuru/spawn/launch.hpp>
 
-// What a model of each concept has to do beyond having the right members. Each function tries a
-// policy and returns the laws that it breaks, none if all is well, so it fits any test framework:
+// The laws of each concept, beyond the right members. Each function tries a policy and returns the
+// laws that it breaks, as sentences; an empty list if it keeps all. So it fits any test framework:
 //
 //     CHECK(mirakuru::laws::check_spawner(MySpawner{}) == std::vector<std::string>{});
 
 namespace mirakuru::laws {
 
+/// The laws that a policy breaks, in words.
 using Broken = std::vector<std::string>;
 
 namespace detail {
 
 using namespace mirakuru::detail;
 
-/// Asks again and again until it is so; false when that takes longer than `patience`.
+/// Asks each millisecond until the predicate is true. False if that takes longer than `patience`.
 template <class Predicate>
 bool until(std::chrono::nanoseconds patience, Predicate predicate) {
   const auto begin = Clock::now();
@@ -56,13 +57,13 @@ bool until(std::chrono::nanoseconds patience, Predicate predicate) {
   return true;
 }
 
-/// Waits until the tree is gone; false when that takes longer than `patience`.
+/// Waits until the tree is gone. False if that takes longer than `patience`.
 template <ProcessHandle Handle>
 bool gone(Handle& handle, std::chrono::nanoseconds patience) {
   return until(patience, [&] { return !handle.alive(); });
 }
 
-/// The same by the handle's event alone, if it has one.
+/// Waits until the tree is gone, on the handle's event alone if it has one. False as above.
 template <ProcessHandle Handle>
 bool tells_end(Handle& handle, std::chrono::nanoseconds patience) {
   const timespec limit{.tv_sec = patience / std::chrono::seconds{1},
@@ -76,13 +77,13 @@ bool tells_end(Handle& handle, std::chrono::nanoseconds patience) {
   return true;
 }
 
-/// True when there is nothing left to be reaped of it.
+/// True if nobody has to reap this process any more.
 inline bool reaped(pid_t pid) {
   siginfo_t info{};
   return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0;
 }
 
-/// How many descriptors this process has open.
+/// The number of open descriptors of this process.
 inline std::ptrdiff_t open_descriptors() {
   std::ptrdiff_t count = 0;
   if (DIR* const directory = ::opendir("/proc/self/fd")) {
@@ -92,7 +93,7 @@ inline std::ptrdiff_t open_descriptors() {
   return count;
 }
 
-/// The numbers that a child has printed, one a line.
+/// The ids that a command has printed, one a line.
 inline std::vector<pid_t> pids_in(const std::string& text) {
   std::vector<pid_t> pids;
   for (std::size_t at = 0, end; (end = text.find('\n', at)) != std::string::npos; at = end + 1)
@@ -100,7 +101,7 @@ inline std::vector<pid_t> pids_in(const std::string& text) {
   return pids;
 }
 
-/// True when none of the processes lives any more; what does is ended by force.
+/// True if none of the processes lives after `patience`. Kills those that do.
 inline bool all_gone(const std::vector<pid_t>& pids, std::chrono::nanoseconds patience) {
   bool gone = true;
   for (const pid_t pid : pids) {
@@ -130,8 +131,9 @@ struct Run {
 
 }  // namespace detail
 
-/// A spawner starts what it is given, where and as it is told, tells its end exactly, and keeps
-/// nothing of it. `patience` is how long each step may take.
+/// Checks a spawner: it starts the command as the request says, tells its end exactly, ends its
+/// processes, and keeps nothing open. `patience` is the time limit of each step. Returns the broken
+/// laws. Throws the spawner's own exceptions.
 template <Spawner T>
 Broken check_spawner(const T& spawner,
                      std::chrono::nanoseconds patience = std::chrono::seconds{10}) {
@@ -144,7 +146,7 @@ Broken check_spawner(const T& spawner,
     require(::write(run.input.writing.get(), "given\n", 6) == 6, "a pipe takes a line");
     auto handle = spawner.spawn(run.request);
     require(handle.pid() > 0, "pid() is the process's id");
-    require(detail::gone(handle, patience), "alive() is false once all has ended");
+    require(detail::gone(handle, patience), "alive() is false once all processes have ended");
     require(handle.exit_code() == 7, "exit_code() is the exit status");
     require(!handle.alive(), "alive() stays false");
     require(detail::until(patience, [&] { return detail::reaped(handle.pid()); }),
@@ -180,7 +182,7 @@ Broken check_spawner(const T& spawner,
     handle.signal(SIGTERM);
     const bool ended = detail::gone(handle, patience);
     require(detail::all_gone(children(), patience) && ended && up,
-            "signal() reaches what the process has started");
+            "signal() reaches the processes that the command has started");
   }
   if constexpr (requires { requires T::guarantee == Guarantee::tree_ends_with_owner; }) {
     detail::Run run{"setsid sleep 300 & echo $!"};
@@ -190,12 +192,13 @@ Broken check_spawner(const T& spawner,
       lived = lived && handle.alive();
       return handle.exit_code().has_value();
     });
-    require(ended && lived, "alive() is true while something of the tree lives");
+    require(ended && lived, "alive() is true while any process of the tree lives");
     handle.signal(SIGTERM);
-    require(detail::gone(handle, patience), "signal() reaches what has left the process group");
+    require(detail::gone(handle, patience),
+            "signal() reaches a process that has left the process group");
     const auto left = detail::pids_in(run.streams.out().text());
     require(left.size() == 1 && detail::all_gone(left, {}),
-            "alive() is false when nothing of the tree lives");
+            "alive() is false when no process of the tree lives");
   }
   {
     detail::Run run{std::vector<std::string>{"/no/such/program"}};
@@ -209,19 +212,19 @@ Broken check_spawner(const T& spawner,
     require(error == ENOENT, "a program that is not there is a std::system_error with ENOENT");
   }
   {
-    constexpr std::ptrdiff_t runs = 8;  // others in this process may open some meanwhile
+    constexpr std::ptrdiff_t runs = 8;  // other threads may open some meanwhile
     const auto before = detail::open_descriptors();
     for (std::ptrdiff_t i = 0; i < runs; ++i) {
       detail::Run run{"true"};
       auto handle = spawner.spawn(run.request);
       detail::gone(handle, patience);
     }
-    require(detail::open_descriptors() - before < runs, "no descriptor is left open of a run");
+    require(detail::open_descriptors() - before < runs, "no descriptor is left open after a run");
   }
   return broken;
 }
 
-/// A budget's spans are not negative.
+/// Checks a budget: its times are not negative. Returns the broken laws.
 template <Budget T>
 Broken check_budget(const T& budget) {
   Broken broken;
@@ -232,7 +235,8 @@ Broken check_budget(const T& budget) {
   return broken;
 }
 
-/// A signal strategy has steps, and every signal is one.
+/// Checks a signal strategy: it has steps, and each has a valid signal and time. Returns the broken
+/// laws.
 template <SignalStrategy T>
 Broken check_signals(const T& signals) {
   Broken broken;
@@ -241,15 +245,16 @@ Broken check_signals(const T& signals) {
   for (const SignalStep& step : steps) {
     if (step.signal < 1 || step.signal > SIGRTMAX) broken.emplace_back("every step has a signal");
     if (step.wait < std::chrono::nanoseconds::zero())
-      broken.emplace_back("no step waits for less than no time");
+      broken.emplace_back("no step has a negative time");
   }
   if (const int kill = signals.kill; kill < 1 || kill > SIGRTMAX)
     broken.emplace_back("`kill` is a signal");
   return broken;
 }
 
-/// An output's streams can be opened and written to, are close-on-exec, and what is kept can be
-/// read, all of it, of this run alone: of both streams that are not the caller's own.
+/// Checks an output: its streams can be opened and written to, and are close-on-exec. A kept stream
+/// can be read, all of it, and without an earlier run. Streams of the caller's own are left out.
+/// Returns the broken laws.
 template <Output T>
 Broken check_output(const T& output) {
   Broken broken;
@@ -267,7 +272,7 @@ Broken check_output(const T& output) {
                                    {streams.err().fd(), "err\n"},
                                    {streams.out().fd(), "out\n"}}) {
       if (fd < 0) continue;  // the caller's own
-      require(fd > 2, "a descriptor is none of the standard streams");
+      require(fd > 2, "a descriptor is not a standard stream's");
       require((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0, "a descriptor is close-on-exec");
       require(::write(fd, text, 4) == 4, "a stream can be written to");
     }
@@ -276,16 +281,17 @@ Broken check_output(const T& output) {
       const bool apart = out == (streams.out().fd() < 0 ? "" : "out\nout\n") &&
                          err == (streams.err().fd() < 0 ? "" : "err\n");
       require(apart || (out == "out\nerr\nout\n" && err == out),
-              "what is kept can be read, all of it, of this run alone");
+              "all kept output can be read, and of this run alone");
     } else {
-      require(out.empty() && err.empty(), "what is not kept is empty");
+      require(out.empty() && err.empty(), "output that is not kept is empty");
     }
   }
   return broken;
 }
 
-/// A readiness check lets an executor start a command under which it comes to hold, gives up at the
-/// deadline of one under which it does not, and names itself. `patience` is how late that may be.
+/// Checks a readiness check: with the command `ready` an executor starts, with `never` the check
+/// gives up at the deadline. `patience` is how late that may be. A description is not empty.
+/// Returns the broken laws.
 template <ReadinessCheck T>
 Broken check_check(const T& check, const Command& ready,
                    const Command& never = {.argv = "sleep 300"},
@@ -293,22 +299,22 @@ Broken check_check(const T& check, const Command& ready,
   using namespace std::chrono_literals;
   Broken broken;
   if constexpr (requires { check.describe(); })
-    if (std::string{check.describe()}.empty()) broken.emplace_back("describe() says something");
+    if (std::string{check.describe()}.empty()) broken.emplace_back("describe() is not empty");
   try {
     Executor executor{ready, check, TimeoutBudget{.start = 30s, .stop = 5s}};
     if (!executor.start().stop().stop().start().stop().exit_code())
-      broken.emplace_back("a command under which it holds starts, again and again");
+      broken.emplace_back("a command that becomes ready starts, again and again");
   } catch (const ExecutorError& error) {
-    broken.emplace_back(std::string{"a command under which it holds starts: "} + error.what());
+    broken.emplace_back(std::string{"a command that becomes ready starts: "} + error.what());
   }
   Executor executor{never, check, TimeoutBudget{.start = 100ms, .stop = 5s}};
   const auto begin = detail::Clock::now();
   try {
     executor.start();
-    broken.emplace_back("it does not hold under a command that is never ready");
+    broken.emplace_back("it does not hold for a command that never becomes ready");
   } catch (const TimeoutExpired&) {
     if (detail::Clock::now() - begin > 100ms + patience)
-      broken.emplace_back("it lets go at the deadline");
+      broken.emplace_back("it ends at the deadline");
   } catch (const ExecutorError& error) {
     broken.emplace_back(std::string{"it goes on until the deadline: "} + error.what());
   }

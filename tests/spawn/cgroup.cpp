@@ -18,7 +18,7 @@ static_assert(mk::Executor<mk::CgroupSpawner>::guarantee() == mk::Guarantee::tre
 
 namespace {
 
-/// Where groups can be made on this machine; empty, with a word about why, if nowhere.
+/// The directory for groups on this machine; empty, with a message, if there is none.
 std::string place() {
   mk::Executor executor{"sleep 300", mk::CgroupSpawner{}};
   try {

@@ -33,7 +33,7 @@ TEST_CASE("with pidfd_open the parent sleeps until the exit") {
 }
 
 TEST_CASE("a group's zombies do not hold up the stop") {
-  // The leader leaves a child behind that it never waits for, and then becomes a mere sleeper.
+  // The leader starts a child that it never waits for, and then only sleeps.
   mk::Executor executor{mk::Shell{"sleep 0.01 & exec sleep 300"}, mk::DirectSpawner{},
                         [](const mk::Process& process) {
                           for (const auto pid : test::children_of(process.pid()))

@@ -37,7 +37,7 @@ static_assert(mk::SimpleExecutor::guarantee() == mk::Guarantee::tree_ends_with_o
 
 namespace {
 
-/// A number that a status file in /proc has for a name, in kilobytes or as it is.
+/// A number in /proc/PID/status, by its name; sizes are in kilobytes.
 long status_of(pid_t pid, const std::string& name) {
   const auto text = test::slurp("/proc/" + std::to_string(pid) + "/status");
   const auto at = text.find("\n" + name + ":");
@@ -46,7 +46,7 @@ long status_of(pid_t pid, const std::string& name) {
 
 pid_t parent_of(pid_t pid) { return test::detail::stat_of(pid).parent; }
 
-/// Files that the processes of a tree write their ids to, and a marker in their arguments.
+/// The files with the ids of a tree's processes, and a marker in their arguments.
 struct Traces {
   test::TempDir directory;
   std::string mark = "mark=" + directory.path();
@@ -61,14 +61,14 @@ struct Traces {
       for (const auto pid : test::read_pids(directory / name)) all.push_back(pid);
     return all;
   }
-  /// True when nothing of it is left, the guardian neither.
+  /// True when no process of the tree is left, and no guardian.
   [[nodiscard]] bool gone() const {
     const auto all = pids();
     return std::none_of(all.begin(), all.end(), test::alive) && test::processes_matching(mark) == 0;
   }
 };
 
-/// Every way of getting out of a process group, and of not listening to signals.
+/// A tree with every way to leave a process group and to ignore signals.
 std::string tree_that_escapes(const Traces& traces) {
   const auto helper = [&](const std::string& verb, const std::string& pids) {
     return test::helper() + ' ' + verb + ' ' + traces.pidfile(pids) + ' ' + traces.mark;
@@ -81,12 +81,11 @@ std::string tree_that_escapes(const Traces& traces) {
          "while :; do setsid sleep 0.01 & sleep 0.001; done & " +  // forking all the time
          "echo up; exec sleep 300";
 }
-constexpr std::size_t tree_size = 1 + 1 + 12 + 1;  // of those that write their ids
+constexpr std::size_t tree_size = 1 + 1 + 12 + 1;  // the processes that write their ids
 
 [[noreturn]] void throw_it() { throw std::runtime_error{"uncaught, as the test wants it"}; }
 
-/// Runs `host` in a process of its own, which says by `up` that it has started what it is to start,
-/// and is then left alone; what it ended with.
+/// Runs `run` in a process of its own, which ends with 1 if `run` returns. Its id.
 template <class Host>
 pid_t host(Host run) {
   std::fflush(nullptr);
@@ -131,7 +130,7 @@ TEST_CASE("a long command makes a long title, which is cut") {
 
 namespace {
 
-/// A private mapping, of a file or of none, all of whose pages have been written.
+/// A private mapping, of a file or of none, with all pages written.
 struct Written {
   explicit Written(std::size_t megabytes, std::FILE* file = nullptr)
       : size{megabytes << 20},
@@ -187,7 +186,7 @@ TEST_CASE("the guardian has three descriptors, and gives back the host's memory"
     return descriptors <= 3;
   }));
   if (!test::sanitized) CHECK(test::eventually([&] { return lean(guardian); }, 500ms));
-  // It is all here, and a fork of the host's own has it, too.
+  // The host still has all of it, and so has a fork of the host's own.
   CHECK(test::in_child([&] {
           return large.pages[large.size - 1024] == 'x' && of_file.pages[0] == 'x' &&
                  zeroed[0] == 'x' && heap.back() == 'x';
@@ -206,7 +205,7 @@ TEST_CASE("memory that can never be unmapped costs the guardian no more than its
   CHECK(test::in_child([] {
           const Written large{64};
           char* const page = large.pages + (32 << 20);
-          constexpr long mseal = 462;  // on all machines, since Linux 6.10
+          constexpr long mseal = 462;  // the same on all machines, since Linux 6.10
           if (::syscall(mseal, page, 4096UL, 0UL) != 0) return errno == ENOSYS;
           const mk::SimpleExecutor executor = [] {
             mk::SimpleExecutor started{"sleep 300"};
@@ -274,7 +273,7 @@ TEST_CASE("without close_range the descriptors are closed one by one") {
           executor.start().wait_for(
               [&] { return test::read_inspect(directory / "seen").contains("fds"); }, 5s);
           const auto own = "/proc/" + std::to_string(parent_of(executor.pid())) + "/fd";
-          const auto has_three = [&] {  // and another for a moment, when it looks into /proc
+          const auto has_three = [&] {  // one more while it reads /proc
             std::size_t descriptors = 0;
             test::detail::each_number_in(own.c_str(), [&](int, int) { ++descriptors; });
             return descriptors <= 3;
@@ -357,7 +356,7 @@ TEST_CASE("whatever way it takes, nothing escapes stop() nor kill()") {
   const test::Elapsed elapsed;
   SUBCASE("stop") {
     executor.stop();
-    CHECK(elapsed >= 300ms);  // what ignores SIGTERM has its time
+    CHECK(elapsed >= 300ms);  // the processes that ignore SIGTERM use their time
     CHECK(executor.stragglers().size() >= 11);
   }
   SUBCASE("kill") { executor.kill(); }
@@ -487,7 +486,7 @@ TEST_CASE("a host that dies while its own fork lives on") {
     mk::SimpleExecutor executor{{test::helper(), "ignore", "HUP", traces.pidfile(), traces.mark}};
     executor.start();
     executor.wait_for([&] { return !traces.pids().empty(); }, 20s);
-    if (::fork() == 0) {  // has a copy of all descriptors, and lives until the test has ended
+    if (::fork() == 0) {  // holds a copy of all descriptors until the test has ended
       ::close(alive[1]);
       char byte;
       ::_exit(static_cast<int>(::read(alive[0], &byte, 1)));
@@ -505,7 +504,7 @@ TEST_CASE("the end of the thread that has called start() changes nothing") {
   mk::SimpleExecutor executor{"sleep 300"};
   std::thread{[&] { executor.start(); }}.join();
   const timespec pause{0, 50'000'000};
-  ::ppoll(nullptr, 0, &pause, nullptr);  // nothing is to happen in this time
+  ::ppoll(nullptr, 0, &pause, nullptr);  // nothing may happen in this time
   CHECK(executor.running());
   CHECK(executor.stop().exit_code() == -SIGTERM);
 }
@@ -529,7 +528,7 @@ TEST_CASE("somebody kills the guardian: the owner notices, ends the tree, and sa
           std::string::npos);
   }
   CHECK(elapsed < 5s);
-  executor.start();  // and it starts anew
+  executor.start();  // it can start again
   CHECK(executor.stop().exit_code() == -SIGTERM);
 }
 
@@ -582,7 +581,7 @@ TEST_CASE("somebody kills the guardian at any moment of a start: nothing is left
 
 TEST_CASE("somebody stops the guardian, before a stop or while it waits") {
   for (const bool before : {true, false}) {
-    // The leader ends a while after the signal, and by that time the guardian has been stopped.
+    // The leader ends a while after the signal, when the guardian has been stopped.
     mk::Executor executor{mk::Shell{"trap 'echo got; sleep 0.3; exit 0' TERM; echo ready; "
                                     "while :; do sleep 0.01; done"},
                           mk::BannerCheck{"ready"}, mk::TimeoutBudget{.start = 20s, .stop = 20s}};
@@ -728,7 +727,7 @@ TEST_CASE("what has left the group has the stop signal, too, although the leader
 }
 
 TEST_CASE("a host that has just the descriptors for a start") {
-  if (test::sanitized) return;  // which needs descriptors of its own
+  if (test::sanitized) return;  // a sanitizer needs descriptors of its own
   CHECK(test::in_child([] {
           mk::SimpleExecutor executor{"sleep 300"};
           rlimit limit{};
@@ -739,7 +738,7 @@ TEST_CASE("a host that has just the descriptors for a start") {
               executor.start().stop();
               return executor.exit_code() == -SIGTERM;
             } catch (const mk::SpawnError& error) {
-              // What is short is the owner's, not the guardian's.
+              // The owner lacks descriptors, not the guardian.
               if (error.code() != std::errc::too_many_files_open ||
                   std::string{error.what()}.find("signalfd") != std::string::npos)
                 return false;
@@ -767,7 +766,7 @@ TEST_CASE("a host with a low limit on file locks") {
   CHECK(test::in_child([&] {
           const rlimit limit{1, 1};
           ::setrlimit(RLIMIT_LOCKS, &limit);
-          // Neither this process nor somebody else's may be taken for one of the command's.
+          // Neither this process nor another one may count as a process of the command.
           const pid_t other = ::fork();
           if (other == 0) {
             ::alarm(60);
@@ -801,12 +800,12 @@ TEST_CASE(
           mk::SimpleExecutor executor{"sleep 300"};
           executor.start();
           const pid_t guardian = parent_of(executor.pid());
-          long most = 0;  // of what both have for themselves
+          long most = 0;  // of the memory that both do not share
           for (std::size_t at = 0; at < large.size; at += large.size / 32) {
             std::memset(large.pages + at, 'z', large.size / 32);
             most = std::max(most, status_of(guardian, "RssAnon"));
           }
-          // With a single thread it is never copied: there is nothing to let go of.
+          // With a single thread nothing is copied, so there is nothing to unmap.
           return most < 64L << 10 && test::eventually([&] { return lean(guardian); }, 50ms);
         }) == 0);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// The states that a host may be in, and what is not to be changed in it: the same for each spawner.
+// The possible states of a host, and the state that no spawner may change.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -32,7 +32,7 @@ TYPE_TO_STRING(mk::GuardedSpawner);
 
 namespace {
 
-/// What the helper program sees of itself when started by `start()` in this process.
+/// The helper program's report about itself when this process has started it.
 template <class Spawner>
 std::map<std::string, std::string> inspect() {
   const test::TempDir directory;
@@ -64,7 +64,7 @@ TEST_CASE_TEMPLATE("the host's blocked and ignored signals do not reach the chil
           for (const int signal : {SIGINT, SIGTERM, SIGPIPE, SIGHUP, SIGQUIT, SIGUSR1})
             ::signal(signal, SIG_IGN);
           auto seen = inspect<Spawner>();
-          // Two real-time signals are the C library's own, and cannot be reset by others.
+          // Two real-time signals belong to the C library; nobody else can reset them.
           const auto mask = [](const std::string& hex) {
             return std::stoull(hex, nullptr, 16) & ~0x180000000ULL;
           };
@@ -112,7 +112,7 @@ TEST_CASE_TEMPLATE("a host that ignores SIGCHLD", Spawner, mk::DirectSpawner, mk
           const auto pid = executor.start().pid();
           executor.stop();
           if (test::alive(pid) || executor.running()) return false;
-          // Only newer kernels tell the exit status of what has been reaped; it is noticed on all.
+          // Only newer kernels tell the exit status of a reaped process. All tell its end.
           mk::Executor<Spawner> failing{{test::helper(), "exit", "5"}};
           const auto code = failing.start().wait().exit_code();
           return code == 5 || code == 0;
@@ -137,7 +137,7 @@ TEST_CASE_TEMPLATE("a host that reaps every child", Spawner, mk::DirectSpawner,
 
 TEST_CASE_TEMPLATE("a host without a descriptor left", Spawner, mk::DirectSpawner,
                    mk::GuardedSpawner) {
-  if (test::sanitized) return;  // which needs one itself
+  if (test::sanitized) return;  // a sanitizer needs one itself
   CHECK(test::in_child([] {
           while (::dup(0) >= 0) {
           }
@@ -173,7 +173,7 @@ TEST_CASE_TEMPLATE("a child that the host forks has no say in what the host has 
   mk::Executor<Spawner> executor{"sleep 300"};
   executor.start();
   CHECK(test::in_child([&] {
-          auto mine = std::move(executor);  // and its destructor runs here
+          auto mine = std::move(executor);  // its destructor runs here
           return !mine.running();
         }) == 0);
   CHECK(executor.running());

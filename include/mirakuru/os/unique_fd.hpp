@@ -28,11 +28,12 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-/// A descriptor below 3 is moved up: a host that has closed its standard streams is given such
-/// ones, and they would be overwritten when the child's streams are put in place.
+/// Moves a descriptor below 3 up; a host with closed standard streams gets these. The child's own
+/// streams would replace them. Throws `std::system_error`.
 [[nodiscard]] UniqueFd move_above_stdio(UniqueFd fd);
 
-/// Takes what a system call returned. Throws `std::system_error` naming the call if it failed.
+/// Owns the descriptor that a system call has returned. Throws `std::system_error` with the call's
+/// name if it failed.
 [[nodiscard]] UniqueFd checked_fd(int fd, const char* call);
 
 struct Pipe {

@@ -22,7 +22,8 @@ struct CgroupSpawner {
   std::string parent = {};
 
   /// Starts the command and returns when it is executed. Throws `SpawnFailure` if the program or
-  /// the directory cannot be used, and `std::system_error` with the reason if no group can be made.
+  /// the directory cannot be used. Throws `std::system_error` with the reason if no group can be
+  /// made.
   [[nodiscard]] GuardedProcess spawn(const LaunchRequest& request) const;
 };
 

@@ -47,8 +47,8 @@ class GuardedProcess {
   [[nodiscard]] bool alive();
   /// The leader's exit status once `alive()` has seen its end; minus the signal that ended it.
   [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
-  /// Sends `signal` to the leader's group. The rest of the tree gets it when the leader has ended,
-  /// or when half of the signal's time has passed. SIGKILL goes to the whole tree at once.
+  /// Sends `signal` to the leader's group. The rest of the tree gets it after the leader's end, or
+  /// after half of the signal's time. SIGKILL goes to the whole tree at once.
   void signal(int signal) noexcept;
   /// The processes that needed a signal of their own; the first hundred. Renewed by `alive()`.
   [[nodiscard]] const std::vector<Straggler>& stragglers() const noexcept { return stragglers_; }
@@ -98,18 +98,18 @@ class GuardedProcess {
 /// its next call.
 ///
 /// The guardian is a fork of the owner. It keeps the C library and its own program or library, and
-/// unmaps the rest once the command runs. In an owner of more than 64 MB with a single thread, the
-/// fork does not copy data of more than 1 MB apiece. That uses `MADV_DONTFORK` during the fork, and
-/// cancels the owner's own use of it. With more threads a start takes about 15 ms a gigabyte, and
-/// the unmapping as much again. The memory stays under sanitizers, profilers and Valgrind. It also
+/// unmaps the rest once the command runs. An owner with one thread and more than 64 MB leaves data
+/// of more than 1 MB apiece out of the fork. That uses `MADV_DONTFORK` for a moment, and cancels
+/// the owner's own use of it. With more threads, a start takes about 15 ms a gigabyte, and the
+/// unmapping as much again. The memory stays under sanitizers, profilers and Valgrind. It also
 /// stays in a program at a fixed address with a preloaded library.
 ///
 /// The command inherits a limit on file locks (`RLIMIT_LOCKS`), which Linux does not use. The limit
 /// marks its descendants, for the case that the guardian is killed. So does the variable
 /// `mirakuru_uuid` in their environment.
 ///
-/// The guardian does not see an owner that executes another program while a fork of that owner
-/// lives that has executed nothing.
+/// The guardian may miss that the owner executes another program. It does so while a fork of the
+/// owner lives that has executed nothing.
 ///
 /// Rests on `clone`, `PR_SET_CHILD_SUBREAPER`, `signalfd`, `pidfd_open` and /proc.
 struct GuardedSpawner {

@@ -30,9 +30,9 @@ struct Straggler {
 
 /// A command as the user asked for it, and how to end it. A spawner gets one for each start.
 ///
-/// A request owns its data, apart from the three descriptors. So a spawner may change its copy and
-/// hand it to another spawner, for example to run the words in a container. Nothing is looked up
-/// yet: `local_exec` does that for a command that runs on this machine.
+/// A request owns its data, apart from the three descriptors. A spawner may change its copy and
+/// hand it to another spawner. Nothing is looked up yet: `local_exec` does that for a command that
+/// runs on this machine.
 struct LaunchRequest {
   std::vector<std::string> words = {};          ///< the program and its arguments; not empty
   std::string cwd = {};                         ///< the directory to run in; empty: the caller's
@@ -40,7 +40,7 @@ struct LaunchRequest {
   /// The value of the variable `mirakuru_uuid`, "<pid>:<uuid>": one for each executor.
   std::string id = {};
   int in = -1, out = -1, err = -1;     ///< the command's standard streams; -1: the caller's own
-  std::vector<SignalStep> steps = {};  ///< the signals if the owner dies, in order
+  std::vector<SignalStep> steps = {};  ///< the strategy's signals, for the owner's death
   std::chrono::nanoseconds stop_budget = {};  ///< the time for them; SIGKILL follows
 };
 
