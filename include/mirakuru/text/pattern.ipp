@@ -12,8 +12,8 @@
 
 namespace mirakuru::detail {
 
-/// Reads an expression by recursive descent and builds the automaton from its end to its start:
-/// each function is given where to go on, and returns where to begin.
+/// Parses an expression by recursive descent, then builds the automaton from its end to its start:
+/// each build function takes the state that follows and returns the state to begin with.
 class Pattern::Parser {
  public:
   Parser(const std::string& expression, Pattern& pattern)
@@ -25,12 +25,12 @@ class Pattern::Parser {
     split_classes(only('\n'));
     split_classes(only('\r'));
     const auto tree = alternatives();
-    if (!rest_.empty()) refuse("a ) without its (");
+    if (!rest_.empty()) refuse("a ) without a (");
     pattern_.start_ = build(tree, add({.op = Op::match}));
   }
 
  private:
-  /// A node of the expression. `least` and `most` are how often it is repeated.
+  /// A node of the expression, repeated `least` to `most` times.
   struct Node {
     enum class Kind { state, sequence, choice } kind;
     State state = {.op = Op::match};
@@ -41,7 +41,7 @@ class Pattern::Parser {
   static constexpr std::size_t most_states = 50'000;
 
   Node alternatives() {
-    if (++depth_ > most_depth) refuse("more than 250 groups in each other");
+    if (++depth_ > most_depth) refuse("more than 250 nested groups");
     Node choice{.kind = Node::Kind::choice};
     do choice.parts.push_back(sequence());
     while (take("|"));
@@ -61,14 +61,14 @@ class Pattern::Parser {
 
   void quantify(Node& node) {
     if (!quantifier(node)) return;
-    take("?");  // lazy or greedy: what is found is found
+    take("?");  // lazy or greedy, the same lines match
     Node nothing = node;
-    if (quantifier(nothing)) refuse("a quantifier of a quantifier");
+    if (quantifier(nothing)) refuse("a quantifier after a quantifier");
     if (node.kind == Node::Kind::state && node.state.op != Op::bytes)
-      refuse("a quantifier of an assertion");
+      refuse("a quantifier after an assertion");
   }
 
-  /// True when there is one; what it asks for is the node's then.
+  /// Reads a quantifier into `node`. False if there is none.
   bool quantifier(Node& node) {
     if (take("*"))
       node.least = 0, node.most = unbounded;
@@ -81,7 +81,7 @@ class Pattern::Parser {
     return true;
   }
 
-  /// A brace that is no quantifier is one of its own.
+  /// A brace that begins no quantifier is a character.
   bool bounds(Node& node) {
     const auto before = rest_;
     int least = 0, most = 0;
@@ -112,9 +112,9 @@ class Pattern::Parser {
 
   Node atom() {
     if (take("(")) {
-      if (!take("?:") && rest_.starts_with('?')) refuse("(? with anything but : behind it");
+      if (!take("?:") && rest_.starts_with('?')) refuse("a (? without a : after it");
       auto group = alternatives();
-      if (!take(")")) refuse("a ( without its )");
+      if (!take(")")) refuse("a ( without a )");
       return Node{.kind = Node::Kind::sequence, .parts = {std::move(group)}};
     }
     if (take("^")) return assertion(Op::line_begin);
@@ -126,11 +126,11 @@ class Pattern::Parser {
     if (take("\\u")) return character(code_unit());
     if (take("\\")) return one_of(escape());
     Node nothing{.kind = Node::Kind::sequence};
-    if (quantifier(nothing)) refuse("a quantifier of nothing");
+    if (quantifier(nothing)) refuse("a quantifier with nothing to repeat");
     return one_of(only(next()));
   }
 
-  /// A character's UTF-8.
+  /// The UTF-8 bytes of a character.
   Node character(int code) {
     const auto byte = [this](int value) { return one_of(only(static_cast<char>(value))); };
     if (code < 0x80) return byte(code);
@@ -156,7 +156,8 @@ class Pattern::Parser {
       if (rest_.starts_with('-') && !rest_.starts_with("-]")) {
         rest_.remove_prefix(1);
         const auto high = member();
-        if (low.count() != 1 || high.count() != 1) refuse("a range between classes");
+        if (low.count() != 1 || high.count() != 1)
+          refuse("a range that begins or ends with a class");
         std::size_t i = 0, last = 0;
         while (!low[i]) ++i;
         while (!high[last]) ++last;
@@ -179,7 +180,7 @@ class Pattern::Parser {
     return take("\\") ? escape() : only(next());
   }
 
-  /// [:alpha:] and its like, in brackets.
+  /// A named class in brackets, such as [:alpha:].
   Bytes named() {
     constexpr std::pair<std::string_view, int (*)(int)> classes[] = {
         {"alnum", ::isalnum}, {"alpha", ::isalpha}, {"blank", ::isblank}, {"cntrl", ::iscntrl},
@@ -189,7 +190,7 @@ class Pattern::Parser {
     for (const auto& [name, belongs] : classes)
       if (take(std::string{name} + ":]")) return all(belongs);
     if (take("w:]")) return word();
-    refuse("a class of characters that is not known");
+    refuse("an unknown class of characters");
   }
 
   Bytes escape() {
@@ -229,20 +230,20 @@ class Pattern::Parser {
         return only(static_cast<char>(byte));
       }
       default:
-        if (is(::isalnum, c)) refuse(std::string{'\\', c});
+        if (is(::isalnum, c)) refuse(std::string{"the unsupported escape \\"} + c);
         return only(c);
     }
   }
 
-  /// What stands behind a \u.
+  /// The number after a \u.
   int code_unit() {
     const int code = hexadecimal(4);
     if (code < 0) refuse("\\u without four hexadecimal digits");
-    if (code >= 0xd800 && code < 0xe000) refuse("\\u of half a character");
+    if (code >= 0xd800 && code < 0xe000) refuse("\\u with half a character");
     return code;
   }
 
-  /// The value of so many digits; -1 when there are fewer.
+  /// Reads a number with exactly `digits` digits; -1 if there are fewer.
   int hexadecimal(std::size_t digits) {
     const std::string text{rest_.substr(0, digits)};
     for (const char c : text)
@@ -254,7 +255,7 @@ class Pattern::Parser {
 
   static bool is(int (*belongs)(int), char c) {
     const auto byte = static_cast<unsigned char>(c);
-    return byte < 128 && belongs(byte) != 0;  // bytes are bytes, whatever the locale
+    return byte < 128 && belongs(byte) != 0;  // no locale changes the rest
   }
   static Bytes all(int (*belongs)(int)) {
     Bytes bytes;
@@ -277,7 +278,7 @@ class Pattern::Parser {
     return {.kind = Node::Kind::state, .state = {.op = Op::bytes, .bytes = bytes}};
   }
 
-  /// Bytes that are in `bytes` are no longer in a class with bytes that are not.
+  /// Splits each class that is partly in `bytes`.
   void split_classes(const Bytes& bytes) {
     auto& classes = pattern_.classes_;
     if (bytes.count() == 1 && (bytes & alone_).any()) return;
@@ -300,7 +301,7 @@ class Pattern::Parser {
     return static_cast<std::uint32_t>(states.size() - 1);
   }
 
-  /// The states of `node` with its repetitions, `next` behind them.
+  /// Adds the states of `node` with its repetitions, followed by `next`.
   std::uint32_t build(const Node& node, std::uint32_t next) {
     if (node.most == unbounded) {
       const auto loop = add({.op = Op::fork, .other = next});
@@ -312,7 +313,7 @@ class Pattern::Parser {
       next = add({.op = Op::fork, .next = once(node, next), .other = next});
     for (int i = 0; i < node.least; ++i) {
       const auto begin = once(node, next);
-      if (begin == next) break;  // nothing in it, however often
+      if (begin == next) break;  // an empty node stays empty
       next = begin;
     }
     return next;
@@ -342,20 +343,20 @@ class Pattern::Parser {
   }
 
   char next() {
-    if (rest_.empty()) refuse("an escape or a bracket that is not finished");
+    if (rest_.empty()) refuse("an unfinished escape or bracket");
     const char c = rest_.front();
     rest_.remove_prefix(1);
     return c;
   }
 
-  [[noreturn]] void refuse(const std::string& what) const {
-    throw std::invalid_argument{"the regular expression '" + expression_ + "' has " + what};
+  [[noreturn]] void refuse(const std::string& problem) const {
+    throw std::invalid_argument{"the regular expression '" + expression_ + "' has " + problem};
   }
 
   const std::string& expression_;
   std::string_view rest_;
   Pattern& pattern_;
-  Bytes alone_ = {};  // each a class of its own
+  Bytes alone_ = {};  // bytes that are a class of their own
   int depth_ = 0;
 };
 
@@ -492,7 +493,7 @@ MIRAKURU_DECL PatternSearch::Entry PatternSearch::step(Entry from, unsigned char
   return to;
 }
 
-/// A set that a byte leads back to is one to stay at: it is worth to know what leaves it.
+/// Finds the bytes that leave a set in which the search stays for a while.
 MIRAKURU_DECL void PatternSearch::find_leaving(Entry entry) {
   constexpr std::size_t most_effort = 1 << 16;
   auto& known = rows_[entry / row];
@@ -502,15 +503,13 @@ MIRAKURU_DECL void PatternSearch::find_leaving(Entry entry) {
   std::string leaving;
   for (const auto& bytes : pattern_->classes_) {
     const auto byte = static_cast<unsigned char>(bytes[0]);
-    Entry to = table_[entry + byte];
-    if (to == unknown && byte != '\n') {
-      Set next;
-      if (advance(*known.set, byte, next)) fill_in(entry, bytes, is_found);
-      next.ended = byte == '\r' && ends(entry);
-      if (next == *known.set) fill_in(entry, bytes, entry);
-      to = table_[entry + byte];
-    }
-    if (to != entry) leaving += bytes;
+    Set next;
+    const bool found = byte == '\n' ? ends(entry) : advance(*known.set, byte, next);
+    next.ended = byte == '\r' && ends(entry);
+    if (!found && (byte == '\n' ? entry == start_ : next == *known.set))
+      fill_in(entry, bytes, entry);
+    else
+      leaving += bytes;
     if (leaving.size() > Row::few) return;
   }
   known.left = Row::by_few;
@@ -521,38 +520,29 @@ MIRAKURU_DECL const unsigned char* PatternSearch::run(const unsigned char* at,
                                                       const unsigned char* end) {
   const Entry* const table = table_.data();
   const Row* const rows = rows_.data();
-  const auto* skip_from = at;
   Entry current = current_;
-  while (end - at >= 8) {
-    // Nested, for then a compiler that does not optimise has it in registers.
-    const Entry next = table
-        [table[table[table[table[table[table[table[current + at[0]] + at[1]] + at[2]] + at[3]] +
-                           at[4]] +
-                     at[5]] +
-               at[6]] +
-         at[7]];
-    if (next <= is_found) break;
-    at += 8;
-    const Row& known = rows[current / row];
-    if (next != current || at < skip_from || known.left != Row::by_few) {
+  const auto* skip_from = at;
+  for (Entry next = 0; at != end && (next = table[current + *at]) > is_found; ++at) {
+    if (at < skip_from || next != current) {
       current = next;
       continue;
     }
-    const auto* const before = at;
+    skip_from = at + 64;
+    const Row& known = rows[current / row];
+    if (known.left != Row::by_few) continue;
     auto window = static_cast<std::size_t>(end - at < 1024 ? end - at : 1024);
     for (std::size_t i = 0; i < known.count; ++i)
       if (const void* const hit = std::memchr(at, known.leaving[i], window))
         window = static_cast<std::size_t>(static_cast<const unsigned char*>(hit) - at);
-    at += window;
-    if (at - before < 12) skip_from = at + 128;  // it is left too often for that
+    at += window - 1;
+    if (window >= 12) skip_from = at;  // a shorter skip costs more than it saves
   }
-  for (Entry next = 0; at != end && (next = table[current + *at]) > is_found; ++at) current = next;
   current_ = current;
   return at;
 }
 
 MIRAKURU_DECL std::size_t PatternSearch::take(std::string_view bytes, Clock::time_point until) {
-  constexpr std::size_t much = 2048;  // of effort, for a look at the clock
+  constexpr std::size_t much = 2048;  // effort between two looks at the clock
   const auto* const begin = reinterpret_cast<const unsigned char*>(bytes.data());
   const auto* const end = begin + bytes.size();
   const auto* at = begin;
