@@ -11,34 +11,35 @@
 
 namespace mirakuru {
 
-/// The base of everything that goes wrong with a process; `what()` says what to fix.
+/// The base of all errors of a process. The message names the command and the reason.
 ///
-/// Wrong arguments are `std::invalid_argument` instead, thrown before anything runs.
+/// A wrong argument is `std::invalid_argument` instead, thrown before anything runs.
 class ExecutorError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// What a check waits for was there before the start: the port is taken. Nothing was spawned.
+/// A check passed before the start, for example because the port is taken. Nothing was spawned.
 class AlreadyRunning : public ExecutorError {
  public:
   using ExecutorError::ExecutorError;
 };
 
-/// The command cannot be run: no such file, no permission, a wrong format, a missing directory.
+/// The command cannot run: the file or the directory is missing, permission is denied, or the
+/// format is wrong.
 class SpawnError : public ExecutorError {
  public:
   SpawnError(const std::string& message, std::error_code code)
       : ExecutorError{message}, code_{code} {}
 
-  /// The system's reason, an `errno` value in the generic category.
+  /// The reason, an `errno` value in the generic category.
   [[nodiscard]] std::error_code code() const noexcept { return code_; }
 
  private:
   std::error_code code_;
 };
 
-/// The start budget, or the time limit of `wait_for`, ran out. The tree has been ended.
+/// The start budget or the time limit of `wait_for` ran out. The tree has been ended.
 class TimeoutExpired : public ExecutorError {
  public:
   TimeoutExpired(const std::string& message, std::chrono::nanoseconds timeout)
@@ -51,20 +52,20 @@ class TimeoutExpired : public ExecutorError {
   std::chrono::nanoseconds timeout_;
 };
 
-/// The process ended before it was ready. What was left of its tree has been ended.
+/// The process ended before it was ready. The rest of its tree has been ended.
 class ProcessExitedWithError : public ExecutorError {
  public:
   ProcessExitedWithError(const std::string& message, int exit_code)
       : ExecutorError{message}, exit_code_{exit_code} {}
 
-  /// The exit status, or minus the number of the signal that ended the process.
+  /// The exit code, 0 to 255, or -N for an end by signal N.
   [[nodiscard]] int exit_code() const noexcept { return exit_code_; }
 
  private:
   int exit_code_;
 };
 
-/// `stop()` found that the process had ended by itself with a code that is not accepted.
+/// `stop()` found that the process had ended with an exit code that is not accepted.
 class ProcessFinishedWithError : public ProcessExitedWithError {
  public:
   using ProcessExitedWithError::ProcessExitedWithError;
@@ -72,33 +73,33 @@ class ProcessFinishedWithError : public ProcessExitedWithError {
 
 namespace detail {
 
-/// What is known when something goes wrong; makes the message a developer reads.
+/// The facts about a failure, and the message that a developer reads.
 struct ErrorContext {
   std::string command;
-  std::string awaited = {};              ///< the check that was waited for; empty for none
+  std::string awaited = {};              ///< the check that has not passed; empty for none
   std::chrono::nanoseconds waited = {};  ///< since the spawn
-  std::string reason = {};               ///< the last one that the check gave
-  std::string trouble = {};              ///< with what guards the command
+  std::string reason = {};               ///< the check's last answer
+  std::string trouble = {};              ///< a failure of the guardian
   std::string output = {};               ///< the end of standard output
   std::string err_output = {};           ///< the end of standard error
 
-  /// `headline`, then what is known, an item a line; the further lines of an item are indented.
+  /// `headline` and the known facts, one a line; further lines of a fact are indented.
   [[nodiscard]] std::string message(const std::string& headline) const;
 
-  // The errors of a start and a stop.
+  // Each throws the error of its name.
   [[noreturn]] void throw_already_running(const std::string& holder) const;
   [[noreturn]] void throw_exited(int exit_code) const;
   [[noreturn]] void throw_timed_out(std::chrono::nanoseconds budget) const;
   [[noreturn]] void throw_finished(int exit_code, bool accepted) const;
-  /// The exception at hand is a check's, and is nested in that of the start.
+  /// Rethrows the current exception nested in an ExecutorError.
   [[noreturn]] void throw_check_failed() const;
 };
 
-/// "3600 s", "1.5 s", "20 ms": as a person would write it, rounded to three digits.
+/// A duration in seconds or milliseconds, rounded to three digits: "3600 s", "1.5 s", "20 ms".
 [[nodiscard]] std::string to_text(std::chrono::nanoseconds duration);
-/// "exited with a non-zero code: 3", or "ended by signal 9 (Killed)".
+/// The end of a process as text: "exited with a non-zero code: 3", "ended by signal 9 (Killed)".
 [[nodiscard]] std::string exit_headline(int exit_code);
-/// `strerror` of it in the library's own sentence form: "connection refused".
+/// The message of an error code, with a small first letter: "connection refused".
 [[nodiscard]] std::string reason_text(const std::error_code& code);
 
 }  // namespace detail

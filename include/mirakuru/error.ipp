@@ -12,7 +12,7 @@ namespace mirakuru::detail {
 
 MIRAKURU_DECL std::string to_text(std::chrono::nanoseconds duration) {
   const auto seconds = std::chrono::duration<double>{duration}.count();
-  const bool in_ms = seconds < 0.9995;  // which would be rounded to 1e+03 ms
+  const bool in_ms = seconds < 0.9995;  // 999.5 ms would become "1e+03 ms"
   char text[32];
   const auto value = seconds < 1e-6 ? 0 : in_ms ? seconds * 1000 : seconds;
   const auto [end, error] =
@@ -35,7 +35,7 @@ MIRAKURU_DECL std::string reason_text(const std::error_code& code) {
   return text;
 }
 
-/// `text`, its further lines indented by four.
+/// `text` without newlines at its end; all lines but the first are indented by four.
 inline std::string indented(std::string text) {
   while (text.ends_with('\n')) text.pop_back();
   for (auto at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1))

@@ -9,16 +9,16 @@ namespace mirakuru {
 template <class... Policies>
 class Executor;
 
-// What is run: command.hpp.
+// The command to run: command.hpp.
 class Argv;
 struct Command;
 struct Shell;
 
-// What a check is asked about, and what it answers: process.hpp.
+// A check's argument and its answer: process.hpp.
 class Process;
 class Readiness;
 
-// The axes' choices, one folder each.
+// The policies, one folder for each axis.
 struct GuardedSpawner;
 struct CgroupSpawner;
 struct DirectSpawner;
@@ -35,20 +35,20 @@ struct UnixSocketCheck;
 struct HTTPCheck;
 struct PidCheck;
 
-/// Waits for nothing: the process has been started, and that is all.
+/// Ready as soon as the process has been spawned.
 using SimpleExecutor = Executor<>;
-/// Ready when a line of its output matches.
+/// Ready when a line of the output matches.
 using OutputExecutor = Executor<BannerCheck>;
 /// Ready when the port accepts a connection.
 using TCPExecutor = Executor<TCPCheck>;
-/// Ready when the port accepts a connection and the URL then answers with the status.
+/// Ready when the port accepts a connection, and then the URL answers with the status.
 using HTTPExecutor = Executor<TCPCheck, HTTPCheck>;
 /// Ready when the Unix socket accepts a connection.
 using UnixSocketExecutor = Executor<UnixSocketCheck>;
-/// Ready when the pid file is there.
+/// Ready when the pid file exists.
 using PidExecutor = Executor<PidCheck>;
 
-/// The policy of each axis that is left out; every executor's defaults are these.
+/// The default policy of each axis. Every executor uses it if no other one is given.
 struct Defaults {
   using Spawner = GuardedSpawner;
   using Budget = TimeoutBudget;

@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <vector>
 
+#include <mirakuru/os/clock.hpp>
+
 namespace mirakuru {
 
-/// Where a check's share of a start went.
+/// The times of one check during a start.
 struct CheckTimes {
-  std::chrono::steady_clock::time_point first_tried = {}, passed = {};  ///< zero if it was not
-  std::size_t attempts = 0;
+  TimePoint first_tried = {};  ///< the first attempt; zero if there was none
+  TimePoint passed = {};       ///< zero if the check has not passed
+  std::size_t attempts = 0;    ///< the number of attempts
 };
 
-/// The moments of a start, in the order in which they came.
+/// The times of a start, in order.
 struct Timeline {
-  std::chrono::steady_clock::time_point spawned = {};  ///< right before the spawn
-  std::vector<CheckTimes> checks = {};                 ///< in the executor's order
-  std::chrono::steady_clock::time_point ready = {};    ///< zero if it never was
+  TimePoint spawned = {};               ///< right before the spawn
+  std::vector<CheckTimes> checks = {};  ///< one for each check, in the executor's order
+  TimePoint ready = {};                 ///< zero if the process did not become ready
 };
 
 }  // namespace mirakuru

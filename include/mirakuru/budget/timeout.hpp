@@ -5,10 +5,10 @@
 
 namespace mirakuru {
 
-/// How long a start and a stop may take. The default budget. A negative one is refused by the
-/// executor's constructor with `std::invalid_argument`.
+/// The time that a start and a stop may take. The default budget. The executor's constructor throws
+/// `std::invalid_argument` for a negative time.
 struct TimeoutBudget {
-  /// All checks together, from the spawn; zero: they must hold at once.
+  /// From the spawn until all checks have passed; zero: they must pass at once.
   std::chrono::nanoseconds start = std::chrono::hours{1};
   /// From the first signal to SIGKILL; zero: SIGKILL follows at once.
   std::chrono::nanoseconds stop = std::chrono::seconds{10};

@@ -9,25 +9,27 @@
 
 namespace mirakuru {
 
-/// A host: an IPv4 or IPv6 address (with or without brackets), or a name.
+/// A host: an IPv4 address, an IPv6 address with or without brackets, or a name.
 ///
-/// `localhost` is every address that it has, 127.0.0.1 and ::1, without asking a resolver.
-/// Throws `std::invalid_argument` for what can be neither.
+/// `localhost` means 127.0.0.1 and ::1, and needs no resolver.
 class Host {
  public:
+  /// Throws `std::invalid_argument` for a text that is neither an address nor a possible name.
   Host(std::string name);
   Host(const char* name) : Host{std::string{name}} {}
 
   operator const std::string&() const noexcept { return name_; }
+  /// The address or the name, without brackets.
   [[nodiscard]] const std::string& str() const noexcept { return name_; }
 
  private:
   std::string name_;
 };
 
-/// A port, 1 to 65535. Throws `std::invalid_argument` for any other number.
+/// A TCP port, 1 to 65535.
 class Port {
  public:
+  /// Throws `std::invalid_argument` for a number outside 1 to 65535.
   template <std::integral Number>
     requires(!std::same_as<Number, bool>)
   Port(Number number) : number_{checked(static_cast<long long>(number))} {}
@@ -42,11 +44,12 @@ class Port {
 
 namespace detail {
 
-/// "host:port", an IPv6 address in brackets.
+/// "host:port", with an IPv6 address in brackets.
 [[nodiscard]] std::string authority(const std::string& host, std::uint16_t port);
 
-/// Who listens on this local TCP port, as "pid 42 (nginx -p /tmp)"; empty where /proc does not
-/// tell, as for another user's process. Reads /proc/net/tcp, /proc/net/tcp6 and /proc/*/fd.
+/// The process that listens on a local TCP port, as "pid 42 (nginx -p /tmp)". Empty if nobody does,
+/// or if /proc hides it, as it hides other users' processes. Rests on /proc/net/tcp, /proc/net/tcp6
+/// and /proc/PID/fd.
 [[nodiscard]] std::string who_listens(const std::string& host, std::uint16_t port);
 
 }  // namespace detail

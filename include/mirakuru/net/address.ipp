@@ -46,7 +46,7 @@ MIRAKURU_DECL std::string authority(const std::string& host, std::uint16_t port)
   return (is_v6 ? '[' + host + ']' : host) + ':' + std::to_string(port);
 }
 
-/// An address as /proc/net/tcp and tcp6 print it: words of 32 bits in the host's byte order.
+/// An address as /proc/net/tcp and tcp6 print it: 32-bit words in host byte order.
 inline std::string as_in_proc(const void* address, std::size_t bytes) {
   std::string text;
   for (std::size_t i = 0; i < bytes; i += 4) {
@@ -59,7 +59,7 @@ inline std::string as_in_proc(const void* address, std::size_t bytes) {
   return text;
 }
 
-/// The local addresses at which a listener answers for `host`, the closest first; empty for a name.
+/// The local addresses whose listener answers for `host`, the closest first. Empty for a name.
 inline std::vector<std::string> listening_addresses(const std::string& host) {
   in_addr v4{};
   in6_addr v6{};
@@ -78,7 +78,7 @@ inline std::vector<std::string> listening_addresses(const std::string& host) {
   return addresses;
 }
 
-/// The inodes of the sockets that listen on `port` for `host`. Source: proc_net_tcp(5).
+/// The sockets that listen on `port` for `host`, as "socket:[INODE]". Source: proc_net_tcp(5).
 inline std::vector<std::string> listening_inodes(const std::string& host, std::uint16_t port) {
   const auto addresses = listening_addresses(host);
   std::size_t closest = addresses.size();

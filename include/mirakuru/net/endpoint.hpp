@@ -10,7 +10,7 @@
 
 namespace mirakuru::detail {
 
-/// The address of a TCP port.
+/// An IPv4 or IPv6 address with a TCP port, as system calls take it.
 struct Endpoint {
   sockaddr_storage address = {};
   socklen_t size = 0;
@@ -18,16 +18,16 @@ struct Endpoint {
   [[nodiscard]] const sockaddr* data() const noexcept {
     return reinterpret_cast<const sockaddr*>(&address);
   }
-  /// True for the same host and port.
+  /// True for the same address and port.
   [[nodiscard]] bool operator==(const Endpoint& other) const noexcept;
 };
 
-/// Looks up the endpoints of a host. `error` is the result of getaddrinfo(3), `flags` are its
-/// `ai_flags`.
+/// Looks up the endpoints of a host, and waits for the resolver. `flags` go into `ai_flags`, and
+/// `error` gets the result, 0 or an `EAI_` number. Rests on `getaddrinfo`.
 [[nodiscard]] std::vector<Endpoint> endpoints_of(const std::string& host, std::uint16_t port,
                                                  int flags, int& error);
 
-/// The endpoints of an address or of `localhost`, which need no look-up; none for any other name.
+/// The endpoints of an address or of `localhost`, without a resolver. Empty for any other name.
 [[nodiscard]] std::vector<Endpoint> known_endpoints(const std::string& host, std::uint16_t port);
 
 }  // namespace mirakuru::detail

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <cstddef>
 #include <cstring>
+#include <memory>
 
 #include <mirakuru/net/endpoint.hpp>
 
@@ -31,12 +32,12 @@ MIRAKURU_DECL std::vector<Endpoint> endpoints_of(const std::string& host, std::u
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
   error = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner{list, ::freeaddrinfo};
   std::vector<Endpoint> endpoints;
   for (const auto* entry = list; error == 0 && entry != nullptr; entry = entry->ai_next) {
     endpoints.push_back({.size = entry->ai_addrlen});
     std::memcpy(&endpoints.back().address, entry->ai_addr, entry->ai_addrlen);
   }
-  if (list != nullptr) ::freeaddrinfo(list);
   return endpoints;
 }
 
@@ -56,7 +57,7 @@ MIRAKURU_DECL std::vector<Endpoint> known_endpoints(const std::string& host, std
   if (::inet_pton(AF_INET, host.c_str(), &in.sin_addr) == 1) return {v4};
   if (::inet_pton(AF_INET6, host.c_str(), &in6.sin6_addr) == 1) return {v6};
   int error = 0;
-  // An address with a percent sign names an interface, which getaddrinfo() turns into a number.
+  // An address with a percent sign names an interface, and getaddrinfo() knows its number.
   return host.find('%') == std::string::npos ? std::vector<Endpoint>{}
                                              : endpoints_of(host, port, AI_NUMERICHOST, error);
 }

@@ -11,23 +11,22 @@ struct sockaddr;
 
 namespace mirakuru::detail {
 
-/// The kernel's table of the TCP ports that somebody listens on. To ask it costs an eighth of a
-/// connection that is refused, and no service notices. What it does not know is where packet
-/// filters and the like lead a connection to.
+/// The kernel's table of listening TCP ports. A question costs an eighth of a refused connection,
+/// and no service notices it. The table does not see redirection by packet filters.
 ///
-/// Rests on sock_diag(7), for which the first question may have the kernel load a module. Where
-/// that cannot be had, nothing is known.
+/// Rests on sock_diag(7); the first question may make the kernel load its module. If the table is
+/// not available, nothing is known.
 class Listeners {
  public:
-  /// True when it is known that nobody listens at this address, which is one of loopback.
+  /// True if certainly nobody listens at this address. False for an address outside loopback.
   [[nodiscard]] bool none_at(const sockaddr* address);
-  /// Closes its descriptor. False if there is none.
+  /// Closes the descriptor for good. False if there is none.
   bool close() noexcept;
 
  private:
   void open();
 
-  std::optional<UniqueFd> socket_;  // without a descriptor: it cannot be had
+  std::optional<UniqueFd> socket_;  // -1 inside: the table is not available
   std::uint32_t asked_ = 0;
 };
 

@@ -13,8 +13,8 @@
 
 namespace mirakuru::detail {
 
-/// A question to sock_diag, and what is read of its answers. linux/netlink.h, linux/sock_diag.h and
-/// linux/inet_diag.h have it all, and with it macros that a user's own names would run into.
+/// A question to sock_diag. The numbers and structs are those of linux/netlink.h,
+/// linux/sock_diag.h and linux/inet_diag.h, whose macros could clash with a user's names.
 struct SockDiag {
   static constexpr int protocol = 4;                              // NETLINK_SOCK_DIAG
   static constexpr std::uint16_t by_family = 20;                  // SOCK_DIAG_BY_FAMILY
@@ -47,11 +47,11 @@ struct SockDiag {
     request.cookie[0] = request.cookie[1] = any_cookie;
   }
 
-  /// The number in an answer of the type given: that of an error, or zero.
+  /// Sends the question. Returns the number in an answer of this type: an error number or 0.
   [[nodiscard]] std::optional<int> ask(int socket, std::uint16_t type) const {
     if (::send(socket, this, sizeof *this, MSG_NOSIGNAL) != sizeof *this) return {};
     std::array<char, 256> bytes;
-    // The answer is there when send() has returned; one of a question before may be left over.
+    // The kernel answers before send() returns. An answer to an earlier question may come first.
     for (ssize_t size; (size = ::recv(socket, bytes.data(), bytes.size(), MSG_DONTWAIT)) > 0;) {
       Header answer;
       int number = 0;
@@ -68,8 +68,8 @@ static_assert(sizeof(SockDiag) == 72);
 
 MIRAKURU_DECL void Listeners::open() {
   socket_.emplace(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, SockDiag::protocol));
-  // A kernel without the module says of every port what it says of one that nobody listens on. But
-  // it does not list those in no state at all, which are none.
+  // Without the module the kernel answers for each port as if nobody listened. So first ask for a
+  // list that is always empty, the sockets in no state: only with the module does it succeed.
   if (*socket_ && SockDiag{AF_INET, SockDiag::dump, ++asked_}
                           .ask(socket_->get(), SockDiag::done)
                           .value_or(-1) != 0)
@@ -90,7 +90,7 @@ MIRAKURU_DECL bool Listeners::none_at(const sockaddr* address) {
     request.port = v6.sin6_port;
     std::memcpy(request.address, &v6.sin6_addr, sizeof v6.sin6_addr);
   }
-  request.interface = SockDiag::loopback_interface;  // some listen on it alone
+  request.interface = SockDiag::loopback_interface;  // a listener may be bound to it
   if (!socket_) open();
   question.header.number = ++asked_;
   return *socket_ && question.ask(socket_->get(), SockDiag::error) == -ENOENT;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <mirakuru/net/endpoint.hpp>
@@ -13,21 +14,24 @@
 
 namespace mirakuru::detail {
 
-/// Looks up the endpoints of a host name in a thread of its own, so that a deadline holds.
+/// Looks up the endpoints of a host name in its own thread, so that a slow resolver cannot delay a
+/// deadline.
 ///
-/// Nobody waits for the thread: it outlives this object for as long as the resolver takes. Asio's
-/// resolver would join its thread, and getaddrinfo_a(3) is glibc's alone.
+/// The thread is detached, and runs on after this object's end until the resolver has answered.
+/// Asio's resolver joins its thread instead, and getaddrinfo_a(3) exists in glibc only.
 class AsyncResolver {
  public:
+  /// Begins the look-up. Without a descriptor or a thread it fails at once, and `problem()` says
+  /// so.
   AsyncResolver(const std::string& host, std::uint16_t port);
 
-  /// True once the look-up has ended.
+  /// True if the look-up has ended.
   [[nodiscard]] bool done() const noexcept { return state_->done; }
-  /// A descriptor that becomes readable then; -1 when there was none to be had.
+  /// A descriptor that becomes readable at the end; -1 if none was available.
   [[nodiscard]] int event() const noexcept { return state_->done_event.get(); }
-  /// The endpoints found; once.
+  /// Moves the result out, to be called once after the end. Empty if the look-up has failed.
   [[nodiscard]] std::vector<Endpoint> take() { return std::move(state_->endpoints); }
-  /// Why there are none.
+  /// The reason of the failure, to be called after the end.
   [[nodiscard]] std::string problem() const;
 
  private:

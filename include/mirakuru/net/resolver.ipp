@@ -3,6 +3,7 @@
 
 #include <netdb.h>
 #include <sys/eventfd.h>
+#include <new>
 #include <system_error>
 #include <thread>
 
@@ -15,16 +16,19 @@ MIRAKURU_DECL AsyncResolver::AsyncResolver(const std::string& host, std::uint16_
     : state_{std::make_shared<State>()} {
   state_->host = host;
   state_->port = port;
-  state_->done_event = UniqueFd{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   try {
-    if (!state_->done_event) throw std::system_error{errno, std::generic_category(), "eventfd"};
+    state_->done_event = checked_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
     const SignalsBlocked blocked;
     std::thread{[state = state_] {
-      state->endpoints = endpoints_of(state->host, state->port, AI_ADDRCONFIG, state->error);
+      try {
+        state->endpoints = endpoints_of(state->host, state->port, AI_ADDRCONFIG, state->error);
+      } catch (const std::bad_alloc&) {
+        state->error = EAI_MEMORY;
+      }
       state->done = true;
       ::eventfd_write(state->done_event.get(), 1);
     }}.detach();
-  } catch (const std::system_error&) {  // neither a descriptor nor a thread: a later attempt may
+  } catch (const std::system_error&) {  // a later attempt may get a descriptor and a thread
     state_->error = EAI_AGAIN;
     state_->done = true;
   }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What is no template is declared in a header and defined in the .ipp file beside it. By default
-// the header includes that file; with MIRAKURU_SEPARATE_COMPILATION one source file includes
-// <mirakuru/src.hpp> instead, as Asio does it.
+// Non-template functions are declared in headers and defined in the .ipp files beside them. By
+// default a header includes its .ipp file. With MIRAKURU_SEPARATE_COMPILATION one source file
+// includes <mirakuru/src.hpp> instead. Asio has the same scheme.
 #if defined(MIRAKURU_SEPARATE_COMPILATION)
 #define MIRAKURU_DECL
 #else
 #define MIRAKURU_DECL inline
 #endif
 
-// A sanitizer's code looks into tables of its own, which a part of this library has to know.
+// Defined under a sanitizer: the guardian must not unmap its memory, nor be made by clone().
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MIRAKURU_SANITIZED 1
 #elif defined(__has_feature)

@@ -10,20 +10,19 @@
 
 namespace mirakuru {
 
-/// The name of a file, relative to the test's own directory. Throws `std::invalid_argument` for an
-/// empty one.
+/// The name of a file, relative to the working directory of the test.
 class FileName {
  public:
+  /// Throws `std::invalid_argument` for an empty name and for a name with a NUL byte.
   FileName(std::string name) : name_{std::move(name)} {
     if (name_.empty() || name_.find('\0') != std::string::npos)
       throw std::invalid_argument{"not a file name: '" + detail::one_line(name_) + "'"};
   }
-  FileName(const char* name) : FileName{std::string{name}} {}
-  /// From a std::filesystem::path, say.
-  template <class Text>
-    requires std::convertible_to<const Text&, std::string>
+  /// Takes a literal, a `std::filesystem::path`, and any other value that converts to a string.
+  template <std::convertible_to<std::string> Text>
   FileName(const Text& name) : FileName{static_cast<std::string>(name)} {}
 
+  /// The name as given.
   [[nodiscard]] const std::string& str() const noexcept { return name_; }
 
  private:

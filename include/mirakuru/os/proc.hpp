@@ -13,8 +13,8 @@
 
 namespace mirakuru::detail {
 
-/// Calls `visit` with the id of each process in /proc until it returns false. False when /proc
-/// cannot be read.
+/// Calls `visit(pid)` for each process in /proc until it returns false. False if /proc cannot be
+/// read.
 template <class Visit>
 bool for_each_pid(Visit visit) {
   const std::unique_ptr<DIR, int (*)(DIR*)> proc{::opendir("/proc"), ::closedir};
@@ -31,7 +31,7 @@ bool for_each_pid(Visit visit) {
 /// no `pidfd_open`.
 [[nodiscard]] UniqueFd open_pidfd(pid_t pid) noexcept;
 
-/// A process's arguments, blanks between them; its name in brackets where it has none.
+/// The arguments of a process, separated by blanks; its name in brackets if it has no arguments.
 [[nodiscard]] std::string command_line(pid_t pid);
 
 /// "pid 42 (nginx -p /tmp)".

@@ -12,7 +12,7 @@
 
 namespace mirakuru::detail {
 
-/// The first kilobytes of a file in /proc/PID; empty on an error, which `errno` has.
+/// The first 4 kB of a file in /proc/PID. Empty on failure, with the reason in `errno`.
 inline std::string read_proc(pid_t pid, const char* name) {
   const UniqueFd file{
       ::open(("/proc/" + std::to_string(pid) + '/' + name).c_str(), O_RDONLY | O_CLOEXEC)};

@@ -5,8 +5,9 @@
 
 namespace mirakuru::detail {
 
-/// Blocks all signals in this thread for its lifetime: no handler of the host runs in this thread,
-/// nor in a thread or a process that it makes meanwhile.
+/// Blocks all signals in this thread during its lifetime. No signal handler of the host runs in
+/// this thread, nor in a thread or a process that this thread makes meanwhile. Rests on
+/// `pthread_sigmask`.
 class SignalsBlocked {
  public:
   SignalsBlocked() noexcept {

@@ -7,7 +7,7 @@
 
 namespace mirakuru::detail {
 
-/// Owns a file descriptor; -1 for none.
+/// Owns a file descriptor, and closes it at the end of its lifetime; -1 for none.
 class UniqueFd {
  public:
   UniqueFd() = default;
@@ -28,18 +28,18 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-/// Moves a descriptor below 3 up; a host with closed standard streams gets these. The child's own
-/// streams would replace them. Throws `std::system_error`.
+/// Moves a descriptor below 3 up. A host that has closed its standard streams gets such
+/// descriptors, and the child's streams would overwrite them. Throws `std::system_error`.
 [[nodiscard]] UniqueFd move_above_stdio(UniqueFd fd);
 
-/// Owns the descriptor that a system call has returned. Throws `std::system_error` with the call's
-/// name if it failed.
+/// Owns the result of a system call, moved above 2. Throws `std::system_error`, with the name of
+/// the call, if the call has failed.
 [[nodiscard]] UniqueFd checked_fd(int fd, const char* call);
 
 struct Pipe {
   UniqueFd reading, writing;
 };
-/// A pipe that no child inherits by accident. Throws `std::system_error`.
+/// Makes a pipe that is close-on-exec. Throws `std::system_error`. Rests on `pipe2`.
 [[nodiscard]] Pipe make_pipe();
 
 }  // namespace mirakuru::detail

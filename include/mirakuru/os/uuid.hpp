@@ -8,10 +8,11 @@
 
 namespace mirakuru::detail {
 
-/// A random UUID, version 4, as text. Source: RFC 9562, 5.4; rests on `getrandom`.
+/// Makes a random UUID, version 4, as text. Throws `std::system_error`. Rests on `getrandom`.
+/// Source: RFC 9562, 5.4.
 [[nodiscard]] inline std::string make_uuid() {
   unsigned char bytes[16];
-  // Up to 256 bytes come whole, and the call is not interrupted: getrandom(2).
+  // getrandom(2) returns up to 256 bytes at once, and no signal interrupts it.
   if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes) throw_errno("getrandom");
   bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0f) | 0x40);
   bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);

@@ -12,22 +12,25 @@
 
 namespace mirakuru {
 
-/// Several signals one after another: `SignalLadder{{SIGINT, 2s}, {SIGTERM, 5s}}`, then SIGKILL.
+/// Stops a tree by several signals in turn, then by SIGKILL:
+/// `SignalLadder{{SIGINT, 2s}, {SIGTERM, 5s}}`.
 ///
-/// Each waits for its own time, and all of them together no longer than the stop budget.
+/// Each step has its own wait. SIGKILL comes after the last wait, and at the latest when the stop
+/// budget ends.
 class SignalLadder {
  public:
-  /// Throws `std::invalid_argument` for a ladder without a step; so does the executor's constructor
-  /// for a signal that is none and for a negative wait.
+  /// Throws `std::invalid_argument` for a ladder without a step. The executor's constructor throws
+  /// it for a signal outside 1 to `SIGRTMAX` and for a negative wait.
   SignalLadder(std::initializer_list<SignalStep> steps) : steps_{steps} {
     if (steps_.empty()) throw std::invalid_argument{"a signal ladder without a step"};
   }
 
-  /// What `kill()` sends: 1 to `SIGRTMAX`.
+  /// The signal that `kill()` sends, 1 to `SIGRTMAX`.
   int kill = SIGKILL;
-  /// As in `Signals`.
+  /// Further exit codes that `stop()` accepts, as in `Signals`.
   std::vector<int> accept = {};
 
+  /// The steps in order.
   [[nodiscard]] const std::vector<SignalStep>& steps() const { return steps_; }
 
  private:

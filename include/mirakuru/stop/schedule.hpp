@@ -10,31 +10,33 @@
 
 namespace mirakuru::detail {
 
-/// A signal and when it is due.
+/// A signal and the time when it is due.
 struct TimedSignal {
   Clock::time_point at;
   int signal;
 };
 
-/// When which signal is due: the steps one after another within the budget, then SIGKILL. Knows
+/// Says which signal is due at which time: the steps in turn within the budget, then SIGKILL. Knows
 /// neither a process nor a clock.
 class SignalSchedule {
  public:
-  /// How long SIGKILL is given before the tree counts as one that cannot be ended.
+  /// The time after SIGKILL until the tree counts as impossible to end.
   static constexpr std::chrono::nanoseconds grace = std::chrono::seconds{10};
 
+  /// Plans the steps from `begin`. SIGKILL is due after the last step's wait, and at the latest at
+  /// the end of the budget. A step that would be due at or after that end is left out.
   SignalSchedule(std::span<const SignalStep> steps, std::chrono::nanoseconds budget,
                  Clock::time_point begin);
 
-  /// The signal to send now; 0 for none. Each comes once.
+  /// The signal to send now; 0 for none. Returns each signal once.
   [[nodiscard]] int due(Clock::time_point now);
-  /// Leaves out all that is not due yet but SIGKILL, which is due now.
+  /// Drops all signals not yet sent, and makes SIGKILL due now.
   void hurry(Clock::time_point now);
-  /// When to ask again.
+  /// The time to ask again.
   [[nodiscard]] Clock::time_point next() const noexcept;
-  /// True when SIGKILL has had its time, in vain.
+  /// True if SIGKILL was sent and its grace has passed.
   [[nodiscard]] bool over(Clock::time_point now) const noexcept;
-  /// All of them, in order.
+  /// All signals in order.
   [[nodiscard]] const std::vector<TimedSignal>& entries() const noexcept { return entries_; }
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
 #include <csignal>
 
 #include <mirakuru/stop/schedule.hpp>
@@ -22,7 +23,7 @@ MIRAKURU_DECL SignalSchedule::SignalSchedule(std::span<const SignalStep> steps,
 
 MIRAKURU_DECL int SignalSchedule::due(Clock::time_point now) {
   if (sent_ == entries_.size() || now < entries_[sent_].at) return 0;
-  entries_[sent_].at = now;  // its time runs from here, however late it is
+  entries_[sent_].at = now;  // the grace of SIGKILL runs from here, however late
   return entries_[sent_++].signal;
 }
 

@@ -8,23 +8,24 @@
 
 namespace mirakuru {
 
-/// A signal, and how long the tree has to end before the next one.
+/// A signal, and the time that the tree gets before the next signal.
 struct SignalStep {
   int signal;                     ///< 1 to `SIGRTMAX`
-  std::chrono::nanoseconds wait;  ///< zero: the next one follows at once; not negative
+  std::chrono::nanoseconds wait;  ///< zero or more; zero: the next signal follows at once
 };
 
-/// One signal to stop by and one to kill by. The default signal strategy.
+/// Stops a tree by one signal, and kills it by another. The default signal strategy.
 ///
-/// `stop()` sends `.stop`, and `kill()` sends `.kill`; SIGKILL follows when the stop budget has run
-/// out. Both are 1 to `SIGRTMAX`, or the executor's constructor throws `std::invalid_argument`.
+/// SIGKILL follows when the stop budget ends. The executor's constructor throws
+/// `std::invalid_argument` for a signal outside 1 to `SIGRTMAX`.
 struct Signals {
-  int stop = SIGTERM;
-  int kill = SIGKILL;
-  /// Exit codes that `stop()` takes as good, beside 0, an end by the signal that was sent, and 128
-  /// plus its number; an end by signal N is -N.
+  int stop = SIGTERM;  ///< the signal that `stop()` sends
+  int kill = SIGKILL;  ///< the signal that `kill()` sends
+  /// Further exit codes that `stop()` accepts; -N is an end by signal N. Always accepted are 0, an
+  /// end by the sent signal, and 128 plus its number.
   std::vector<int> accept = {};
 
+  /// One step, which waits until the stop budget ends.
   [[nodiscard]] constexpr std::array<SignalStep, 1> steps() const {
     return {{{stop, std::chrono::nanoseconds::max()}}};
   }

@@ -16,20 +16,21 @@ namespace detail {
 class Pattern;
 }
 
-/// What a line is looked through for: a regular expression, or a callable of your own.
+/// Says whether a line matches: by a regular expression, or by a callable of your own.
 ///
-/// An expression is found anywhere in a line, `^` and `$` being the line's ends; one without
-/// special characters is a text that is searched for as such. A line ends with "\n" or "\r\n".
-/// Bytes are bytes: nothing is decoded. text/pattern.hpp has the syntax and its limits. Throws
-/// `std::invalid_argument` for a wrong or an empty one.
+/// An expression matches anywhere in a line; `^` and `$` are the line's ends. An expression without
+/// special characters is a plain text. A line ends with "\n" or "\r\n", which do not belong to it.
+/// Lines are bytes, and nothing is decoded.
 class LineMatcher {
  public:
+  /// Takes an expression in the syntax of text/pattern.hpp. Throws `std::invalid_argument` if it is
+  /// wrong, empty, or contains a newline.
   LineMatcher(const std::string& expression);
   LineMatcher(const char* expression) : LineMatcher{std::string{expression}} {}
 
-  /// Called with each line, without its end, as `matches(std::string_view)`; true if it is the one.
-  /// A line without an end is handed out when all that there is has been read, and anew when it
-  /// has grown.
+  /// Takes a callable: `matches(std::string_view line)` is true for a line that matches. It gets
+  /// each line without its end. It gets an unfinished line when all input is read, and again when
+  /// the line has grown. An exception from it ends the start.
   template <std::predicate<std::string_view> Matcher>
     requires(!std::is_convertible_v<Matcher, std::string> &&
              !std::same_as<std::remove_cvref_t<Matcher>, LineMatcher>)
@@ -39,14 +40,14 @@ class LineMatcher {
           return (*static_cast<Matcher*>(callable))(line);
         }} {}
 
-  /// As it was given; empty for a callable.
+  /// The expression as given; empty for a callable.
   [[nodiscard]] const std::string& expression() const noexcept { return expression_; }
 
  private:
   friend class LineSearch;
 
   std::string expression_;
-  std::shared_ptr<const detail::Pattern> pattern_;  // none: the expression is a text
+  std::shared_ptr<const detail::Pattern> pattern_;  // null if the expression is a plain text
   std::shared_ptr<void> callable_;
   bool (*call_)(void*, std::string_view) = nullptr;
 };

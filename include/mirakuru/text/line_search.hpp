@@ -12,32 +12,33 @@
 
 namespace mirakuru {
 
-/// Looks for a line in a text that comes in pieces, wherever these are cut. Sees each byte once,
-/// and keeps no more than a callable's unfinished line.
+/// Searches a text for a matching line. The text comes in pieces, cut anywhere. The search reads
+/// each byte once, and stores at most an unfinished line of a callable.
 class LineSearch {
  public:
-  /// A callable is handed the pieces of a line that is longer than this, each with half of the one
-  /// before it.
+  /// The longest line in bytes that a callable gets. A longer line comes in pieces, and each piece
+  /// begins with the second half of the one before.
   static constexpr std::size_t longest_line = 256 * 1024;
 
   /// The matcher must outlive the search.
   explicit LineSearch(const LineMatcher& matcher);
 
-  /// Takes the next piece, or what of it there is time for until a moment; how many bytes. One line
-  /// of it, or so, is always taken.
+  /// Reads the next piece of the text, and returns the number of bytes read. A slow search stops at
+  /// `until`, but reads at least about one line.
   std::size_t take(std::string_view piece, detail::Clock::time_point until = never);
-  /// True once a line has matched, the last one as far as it has come.
+  /// True if a line has matched. An unfinished last line counts as if it ended here, so the answer
+  /// can become false again.
   [[nodiscard]] bool found();
-  /// True once a line has matched whatever follows.
+  /// True if a line has matched and no later byte can undo it.
   [[nodiscard]] bool found_for_good() const noexcept {
     return pattern_ ? pattern_->found_for_good() : found_;
   }
-  /// Both.
+  /// Calls `take`, then `found`.
   bool feed(std::string_view piece) {
     take(piece);
     return found();
   }
-  /// Begins another text.
+  /// Begins a new text.
   void restart();
 
  private:
@@ -49,9 +50,9 @@ class LineSearch {
 
   const LineMatcher* matcher_;
   std::optional<detail::PatternSearch> pattern_;
-  std::string kept_;  // what a match may have begun in
+  std::string kept_;  // the end of the text so far, in which a match may begin
   bool found_ = false, found_so_far_ = false;
-  bool grown_ = false;  // since a callable was asked about the last line
+  bool grown_ = false;  // the last line has grown since the callable got it
 };
 
 }  // namespace mirakuru

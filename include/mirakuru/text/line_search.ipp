@@ -12,7 +12,7 @@ namespace mirakuru {
 MIRAKURU_DECL LineMatcher::LineMatcher(const std::string& expression) : expression_{expression} {
   if (expression.empty()) throw std::invalid_argument{"the banner is empty"};
   if (expression.find('\n') != std::string::npos)
-    throw std::invalid_argument{"no line can have the line end in it that this banner has"};
+    throw std::invalid_argument{"the banner contains a newline; it is matched line by line"};
   if (expression.find_first_of("\\^$.|?*+()[]{}") != std::string::npos)
     pattern_ = std::make_shared<const detail::Pattern>(expression);
 }
@@ -43,7 +43,7 @@ MIRAKURU_DECL void LineSearch::restart() {
 
 MIRAKURU_DECL void LineSearch::take_text(std::string_view piece) {
   const auto& text = matcher_->expression_;
-  // It may lie across the pieces' border: so many bytes of each side are of interest.
+  // A match may cross the border of two pieces by up to this many bytes.
   const auto reach = text.size() - 1;
   kept_ += piece.substr(0, reach);
   found_ =
@@ -77,7 +77,7 @@ MIRAKURU_DECL std::size_t LineSearch::take_for_callable(std::string_view piece,
   return size - piece.size();
 }
 
-/// A carriage return behind a line is part of its end.
+/// Calls the callable with a line. A carriage return at its end belongs to the line's end.
 MIRAKURU_DECL bool LineSearch::call(std::string_view line) const {
   if (line.ends_with('\r')) line.remove_suffix(1);
   return matcher_->call_(matcher_->callable_.get(), line);
