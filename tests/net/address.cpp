@@ -36,7 +36,7 @@ std::string refusal(Make make) {
 
 std::uint16_t u16(int port) { return static_cast<std::uint16_t>(port); }
 
-/// This test as who_listens() tells it.
+/// This process as who_listens() describes it.
 std::string me() {
   auto line = test::slurp("/proc/self/cmdline");
   line.pop_back();  // the last NUL
@@ -44,10 +44,10 @@ std::string me() {
   return "pid " + std::to_string(::getpid()) + " (" + line + ')';
 }
 
-/// A socket of this test's, bound to a loopback address. No socket if there is no such address.
+/// A socket bound to a loopback address. Empty if the system does not have this address.
 mk::detail::UniqueFd bound(int family, int port) {
   mk::detail::UniqueFd socket{::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  const int yes = 1;  // though the kernel still remembers a connection there
+  const int yes = 1;  // the kernel may remember an earlier connection to this port
   ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   sockaddr_in v4{};
   v4.sin_family = AF_INET;
@@ -66,7 +66,7 @@ mk::detail::UniqueFd bound(int family, int port) {
 
 }  // namespace
 
-TEST_CASE("a host is an address or a name") {
+TEST_CASE("Host: an address or a name") {
   for (const std::string name :
        {"127.0.0.1", "0.0.0.0", "localhost", "example.org", "a", "under_score", "with-hyphen",
         "trailing.dot.", "123", "gr\u00fc\u00df.example", "::", "::1", "fe80::1", "2001:db8::1:2",
@@ -81,14 +81,14 @@ TEST_CASE("a host is an address or a name") {
   CHECK(from_literal.str() == "localhost");
 }
 
-TEST_CASE("an IPv6 address may stand in brackets, which are not kept") {
+TEST_CASE("Host: brackets around an IPv6 address are dropped") {
   CHECK(mk::Host{"[::1]"}.str() == "::1");
   CHECK(mk::Host{"[::]"}.str() == "::");
   CHECK(mk::Host{"[fe80::1%lo]"}.str() == "fe80::1%lo");
   CHECK(mk::Host{"[::ffff:1.2.3.4]"}.str() == "::ffff:1.2.3.4");
 }
 
-TEST_CASE("what is neither an address nor a name is refused") {
+TEST_CASE("Host: a text that is neither an address nor a name is refused") {
   const auto refused = [](const std::string& name) {
     return refusal([&] { (void)mk::Host{name}; });
   };
@@ -126,14 +126,14 @@ TEST_CASE("what is neither an address nor a name is refused") {
   }
   CHECK(refused("a\0b"s).starts_with("not a host name or an address: 'a"));
   CHECK(refused("\0"s).starts_with("not a host name or an address: '"));
-  // Brackets are for IPv6 only, and once.
+  // Only an IPv6 address may have brackets, and only one pair.
   CHECK(refused("[[::1]]") != "nothing");
   CHECK(refused("[localhost]") != "nothing");
   CHECK(refused("[127.0.0.1]") != "nothing");
   CHECK(refused("[1:2]") != "nothing");
 }
 
-TEST_CASE("a port is 1 to 65535") {
+TEST_CASE("Port: a number from 1 to 65535") {
   for (const int number : {1, 80, 8080, 32767, 32768, 65535}) {
     CAPTURE(number);
     const mk::Port port = number;
@@ -152,7 +152,7 @@ TEST_CASE("a port is 1 to 65535") {
   static_assert(!std::is_default_constructible_v<mk::Host>);
 }
 
-TEST_CASE("an authority is a host and a port, an IPv6 address in brackets") {
+TEST_CASE("authority: host and port, with an IPv6 address in brackets") {
   CHECK(authority("127.0.0.1", 80) == "127.0.0.1:80");
   CHECK(authority("localhost", 1) == "localhost:1");
   CHECK(authority("::1", 65535) == "[::1]:65535");
@@ -160,7 +160,7 @@ TEST_CASE("an authority is a host and a port, an IPv6 address in brackets") {
   CHECK(authority(mk::Host{"[::]"}, mk::Port{99}) == "[::]:99");
 }
 
-TEST_CASE("who listens on a port is told by id and command line") {
+TEST_CASE("who_listens: the process by its id and command line") {
   for (const int family : {AF_INET, AF_INET6}) {
     CAPTURE(family);
     const char* const host = family == AF_INET ? "127.0.0.1" : "::1";
@@ -169,7 +169,7 @@ TEST_CASE("who listens on a port is told by id and command line") {
     auto socket = bound(family, port);
     if (family == AF_INET6 && !socket) continue;  // a system without IPv6
     REQUIRE(socket);
-    CHECK(who_listens(host, u16(port)).empty());  // nobody does yet
+    CHECK(who_listens(host, u16(port)).empty());  // bound, but not listening
     REQUIRE(::listen(socket.get(), 1) == 0);
     CHECK(who_listens(host, u16(port)) == me());
     socket.reset();
@@ -177,7 +177,7 @@ TEST_CASE("who listens on a port is told by id and command line") {
   }
 }
 
-TEST_CASE("who is connected to a port, or from it, does not listen") {
+TEST_CASE("who_listens: a connected socket does not listen") {
   const int port = test::free_port(), from = test::free_port();
   auto listener = bound(AF_INET, port);
   REQUIRE(listener);
@@ -198,7 +198,7 @@ TEST_CASE("who is connected to a port, or from it, does not listen") {
   CHECK(who_listens("127.0.0.1", u16(port)).empty());
 }
 
-TEST_CASE("a search for who listens leaves nothing open") {
+TEST_CASE("who_listens: it leaves no descriptor open") {
   const int port = test::free_port();
   const auto socket = bound(AF_INET, port);
   REQUIRE(socket);

@@ -31,7 +31,7 @@ using mk::detail::UniqueFd;
 
 namespace {
 
-/// An address of a port, as the system calls take it.
+/// An address with a port, as system calls take it.
 class Address {
  public:
   Address(const char* host, int port) {
@@ -56,7 +56,7 @@ class Address {
   sockaddr_storage storage_ = {};
 };
 
-/// Bound there; empty where the system has no such address.
+/// A socket bound to the address. Empty if the system does not have this address.
 UniqueFd bound(const Address& address, bool v6only = false, const char* device = "") {
   UniqueFd fd{::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)};
   const int only = v6only, yes = 1;
@@ -76,7 +76,7 @@ UniqueFd listening(const Address& address, bool v6only = false, const char* devi
   return fd;
 }
 
-/// Whether the kernel tells of a port that somebody listens on. Some sandboxes' does not.
+/// True if the kernel answers questions about a listening port. In some sandboxes it does not.
 bool table_is_there() {
   const auto listener = listening({"127.0.0.1", test::free_port()});
   sockaddr_in own{};
@@ -135,7 +135,7 @@ class Probe {
 
 }  // namespace
 
-TEST_CASE("the kernel's table has who listens, and nobody else") {
+TEST_CASE("Listeners: the table contains the listening sockets, and no others") {
   if (!table_is_there()) return;
   Listeners listeners;
   const int port = test::free_port();
@@ -144,7 +144,7 @@ TEST_CASE("the kernel's table has who listens, and nobody else") {
   {
     const auto fd = bound(v4);
     REQUIRE(fd);
-    CHECK(listeners.none_at(v4.data()));  // nobody listens yet
+    CHECK(listeners.none_at(v4.data()));  // bound, but not listening
     REQUIRE(::listen(fd.get(), 1) == 0);
     CHECK_FALSE(listeners.none_at(v4.data()));
     CHECK(listeners.none_at(v6.data()));
@@ -171,14 +171,14 @@ TEST_CASE("the kernel's table has who listens, and nobody else") {
     CHECK_FALSE(listeners.none_at(v4.data()));
 }
 
-TEST_CASE("of addresses that are not those of loopback nothing is known") {
+TEST_CASE("Listeners: outside loopback nothing is known") {
   Listeners listeners;
   const int port = test::free_port();
   for (const char* host : {"0.0.0.0", "192.0.2.1", "::", "::ffff:127.0.0.1", "2001:db8::1"})
     CHECK_FALSE(listeners.none_at(Address{host, port}.data()));
 }
 
-TEST_CASE("where the table cannot be had nothing is known, and nothing is left open") {
+TEST_CASE("Listeners: without the table nothing is known, and no descriptor stays open") {
   CHECK(test::in_child([] {
           Listeners listeners;
           const Address nobody{"127.0.0.1", test::free_port()};
@@ -191,7 +191,7 @@ TEST_CASE("where the table cannot be had nothing is known, and nothing is left o
   CHECK(test::open_fds() == before);
 }
 
-TEST_CASE("the last descriptor there is goes to a connection, not to the table") {
+TEST_CASE("TCPCheck: the last descriptor goes to a connection, not to the table") {
   if (!table_is_there()) return;
   CHECK(test::in_child([] {
           Probe probe{"127.0.0.1"};
@@ -204,10 +204,10 @@ TEST_CASE("the last descriptor there is goes to a connection, not to the table")
         }) == 0);
 }
 
-// The table stays that of the network namespace in which it has been opened. Whom it does not have
-// is found all the same.
+// The socket of the table belongs to the network namespace in which it was opened. So the tests
+// hide a listener from the table by a new namespace; the check finds it all the same.
 
-TEST_CASE("while nobody listens each seventh attempt connects") {
+TEST_CASE("TCPCheck: each seventh attempt connects although the table has no listener") {
   if (!table_is_there()) return;
   for (const char* host : {"127.0.0.1", "::1", "localhost"}) {
     CAPTURE(host);
@@ -219,13 +219,13 @@ TEST_CASE("while nobody listens each seventh attempt connects") {
             const auto fd = listening({*host == ':' ? "::1" : "127.0.0.1", probe.port()});
             for (int attempt = 2; attempt < 7; ++attempt)
               if (probe.holds()) return false;
-            // From then on somebody is known to be there.
+            // From here on the check knows that the port has a listener.
             return fd && probe.holds() && probe.holds() && probe.holds();
           }) == 0);
   }
 }
 
-TEST_CASE("a look before the start connects, and so does a check's first attempt") {
+TEST_CASE("TCPCheck: the look before the start and the first attempt connect") {
   if (!table_is_there()) return;
   CHECK(test::in_child([] {
           if (::unshare(CLONE_NEWNET) != 0 || !raise_loopback()) return true;  // not allowed here
@@ -247,7 +247,7 @@ TEST_CASE("a look before the start connects, and so does a check's first attempt
         }) == 0);
 }
 
-TEST_CASE("what the table says hides no reason") {
+TEST_CASE("TCPCheck: the table hides no reason") {
   CHECK(test::in_child([] {
           if (::unshare(CLONE_NEWNET) != 0) return true;  // not allowed here; no interface is up
           Probe probe{"127.0.0.1"};

@@ -6,7 +6,7 @@
 
 namespace mirakuru::detail {
 
-/// `text` on one line: an escape such as "\n" or "\x00" replaces each control character.
+/// `text` on one line: an escape like "\n" or "\x00" replaces each control character.
 [[nodiscard]] inline std::string one_line(const std::string& text) {
   std::string line;
   for (const char c : text) {

@@ -28,7 +28,7 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-/// Moves a descriptor below 3 up. A host that has closed its standard streams gets such
+/// Moves a descriptor below 3 up. A host that has closed its standard streams gets these
 /// descriptors, and the child's streams would overwrite them. Throws `std::system_error`.
 [[nodiscard]] UniqueFd move_above_stdio(UniqueFd fd);
 

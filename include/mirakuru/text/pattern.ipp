@@ -180,7 +180,7 @@ class Pattern::Parser {
     return take("\\") ? escape() : only(next());
   }
 
-  /// A named class in brackets, such as [:alpha:].
+  /// A named class in brackets, like [:alpha:].
   Bytes named() {
     constexpr std::pair<std::string_view, int (*)(int)> classes[] = {
         {"alnum", ::isalnum}, {"alpha", ::isalpha}, {"blank", ::isblank}, {"cntrl", ::iscntrl},
