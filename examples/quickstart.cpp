@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Starts a real HTTP server, waits until it answers, talks to it and stops it; then the same with
-// an executor composed of other parts.
+// Starts a real HTTP server, waits until it answers, talks to it and stops it. Then does the same
+// with an executor that is composed of other policies.
 
 #include <cerrno>
 #include <chrono>
@@ -23,7 +23,7 @@ using asio::ip::tcp;
 
 namespace {
 
-/// The server of a machine without Python: answers every request with 200, and logs it.
+/// The server for a machine without Python: answers each request with 200, and logs it.
 int serve(unsigned short port) {
   asio::io_context context;
   asio::steady_timer{context, 200ms}.wait();  // it takes a while to come up
@@ -54,7 +54,7 @@ bool python_has_a_server() {
   }
 }
 
-/// The words that start a server on `port`.
+/// The command that starts a server on `port`.
 std::vector<std::string> server_on(unsigned short port) {
   static const bool python = python_has_a_server();
   const auto number = std::to_string(port);
@@ -62,7 +62,7 @@ std::vector<std::string> server_on(unsigned short port) {
   return {"/proc/self/exe", "serve", number};
 }
 
-/// The status line that a GET of / is answered with.
+/// The status line of the answer to a GET of /.
 std::string get(unsigned short port) {
   tcp::iostream server{"127.0.0.1", std::to_string(port)};
   server << "GET / HTTP/1.0\r\n\r\n" << std::flush;
