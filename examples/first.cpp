@@ -9,6 +9,6 @@ int main(int argc, char** argv) {
                           mk::HTTPCheck{"http://127.0.0.1:" + port + "/"}};
   server.start();  // returns the moment the server answers
   std::cout << server.command() << ": pid " << server.pid() << '\n';
-  server.stop();  // returns when it has ended, and what it has started
+  server.stop();  // returns when the whole process tree has ended
   std::cout << (server.running() ? "still there" : "gone") << '\n';
 }
