@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // The benchmark: bench CHILD [--quick] [--json FILE] [ROW...]
 //
-// Each row is measured beside a floor in the same run, a round of ours and a round of the floor in
-// turn. A word after the options picks the rows with that word in their names.
+// Each run measures the library and the floor of a row in turn. A word after the options picks the
+// rows with that word in their names.
 #include <sys/statvfs.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ namespace {
 
 // Rows -------------------------------------------------------------------------------------------
 
-// A row for the latency, one for the processor time of a long wait.
+// Adds two rows: the latency, and the processor time of a long wait.
 template <class Executor, class MakeCheck>
 void add_check(std::vector<Row>& rows, const std::string& name, const std::string& verb,
                MakeCheck make_check, Await await, std::vector<Metric> metrics,
@@ -153,7 +153,7 @@ void add_many(std::vector<Row>& rows) {
 
 // Rounds -----------------------------------------------------------------------------------------
 
-// Those that wait are measured at the same time, five rounds of each.
+// Measures the rows that only wait at the same time, five rounds of each.
 void measure_idle(std::vector<Row*> rows, int rounds) {
   constexpr int at_once = 5;
   for (int done = 0; done < rounds; done += at_once) {
@@ -161,7 +161,7 @@ void measure_idle(std::vector<Row*> rows, int rounds) {
     for (int i = 0; i < at_once; ++i)
       for (Row* row : rows)
         for (const bool ours : {true, false}) {
-          test::free_port();  // each fork goes on from another one
+          test::free_port();  // each fork continues from another port
           forks.emplace_back(ours ? &row->of_ours : &row->of_floor,
                              Forked{ours ? row->ours : row->floor});
         }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
-// The service that is measured:
+// The service of each measurement:
 //
 //   child PAGE DELAY VERB PLACE     becomes ready DELAY microseconds after its start
 //
 //   banner -         prints a line              tcp PORT      listens
-//   pid FILE         makes the file             http PORT     answers 503, and then 200
-//   unix SOCKET      binds and listens          flood BYTES   prints as much, and then a line
-//   tree COUNT       that many processes, half of them in sessions of their own, and then a line
+//   pid FILE         makes the file             http PORT     answers 503, then 200
+//   unix SOCKET      binds and listens          flood BYTES   prints so much, then a line
+//   tree COUNT       starts COUNT processes, half of them in new sessions, then prints a line
 //
-// It stays until it is ended, for two minutes at the most.
+// It runs until a signal ends it, for two minutes at most.
 #define _GNU_SOURCE
 #include "page.h"
 
@@ -33,7 +33,7 @@ static void check(int good, const char* what) {
   exit(1);
 }
 
-// Until it is due or the descriptor is readable; true for the latter.
+// Waits until it is due or the descriptor is readable. Returns true if readable.
 static int wait_for(int fd) {
   struct pollfd in = {.fd = fd, .events = POLLIN};
   const int64_t now = monotonic_ns(), left = due > now ? due - now : 0;
@@ -108,7 +108,7 @@ static void grow(int count) {
   }
   char none;
   close(ends[1]);
-  check(read(ends[0], &none, 1) == 0, "read");  // when each has closed its end
+  check(read(ends[0], &none, 1) == 0, "read");  // when each process has closed its end
 }
 
 int main(int argc, char** argv) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the rows measure, ours and the floor, once each.
+// One measurement for each row, of the library and of the floor.
 #pragma once
 
 #include <sys/mman.h>
@@ -31,14 +31,15 @@ inline std::string a_place(const std::string& verb) {
 
 enum { latency, share, before, processor };
 
-// The share is that of what TCP and HTTP may take: 2 % of the service's own start-up and 0.3 ms.
+// `share` is the latency divided by its limit for TCP and HTTP: 2 % of the service's start-up time
+// plus 0.3 ms.
 inline Values waited(const Service& service, double processor_begin, double count) {
   const double late = service.since_ready_ms();
   return {late, late / (0.02 * service.startup_ms() + 0.3), count,
           processor_ms() - processor_begin};
 }
 
-// A service that does not listen yet sees nothing of an attempt.
+// A service that does not listen yet does not see an attempt.
 inline double seen_before(const Service& service, const std::string& verb, double looks) {
   return verb == "http" ? static_cast<double>(service.told().early) : looks - 1;
 }
@@ -97,7 +98,7 @@ inline Values cycle_by_hand() {
   return {stopped, started, stopped - started};
 }
 
-// The median of ten cycles, start and stop apart.
+// The median of one value in ten cycles: `start` or `stop`.
 template <class Cycle>
 double ten(Cycle cycle, int value) {
   std::vector<double> times;
@@ -105,7 +106,7 @@ double ten(Cycle cycle, int value) {
   return median(times);
 }
 
-// Starts by a process that has touched so much memory.
+// Starts by a process that has written to `size` bytes of memory.
 inline Values starts_with(std::size_t size) {
   return Forked{[=]() -> Values {
            if (size > 0) {
@@ -180,7 +181,7 @@ inline Values flood_by_hand(std::size_t size, bool banner) {
 
 constexpr int many = 100;
 
-// 100 services, each ready after 200 ms, and what a hundred starts may take on top of that.
+// 100 services, each ready after 200 ms. The limit adds the time of a hundred starts.
 inline std::vector<std::unique_ptr<Service>> services() {
   std::vector<std::unique_ptr<Service>> made;
   for (int i = 0; i < many; ++i)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What bench/child.c tells its starter, by a file that both have mapped.
+// The page that bench/child.c writes for its starter. Both have mapped the file.
 #pragma once
 
 #include <stdint.h>
@@ -7,7 +7,7 @@
 
 struct page {
   volatile int64_t begin;  // nanoseconds of CLOCK_MONOTONIC: main() was entered
-  volatile int64_t ready;  // right before the system call that makes it ready; 0 before that
+  volatile int64_t ready;  // right before the system call that makes it ready; 0: not yet
   volatile int64_t early;  // connections accepted before it was ready
 };
 

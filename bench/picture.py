@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSL-1.0
 """Draws how long a test waits for a service that is ready: picture.py JSON SVG
 
-JSON is the benchmark's (bench/run --json FILE). Needs gnuplot; Debian's package is gnuplot-nox.
+JSON is the file of `bench/run --json FILE`. Needs gnuplot; Debian's package is gnuplot-nox.
 """
 
 import json
@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 CHECKS = "banner", "pid file", "Unix socket", "TCP", "HTTP"
-POLL = 100  # milliseconds between two looks of Python's mirakuru, which documents that
+POLL = 100  # milliseconds between two polls of Python's mirakuru, by its documentation
 
 SCRIPT = """
 set terminal svg size 800,360 font 'sans-serif,13' background 'white'

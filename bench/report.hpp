@@ -19,12 +19,12 @@ namespace bench {
 using Values = std::vector<double>;
 using Measure = std::function<Values()>;
 
-// What the median of ours may come to: so many times the floor's, or an absolute value.
+// The bound of the library's median: a multiple of the floor's, or an absolute value.
 struct Bound {
   double times = 0, at_most = 0;
 };
 
-// One line of the table: a name, and which of the values measured.
+// One line of the table: its name, and the index of its value.
 struct Metric {
   std::string name;
   std::size_t value = 0;
@@ -32,12 +32,12 @@ struct Metric {
   const char* unit = "ms";
 };
 
-// Ours and the floor, each measured once a round.
+// The library and the floor. Each round measures both once.
 struct Row {
   std::vector<Metric> metrics;
   Measure ours, floor;
   int rounds = 50, quick_rounds = 10;
-  bool idle = false;  // spends its time waiting: many may run at the same time
+  bool idle = false;  // only waits: many can run at the same time
   std::string skip = {};
   std::vector<Values> of_ours = {}, of_floor = {};
 };
@@ -72,8 +72,8 @@ struct Line {
     }
   }
 
-  double ours, ours_95, floor, floor_95, ratio;  // 0: there is none
-  std::string limit;                             // empty: none is set
+  double ours, ours_95, floor, floor_95, ratio;  // 0: no value
+  std::string limit;                             // empty: no bound
   bool good = true;
 };
 

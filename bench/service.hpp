@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the rows measure with: clocks, the child program, forks that may be spoilt.
+// The tools of the measurements: clocks, the service, forks.
 #pragma once
 
 #include <fcntl.h>
@@ -43,7 +43,7 @@ inline std::string temporary() {
   return path != nullptr && *path != '\0' ? path : "/tmp";
 }
 
-// Milliseconds since its construction.
+// The milliseconds since its construction.
 class Stopwatch {
  public:
   double ms() const { return static_cast<double>(monotonic_ns() - begin_) / 1e6; }
@@ -68,7 +68,7 @@ inline double resident_kb() {
   return static_cast<double>(resident * ::sysconf(_SC_PAGESIZE)) / 1024;
 }
 
-// The same moments for ours and the floor.
+// A sequence of delays, the same for the library and the floor.
 class Moments {
  public:
   Delay next() { return Delay{between_(engine_)}; }
@@ -78,8 +78,7 @@ class Moments {
   std::uniform_int_distribution<int> between_{50'000, 250'000};
 };
 
-// Keeps files in memory as long as it lives: how long a busy disk takes to make one would hide what
-// is asked.
+// Keeps files in memory during its lifetime. A busy disk would add its own time to the result.
 class FilesInMemory {
  public:
   FilesInMemory() {
@@ -92,7 +91,7 @@ class FilesInMemory {
   std::string before_ = temporary();
 };
 
-// A directory that goes with all that is in it.
+// A directory that is removed with its contents.
 class Directory {
  public:
   Directory() { require(::mkdtemp(path_.data()) != nullptr, path_); }
@@ -105,7 +104,7 @@ class Directory {
   std::string path_ = temporary() + "/mirakuru-bench-XXXXXX";
 };
 
-// A run of child.c, and what it tells.
+// A run of child.c, and the page that it writes.
 class Service {
  public:
   explicit Service(std::string verb, Delay delay = 0us, std::string place = "")
@@ -141,7 +140,7 @@ class Service {
   page* page_ = nullptr;
 };
 
-// A process started by the floor.
+// A process that the floor has started.
 class ByHand {
  public:
   explicit ByHand(const std::vector<std::string>& words, int out = -1) {
@@ -165,7 +164,7 @@ class ByHand {
   pid_t pid_ = 0;
 };
 
-// A measurement in a fork of this process; many may run at the same time.
+// A measurement in a fork of this process. Many can run at the same time.
 class Forked {
  public:
   explicit Forked(const Measure& measure) {
@@ -202,7 +201,7 @@ class Forked {
   int from_ = -1;
 };
 
-// Processes that do nothing, as long as this lives.
+// Idle processes, which end with this object.
 class Crowd {
  public:
   explicit Crowd(int count) {

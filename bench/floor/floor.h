@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// The floor under each row of the table: what is measured, written by hand in C for this one case,
-// with no error told and no process looked after.
+// The floor of each row: the same task by hand in C, for this one case. It reports no error and
+// looks after no process.
 #pragma once
 
 #include <sys/types.h>
@@ -9,23 +9,23 @@
 extern "C" {
 #endif
 
-// Starts a program; standard output goes to `out` unless that is -1. 0 when it cannot.
+// Starts a program with its standard output in `out`; -1: the caller's. Returns 0 on failure.
 pid_t floor_spawn(char* const* argv, int out);
-// Ends it, and returns when it is gone.
+// Ends the process and returns when it is gone.
 void floor_stop(pid_t pid);
-// The same for it and all below it. This process must have no other children.
+// The same for the process and its descendants. The caller must have no other children.
 void floor_stop_tree(pid_t pid);
-// An unlinked file for output.
+// Opens an unlinked file for output.
 int floor_output(void);
 
-// They wait until it is ready and return how often they have looked, -1 after 20 seconds.
+// Each waits until the service is ready and returns the number of looks; -1 after 20 seconds.
 int floor_await_banner(int out, const char* banner);
 int floor_await_file(const char* path);
 int floor_await_unix(const char* path);
-// Until all the ports accept; those that do are put out of `ports`.
+// Waits until all ports accept. Removes each open port from `ports`.
 int floor_await_tcp(int* ports, int count);
 int floor_await_http(int port);
-// Gives back what the last wait has left open.
+// Closes the descriptor that the last wait has left open.
 void floor_forget(void);
 
 #ifdef __cplusplus

@@ -26,8 +26,8 @@ static void pause_us(long time) {
   ppoll(NULL, 0, &limit, NULL);
 }
 
-// Closing an inotify descriptor waits until no processor can still have an event for it: ten
-// milliseconds on a busy machine. So that is left for later.
+// Closing an inotify descriptor takes ten milliseconds on a busy machine: the kernel waits until no
+// processor can still have an event. So it is closed later.
 static int events = -1;
 
 void floor_forget(void) {
@@ -41,7 +41,7 @@ static void watch(const char* path, uint32_t mask) {
   inotify_add_watch(events, path, mask);
 }
 
-// Until something has happened; 0 when nothing has for 20 seconds.
+// Waits for an event. Returns 0 after 20 seconds without one.
 static int changed(void) {
   char buffer[4096];
   struct pollfd in = {.fd = events, .events = POLLIN};
@@ -102,7 +102,7 @@ int floor_await_unix(const char* path) {
   strncpy(address.sun_path, path, sizeof address.sun_path - 1);
   int looks = 1, fd;
   for (; (fd = connects((struct sockaddr*)&address, sizeof address)) < 0 && looks > 0; ++looks) {
-    if (errno == ECONNREFUSED)  // bound, and about to listen: of that there is no event
+    if (errno == ECONNREFUSED)  // bound, but not listening yet: there is no event
       pause_us(50);
     else if (!changed())
       looks = -2;

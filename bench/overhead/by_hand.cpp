@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What ours.cpp does, written by hand on Asio: start a service, wait for its port or its answer,
+// The task of ours.cpp, written by hand on Asio: start a service, wait for its port or its answer,
 // stop it.
 //
 //     by_hand PORT ROUNDS PROGRAM ARGUMENT...

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Starts and stops a program, for its system calls to be counted.
+// Starts and stops a program. measure.py counts the system calls.
 //
 //     cycle guarded|direct ROUNDS PROGRAM ARGUMENT...
 #include <cstdlib>

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""What the library costs, against the same written by hand on Asio.
+"""Measures the cost of the library against the same task by hand on Asio.
 
 measure.py [--check] [--json FILE] CHILD DIRECTORY COMPILER...
 
-CHILD is the service, DIRECTORY has the programs of this folder. Prints a table. The counts are the same on each run;
-with --check there is nothing else, and the exit status tells whether all are within their bounds.
-With --json the rows are put into that FILE, which the benchmark has written.
+CHILD is the service, DIRECTORY has the programs of this folder. Prints a table. The counts are the same on each run.
+--check prints only the counts, and the exit status tells whether all are within their bounds.
+--json adds the rows to FILE, which the benchmark has written.
 """
 
 import json
@@ -55,14 +55,14 @@ def valgrind(tool, *options):
 
 
 def per_cycle(programs, wrapper, program, verb, count):
-    """The count of a cycle: that of six less that of one, by five. And the attempts of a cycle."""
+    """The count of one cycle, and its attempts: the difference of six cycles and one, divided by five."""
     one = programs.run(wrapper, program, verb, 1)
     six = programs.run(wrapper, program, verb, 6)
     return (count(six[1]) - count(one[1])) / 5, (six[0] - one[0]) / 5
 
 
 def instructions(text):
-    # A child between its fork and its exec has lines of its own; the program's come last.
+    # A child prints lines too, between its fork and its exec. The lines of the program come last.
     return int(re.findall(r"Collected *: *(\d+)", text)[-1])
 
 
@@ -71,7 +71,7 @@ def allocations(text):
 
 
 def system_calls(programs, spawner):
-    """Those of a cycle, by the process, the guardian, and the command until it is executed."""
+    """The system calls of one cycle: by the process, the guardian, and the command until its exec."""
     totals = []
     for rounds in "1", "6":
         with tempfile.NamedTemporaryFile(mode="r") as trace:
@@ -98,7 +98,7 @@ def kernel_tells_who_listens():
 
 
 def connections(programs, program, verb):
-    """Those tried in one start."""
+    """The connections that one start tries."""
     with tempfile.NamedTemporaryFile(mode="r") as trace:
         programs.run(["strace", "-qq", "-e", "trace=connect", "-o", trace.name], program, verb, 1)
         return sum("AF_INET" in line for line in trace)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What by_hand.cpp does, by the library.
+// The task of by_hand.cpp, done by the library.
 //
 //     ours PORT ROUNDS PROGRAM ARGUMENT...
 //
@@ -26,11 +26,11 @@ template <class... Policies>
 std::size_t cycle(const std::vector<std::string>& words, Policies... policies) {
   mk::Executor executor{words, mk::DirectSpawner{}, std::move(policies)...};
   executor.start().stop();
-  return 1 + executor.timeline().checks.back().attempts;  // and the look before the start
+  return 1 + executor.timeline().checks.back().attempts;  // 1: the look before the start
 }
 
 #if defined(OVERHEAD_MORE)
-// A type of its own for each number.
+// One type for each number.
 template <int number>
 struct Holds {
   bool operator()(const mk::Process&) const { return true; }
