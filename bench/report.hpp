@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "../tests/support/support.hpp"
+#include "../tests/support/files.hpp"  // shared with the tests
 
 namespace bench {
 

@@ -22,7 +22,10 @@
 #include <utility>
 #include <vector>
 
-#include "../tests/support/support.hpp"
+// The ports, files and waits of the tests serve here, too.
+#include "../tests/support/files.hpp"
+#include "../tests/support/net.hpp"
+#include "../tests/support/time.hpp"
 #include "floor/floor.h"
 #include "page.h"
 #include "report.hpp"

@@ -23,15 +23,17 @@
 #include <mirakuru.hpp>
 #include <mirakuru/async.hpp>
 
-#include "support.hpp"
+#include "errors.hpp"
+#include "net.hpp"
+#include "process.hpp"
+#include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
+using test::in_time;
 
 namespace {
-
-/// A start that hangs is to fail, and not to hang the test.
-const mk::TimeoutBudget in_time{.start = 30s};
 
 /// A service that listens after a while.
 mk::TCPExecutor listener(const test::Port& port, const std::string& delay = "0") {
@@ -40,7 +42,7 @@ mk::TCPExecutor listener(const test::Port& port, const std::string& delay = "0")
                          in_time};
 }
 
-/// What an asynchronous operation has come to.
+/// The result of an asynchronous operation.
 struct Outcome {
   std::optional<std::exception_ptr> error = {};
 
@@ -61,7 +63,7 @@ struct Outcome {
 
 }  // namespace
 
-TEST_CASE("a callback") {
+TEST_CASE("async_start: a callback is called, and async_stop may follow in it") {
   asio::io_context context;
   const test::Port port;
   auto executor = listener(port);
@@ -78,7 +80,7 @@ TEST_CASE("a callback") {
   CHECK_FALSE(executor.running());
 }
 
-TEST_CASE("a future, its context run by another thread") {
+TEST_CASE("async_start: a future works while another thread runs the context") {
   asio::io_context context;
   auto work = asio::make_work_guard(context);
   std::thread thread{[&] { context.run(); }};
@@ -93,7 +95,7 @@ TEST_CASE("a future, its context run by another thread") {
   thread.join();
 }
 
-TEST_CASE("a future without an executor runs on Asio's own threads") {
+TEST_CASE("async_start: a future without an executor runs on Asio's own threads") {
   const test::Port port;
   auto executor = listener(port, "50");
   executor.async_start(asio::use_future).get();
@@ -102,7 +104,7 @@ TEST_CASE("a future without an executor runs on Asio's own threads") {
   CHECK_FALSE(executor.running());
 }
 
-TEST_CASE("coroutines: several at once on one context") {
+TEST_CASE("async_start: several coroutines start on one context at once") {
   using namespace asio::experimental::awaitable_operators;
   asio::io_context context;
   const test::Port ports[3];
@@ -128,7 +130,7 @@ TEST_CASE("coroutines: several at once on one context") {
   CHECK(done);
 }
 
-TEST_CASE("many at once on a context that many threads run") {
+TEST_CASE("async_start: many starts and stops run on a context with many threads") {
   asio::io_context context;
   std::vector<test::Port> ports(20);
   std::vector<mk::TCPExecutor> executors;
@@ -146,7 +148,7 @@ TEST_CASE("many at once on a context that many threads run") {
   CHECK(good == 20);
 }
 
-TEST_CASE("what goes wrong comes as the blocking form throws it") {
+TEST_CASE("async_start: errors are the same as in the blocking form") {
   asio::io_context context;
   const test::Port port;
   mk::TCPExecutor failing{{test::helper(), "exit", "3", "err=why\n"},
@@ -170,7 +172,7 @@ TEST_CASE("what goes wrong comes as the blocking form throws it") {
   CHECK_THROWS_AS(future.get(), mk::ProcessFinishedWithError);
 }
 
-TEST_CASE("a cancelled start leaves nothing running") {
+TEST_CASE("async_start: a cancelled start leaves no process") {
   for (const auto type : {asio::cancellation_type::terminal, asio::cancellation_type::partial,
                           asio::cancellation_type::total, asio::cancellation_type::all}) {
     asio::io_context context;
@@ -180,7 +182,7 @@ TEST_CASE("a cancelled start leaves nothing running") {
     Outcome outcome;
     executor.async_start(asio::bind_cancellation_slot(
         signal.slot(), asio::bind_executor(context, std::ref(outcome))));
-    // The look at the port comes first: wait until there is something to cancel.
+    // The check before the start comes first: wait until there is a process.
     while (executor.pid() == 0) REQUIRE(context.run_one() == 1);
     const auto pid = executor.pid();
     CHECK(test::alive(pid));
@@ -192,7 +194,7 @@ TEST_CASE("a cancelled start leaves nothing running") {
   }
 }
 
-TEST_CASE("a start cancelled before it has begun") {
+TEST_CASE("async_start: cancellation before the start begins is seen") {
   asio::io_context context;
   const test::Port port;
   auto executor = listener(port, "60000");
@@ -206,7 +208,7 @@ TEST_CASE("a start cancelled before it has begun") {
   CHECK(executor.pid() == 0);
 }
 
-TEST_CASE("a start that is cancelled again and after its end") {
+TEST_CASE("async_start: cancellation again, and after the end, does nothing") {
   asio::io_context context;
   const test::Port port;
   auto executor = listener(port);
@@ -222,7 +224,7 @@ TEST_CASE("a start that is cancelled again and after its end") {
   CHECK(executor.running());
 }
 
-TEST_CASE("a start that loses a race against a timer") {
+TEST_CASE("async_start: a start that loses against a timer is cancelled") {
   using namespace asio::experimental::awaitable_operators;
   asio::io_context context;
   const test::Port port;
@@ -243,7 +245,7 @@ TEST_CASE("a start that loses a race against a timer") {
   CHECK(done);
 }
 
-TEST_CASE("a cancelled stop goes over to SIGKILL") {
+TEST_CASE("async_stop: a cancelled stop goes over to SIGKILL") {
   asio::io_context context;
   mk::Executor executor{{test::helper(), "ignore", "TERM"},
                         [](const mk::Process& process) { return process.output() == "ready\n"; },
@@ -263,12 +265,12 @@ TEST_CASE("a cancelled stop goes over to SIGKILL") {
   CHECK(executor.exit_code() == -SIGKILL);
 }
 
-TEST_CASE("start of what runs and stop of what does not complete at once") {
+TEST_CASE("async_start: a running executor completes at once, as does async_stop of an idle one") {
   asio::io_context context;
   mk::SimpleExecutor executor{"sleep 300"};
   Outcome outcome;
   executor.async_stop(asio::bind_executor(context, std::ref(outcome)));
-  CHECK_FALSE(outcome.done());  // never from within the initiating function
+  CHECK_FALSE(outcome.done());  // not inside the initiating function
   context.run();
   CHECK(outcome.good());
 
@@ -282,7 +284,7 @@ TEST_CASE("start of what runs and stop of what does not complete at once") {
   CHECK(executor.pid() == pid);
 }
 
-TEST_CASE("a context that is destroyed in the middle of a start") {
+TEST_CASE("async_start: a context may be destroyed in the middle of a start") {
   const test::Port port;
   pid_t pid = 0;
   {
@@ -301,7 +303,7 @@ TEST_CASE("a context that is destroyed in the middle of a start") {
 
 namespace {
 
-/// A check that waits for an event: here, for a time.
+/// A check that waits for an event: here, for a timer.
 struct AfterAWhile {
   std::chrono::milliseconds delay;
 
@@ -314,7 +316,7 @@ struct AfterAWhile {
 
 }  // namespace
 
-TEST_CASE("a check that is an awaitable") {
+TEST_CASE("Awaitable check: the executor is ready when it completes") {
   mk::Executor executor{"sleep 300", AfterAWhile{100ms}, in_time};
   const test::Elapsed elapsed;
   executor.start();
@@ -322,7 +324,7 @@ TEST_CASE("a check that is an awaitable") {
   CHECK(executor.running());
 }
 
-TEST_CASE("an awaitable is called off at the deadline and at the process's end") {
+TEST_CASE("Awaitable check: the deadline and the end of the process cancel it") {
   mk::Executor late{"sleep 300", AfterAWhile{1h}, mk::TimeoutBudget{.start = 50ms}};
   try {
     late.start();
@@ -334,7 +336,7 @@ TEST_CASE("an awaitable is called off at the deadline and at the process's end")
   CHECK_THROWS_AS(ended.start(), mk::ProcessExitedWithError);
 }
 
-TEST_CASE("an awaitable that answers is asked again until it is ready") {
+TEST_CASE("Awaitable check: one with a result is called again until it is ready") {
   int asked = 0;
   mk::Executor executor{
       "sleep 300", [&](const mk::Process&) -> asio::awaitable<bool> { co_return ++asked == 3; },
@@ -357,7 +359,7 @@ TEST_CASE("an awaitable that answers is asked again until it is ready") {
   }
 }
 
-TEST_CASE("what an awaitable throws comes nested") {
+TEST_CASE("Awaitable check: its exception is nested in the error of the start") {
   mk::Executor executor{"sleep 300",
                         [](const mk::Process&) -> asio::awaitable<void> {
                           throw std::out_of_range{"mine"};
@@ -374,7 +376,7 @@ TEST_CASE("what an awaitable throws comes nested") {
   CHECK_FALSE(executor.running());
 }
 
-TEST_CASE("an awaitable in an asynchronous start, and that cancelled") {
+TEST_CASE("Awaitable check: an asynchronous start waits for it, and can be cancelled") {
   asio::io_context context;
   mk::Executor executor{"sleep 300", AfterAWhile{20ms}, in_time};
   Outcome outcome;
@@ -396,7 +398,7 @@ TEST_CASE("an awaitable in an asynchronous start, and that cancelled") {
   CHECK_FALSE(cancelled.running());
 }
 
-TEST_CASE("what an awaitable throws may be anything") {
+TEST_CASE("Awaitable check: an exception of any type is reported") {
   mk::Executor executor{"sleep 300",
                         [](const mk::Process&) -> asio::awaitable<void> {
                           throw 42;
@@ -415,7 +417,7 @@ TEST_CASE("what an awaitable throws may be anything") {
 
 namespace {
 
-/// A check that goes on for its time although it has been called off.
+/// A check that ignores cancellation.
 struct Stubborn {
   std::chrono::milliseconds delay;
   mk::Readiness answer = true;
@@ -430,7 +432,7 @@ struct Stubborn {
 
 }  // namespace
 
-TEST_CASE("an awaitable that cannot be called off does not hold after the deadline") {
+TEST_CASE("Awaitable check: one that ignores cancellation does not pass after the deadline") {
   const auto start_budget = mk::TimeoutBudget{.start = 50ms};
   mk::Executor late{"sleep 300", Stubborn{.delay = 300ms}, start_budget};
   CHECK_THROWS_AS(late.start(), mk::TimeoutExpired);

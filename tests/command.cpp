@@ -10,13 +10,18 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru/command.hpp>
+#include <mirakuru/error.hpp>
 #include <mirakuru/spawn/launch.hpp>
+
+#include "errors.hpp"
+#include "files.hpp"
 
 namespace mk = mirakuru;
 using namespace std::string_literals;
 using mk::detail::quote_words;
 using mk::detail::ResolvedCommand;
 using mk::detail::split_words;
+using test::refusal;
 
 namespace {
 
@@ -29,20 +34,9 @@ std::string shown(const Words& words) {
   return text;
 }
 
-/// The message of the std::invalid_argument that `make` throws; "nothing" if it throws none.
-template <class Make>
-std::string refusal(Make make) {
-  try {
-    make();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing";
-}
-
 }  // namespace
 
-TEST_CASE("a line is split as a shell splits it") {
+TEST_CASE("Argv: a line is split as a shell splits it") {
   struct Row {
     std::string line;
     Words words;
@@ -113,7 +107,7 @@ TEST_CASE("a line is split as a shell splits it") {
   }
 }
 
-TEST_CASE("a line that does not end is refused") {
+TEST_CASE("Argv: a line with an open quote is refused") {
   const auto refused = [](const std::string& line) {
     return refusal([&] { (void)split_words(line); });
   };
@@ -131,7 +125,7 @@ TEST_CASE("a line that does not end is refused") {
   CHECK(refused("'a\\'") == "nothing");
 }
 
-TEST_CASE("words are quoted where they have to be") {
+TEST_CASE("Argv: words are quoted where they have to be") {
   CHECK(quote_words({}).empty());
   CHECK(quote_words({"a", "-b", "--c=d", "/e.f:g,h_i@j%k+l"}) == "a -b --c=d /e.f:g,h_i@j%k+l");
   CHECK(quote_words({""}) == "''");
@@ -145,8 +139,8 @@ TEST_CASE("words are quoted where they have to be") {
   }
 }
 
-TEST_CASE("quoted words are split into the same words") {
-  std::mt19937 random{20240229};  // its numbers are the same everywhere
+TEST_CASE("Argv: quoted words are split into the same words") {
+  std::mt19937 random{20240229};  // the same numbers on every system
   const auto below = [&](std::size_t limit) { return random() % limit; };
   constexpr std::string_view common = "ab'\"\\ \t\n$`=";
   for (int round = 0; round < 2000; ++round) {
@@ -161,7 +155,7 @@ TEST_CASE("quoted words are split into the same words") {
   }
 }
 
-TEST_CASE("a command is given as a line or as words") {
+TEST_CASE("Argv: a command is given as a line or as words") {
   const auto words = [](const mk::Argv& argv) { return shown(argv.words()); };
   CHECK(words("a 'b c'") == "[a][b c]");
   CHECK(words("a 'b c'"s) == "[a][b c]");
@@ -176,20 +170,20 @@ TEST_CASE("a command is given as a line or as words") {
   CHECK(mk::Argv{"a", "b c"}.line() == "a 'b c'");
   CHECK(mk::Argv{Words{"a b"}}.line() == "'a b'");
 
-  // A line is split only when its words are asked for.
+  // A line is split when its words are asked for, not before.
   const mk::Argv open{"a 'b"};
   CHECK(open.line() == "a 'b");
   CHECK_THROWS_AS((void)open.words(), std::invalid_argument);
 }
 
-TEST_CASE("a command's members have defaults") {
+TEST_CASE("Command: the members have defaults") {
   const mk::Command command{.argv = "a b"};
   CHECK(command.cwd.empty());
   CHECK(command.env.empty());
   CHECK_FALSE(command.shell);
 }
 
-TEST_CASE("a shell's line is kept whole") {
+TEST_CASE("Shell: the line is kept whole") {
   const mk::Command command = mk::Shell{"a && 'b"};
   CHECK(command.argv.line() == "a && 'b");
   CHECK(command.shell);
@@ -197,7 +191,7 @@ TEST_CASE("a shell's line is kept whole") {
   CHECK(ResolvedCommand(mk::Shell{"a && 'b"}).text() == "a && 'b");
 }
 
-TEST_CASE("what stands in front of an executor's arguments becomes words and a text") {
+TEST_CASE("ResolvedCommand: each form of a command becomes words and a text") {
   const auto check = [](const ResolvedCommand& invocation, const char* words, const char* text) {
     CHECK(shown(invocation.words()) == words);
     CHECK(invocation.text() == text);
@@ -216,7 +210,7 @@ TEST_CASE("what stands in front of an executor's arguments becomes words and a t
   CHECK(ResolvedCommand("a").cwd().empty());
 }
 
-TEST_CASE("the text is one line that can be printed") {
+TEST_CASE("ResolvedCommand: the text is one printable line") {
   const auto printable = [](const ResolvedCommand& invocation) {
     const auto& text = invocation.text();
     return std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < ' '; });
@@ -225,7 +219,7 @@ TEST_CASE("the text is one line that can be printed") {
   CHECK(printable(mk::Shell{"set -e\necho a\necho b"}));
 }
 
-TEST_CASE("a command that cannot be one is refused") {
+TEST_CASE("ResolvedCommand: an impossible command is refused") {
   const auto refused = [](const mk::Command& command) {
     return refusal([&] { const ResolvedCommand invocation(command); });
   };
@@ -246,7 +240,7 @@ TEST_CASE("a command that cannot be one is refused") {
   CHECK(refused(mk::Shell{"a\0b"s}).starts_with(nul));
 }
 
-TEST_CASE("a variable that cannot be one is refused") {
+TEST_CASE("ResolvedCommand: an impossible variable is refused") {
   const auto refused = [](const std::string& name, const std::string& value) {
     return refusal([&] {
       const ResolvedCommand invocation(mk::Command{.argv = "a", .env = {{name, value}}});
@@ -261,7 +255,7 @@ TEST_CASE("a variable that cannot be one is refused") {
   CHECK(refused("A b-\u00e9", "x=y\nz") == "nothing");
 }
 
-TEST_CASE("each executor has an id of its own in its environment") {
+TEST_CASE("ResolvedCommand: each executor has its own id in the environment [difference 11]") {
   const mk::Command command{.argv = "a"};
   const ResolvedCommand first(command), second(command);
   const auto prefix = std::to_string(::getpid()) + ':';

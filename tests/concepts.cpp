@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// The smallest models that the comments of concepts.hpp show, and what falls just short of them.
+// The smallest models that the comments of concepts.hpp show, and types that miss one member.
 #include <sys/types.h>
 #include <chrono>
 #include <csignal>
@@ -14,21 +14,18 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "errors.hpp"
+#include "files.hpp"
+#include "process.hpp"
+#include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
+using test::helper;
+using test::in_time;
 
 namespace {
-
-/// A start that hangs is to fail, and not to hang the test.
-const mk::TimeoutBudget in_time{.start = 30s};
-
-/// Words that run the helper program.
-template <class... Words>
-std::vector<std::string> helper(Words... words) {
-  return {test::helper(), words...};
-}
 
 bool has_printed_ready(const mk::Process& process) { return process.output() == "ready\n"; }
 
@@ -99,7 +96,7 @@ struct LastWordsUnasked {
   bool operator()(const mk::Process& process) const { return LastWords{}(process); }
 };
 
-// What falls short of each -----------------------------------------------------------------------
+// Types that miss one member ---------------------------------------------------------------------
 
 struct NoPid : Handle {
   void pid() const;
@@ -185,7 +182,7 @@ constexpr bool fits_one = mk::Spawner<T> + mk::Budget<T> + mk::SignalStrategy<T>
                               mk::ReadinessCheck<T> ==
                           1;
 
-/// Whether a lambda, which has no name, is a check.
+/// True if the object is a check; a lambda has no name to ask by.
 template <class T>
 consteval bool is_check(T) {
   return mk::ReadinessCheck<T>;
@@ -193,7 +190,7 @@ consteval bool is_check(T) {
 
 }  // namespace
 
-// Ours model their concept, and no other.
+// The library's types model their concept, and no other.
 static_assert(mk::ProcessHandle<mk::DirectProcess>);
 static_assert(mk::ProcessHandle<mk::GuardedProcess>);
 static_assert(mk::Spawner<mk::GuardedSpawner> && fits_one<mk::GuardedSpawner>);
@@ -217,7 +214,7 @@ static_assert(mk::ReadinessCheck<mk::HTTPCheck> && fits_one<mk::HTTPCheck>);
 static_assert(!mk::Predicate<mk::HTTPCheck>);
 #endif
 
-// So do the smallest ones.
+// The smallest models do so, too.
 static_assert(mk::ProcessHandle<Handle>);
 static_assert(mk::Spawner<MySpawner> && fits_one<MySpawner>);
 static_assert(mk::Budget<Hurried> && fits_one<Hurried>);
@@ -226,7 +223,7 @@ static_assert(mk::Output<Quiet> && fits_one<Quiet>);
 static_assert(mk::Output<Kept> && fits_one<Kept>);
 static_assert(mk::Predicate<Prompt> && mk::ReadinessCheck<Prompt> && fits_one<Prompt>);
 
-// Everything else does not.
+// All other types do not.
 static_assert(!mk::ProcessHandle<NoPid>);
 static_assert(!mk::ProcessHandle<NoEvent>);
 static_assert(!mk::ProcessHandle<NoAlive>);
@@ -282,7 +279,7 @@ static_assert(fits_nothing<mk::Command>);
 static_assert(fits_nothing<mk::Host>);
 static_assert(fits_nothing<const mk::TCPCheck*>);
 
-TEST_CASE("a spawner of one's own, whose handle has no event, starts, runs and stops") {
+TEST_CASE("Spawner: a user's spawner without an event starts, runs and stops") {
   int spawned = 0;
   mk::Executor executor{helper("trap", "TERM", "exit=3"), MySpawner{&spawned}, has_printed_ready,
                         mk::Signals{.accept = {3}}, in_time};
@@ -293,14 +290,14 @@ TEST_CASE("a spawner of one's own, whose handle has no event, starts, runs and s
   CHECK(test::alive(executor.pid()));
   const test::Elapsed elapsed;
   CHECK(executor.stop().exit_code() == 3);
-  CHECK(elapsed < 5s);  // of the ten that it has
+  CHECK(elapsed < 5s);  // of ten
   CHECK(executor.output() == "ready\n");
   CHECK_FALSE(executor.running());
   executor.start();
   CHECK(spawned == 2);
 }
 
-TEST_CASE("the end of what such a spawner has started is seen, and waited for") {
+TEST_CASE("Spawner: the end of a process without an event is seen and waited for") {
   int spawned = 0;
   const test::Elapsed elapsed;
   mk::Executor waiting{helper("exit", "5", "after=50"), MySpawner{&spawned}};
@@ -313,7 +310,7 @@ TEST_CASE("the end of what such a spawner has started is seen, and waited for") 
   CHECK(elapsed < 10s);
 }
 
-TEST_CASE("a budget of one's own bounds the start") {
+TEST_CASE("Budget: a user's budget bounds the start") {
   mk::Executor executor{"sleep 300", Hurried{.start = 0s}, has_printed_ready};
   const test::Elapsed elapsed;
   try {
@@ -326,7 +323,7 @@ TEST_CASE("a budget of one's own bounds the start") {
   CHECK_FALSE(executor.running());
 }
 
-TEST_CASE("a budget of one's own bounds the stop") {
+TEST_CASE("Budget: a user's budget bounds the stop") {
   mk::Executor executor{helper("ignore", "TERM"), has_printed_ready, Hurried{.start = 30s}};
   executor.start();
   const test::Elapsed elapsed;
@@ -335,7 +332,7 @@ TEST_CASE("a budget of one's own bounds the stop") {
   CHECK(elapsed < 5s);
 }
 
-TEST_CASE("a signal strategy of one's own says what is sent, and what is a good end") {
+TEST_CASE("SignalStrategy: a user's strategy gives the signals and the accepted exit codes") {
   mk::Executor interrupted{"sleep 300", Interrupt{}};
   CHECK(interrupted.start().stop().exit_code() == -SIGINT);
   CHECK(interrupted.start().kill().exit_code() == -SIGKILL);
@@ -349,7 +346,7 @@ TEST_CASE("a signal strategy of one's own says what is sent, and what is a good 
   CHECK(accepted.start().wait().stop().exit_code() == 3);
 }
 
-TEST_CASE("an output of one's own is opened for each start") {
+TEST_CASE("Output: a user's output is opened for each start") {
   const test::TempDir directory;
   mk::Executor quiet{helper("inspect", directory / "seen"), Quiet{}};
   quiet.start().wait();
@@ -368,7 +365,7 @@ TEST_CASE("an output of one's own is opened for each start") {
   CHECK(opened == 2);
 }
 
-TEST_CASE("a check that describes itself is named by its description") {
+TEST_CASE("Predicate: messages name a check by its own description") {
   mk::Executor ready{helper("print", "$ "), Prompt{}, in_time};
   CHECK(ready.start().output() == "$ ");
 
@@ -381,7 +378,7 @@ TEST_CASE("a check that describes itself is named by its description") {
   }
 }
 
-TEST_CASE("a check of what a process leaves behind may hold after its end, and no other one") {
+TEST_CASE("Predicate: only with valid_after_exit does a check pass after the end") {
   const auto command = helper("print", "ready\n", "exit=0");
   CHECK(mk::Executor{command, LastWords{}, in_time}.start().exit_code() == 0);
   CHECK_THROWS_AS((mk::Executor{command, LastWordsUnasked{}, in_time}.start()),
@@ -391,7 +388,7 @@ TEST_CASE("a check of what a process leaves behind may hold after its end, and n
       mk::ProcessExitedWithError);
 }
 
-TEST_CASE("a predicate may be a function, a std::function, generic, or have a state") {
+TEST_CASE("Predicate: a function, a std::function, a generic lambda and one with state work") {
   const auto start = [](auto check) {
     mk::Executor executor{helper("print", "ready\n"), std::move(check), in_time};
     return executor.start().running();

@@ -18,18 +18,18 @@ using mk::detail::exit_headline;
 using mk::detail::reason_text;
 using mk::detail::to_text;
 
-TEST_CASE("what goes wrong with a process has one base") {
+TEST_CASE("ExecutorError: it is the base of every error of a process") {
   static_assert(std::is_base_of_v<std::runtime_error, mk::ExecutorError>);
   static_assert(std::is_base_of_v<mk::ExecutorError, mk::AlreadyRunning>);
   static_assert(std::is_base_of_v<mk::ExecutorError, mk::SpawnError>);
   static_assert(std::is_base_of_v<mk::ExecutorError, mk::TimeoutExpired>);
   static_assert(std::is_base_of_v<mk::ExecutorError, mk::ProcessExitedWithError>);
   static_assert(std::is_base_of_v<mk::ProcessExitedWithError, mk::ProcessFinishedWithError>);
-  // What is caught as one of them is none of the others.
+  // A handler of one catches no other.
   static_assert(!std::is_base_of_v<mk::SpawnError, mk::AlreadyRunning>);
   static_assert(!std::is_base_of_v<mk::ProcessExitedWithError, mk::TimeoutExpired>);
   static_assert(!std::is_base_of_v<mk::ProcessFinishedWithError, mk::ProcessExitedWithError>);
-  // Wrong arguments are the caller's fault, not the process's.
+  // Wrong arguments are an error of the caller, not of the process.
   static_assert(!std::is_base_of_v<std::invalid_argument, mk::ExecutorError>);
   static_assert(!std::is_base_of_v<mk::ExecutorError, std::invalid_argument>);
   // Throwing one of them cannot fail.
@@ -39,7 +39,7 @@ TEST_CASE("what goes wrong with a process has one base") {
   static_assert(std::is_nothrow_copy_constructible_v<mk::ProcessFinishedWithError>);
 }
 
-TEST_CASE("each tells its message and its value") {
+TEST_CASE("ExecutorError: each error has its message and its value") {
   CHECK(std::string{mk::ExecutorError{"a"}.what()} == "a");
   CHECK(std::string{mk::AlreadyRunning{"b"}.what()} == "b");
 
@@ -59,7 +59,7 @@ TEST_CASE("each tells its message and its value") {
   CHECK(finished.exit_code() == -SIGSEGV);
 }
 
-TEST_CASE("a duration is written as a person would write it") {
+TEST_CASE("to_text: a duration is written as a person would write it") {
   struct Row {
     std::chrono::nanoseconds duration;
     std::string text;
@@ -85,7 +85,7 @@ TEST_CASE("a duration is written as a person would write it") {
   }
 }
 
-TEST_CASE("a duration that is rounded up to the next unit is written in it") {
+TEST_CASE("to_text: a duration that is rounded up to the next unit is written in it") {
   CHECK(to_text(999'499'999ns) == "999 ms");
   CHECK(to_text(999'500us) == "1 s");
   CHECK(to_text(1s - 1ns) == "1 s");
@@ -94,7 +94,7 @@ TEST_CASE("a duration that is rounded up to the next unit is written in it") {
   CHECK(to_text(1000s - 1ns) == "1000 s");
 }
 
-TEST_CASE("an end is told by its code or its signal") {
+TEST_CASE("exit_headline: an end is described by its code or its signal") {
   CHECK(exit_headline(0) == "exited with code 0");
   CHECK(exit_headline(1) == "exited with a non-zero code: 1");
   CHECK(exit_headline(255) == "exited with a non-zero code: 255");
@@ -104,7 +104,7 @@ TEST_CASE("an end is told by its code or its signal") {
   CHECK(exit_headline(-1000).starts_with("ended by signal 1000 ("));
 }
 
-TEST_CASE("a reason begins with a small letter") {
+TEST_CASE("reason_text: a reason begins with a small letter") {
   const auto reason = [](int error) { return reason_text({error, std::generic_category()}); };
   CHECK(reason(ECONNREFUSED) == "connection refused");
   CHECK(reason(ENOENT) == "no such file or directory");
@@ -118,7 +118,7 @@ TEST_CASE("a reason begins with a small letter") {
   CHECK(reason_text({1, silent}).empty());
 }
 
-TEST_CASE("a message tells what is known, an item a line") {
+TEST_CASE("ErrorContext: a message has a line for each known item") {
   CHECK(ErrorContext{.command = "./server --port 80"}.message("cannot run ./server: no") ==
         "cannot run ./server: no\n"
         "  command: ./server --port 80");
@@ -141,8 +141,8 @@ TEST_CASE("a message tells what is known, an item a line") {
         "    still starting");
 }
 
-TEST_CASE("a message leaves out what is not known") {
-  // For how long makes no sense without what for.
+TEST_CASE("ErrorContext: a message leaves out unknown items") {
+  // The time waited makes no sense without the check.
   CHECK(ErrorContext{.command = "a", .waited = 5s}.message("b") == "b\n  command: a");
   CHECK(ErrorContext{.command = "a", .awaited = "c", .waited = 1500ms}.message("b") ==
         "b\n  command: a\n  waited for: c, for 1.5 s");
@@ -154,12 +154,12 @@ TEST_CASE("a message leaves out what is not known") {
         "b\n  command: a\n  the end of standard error:\n    e");
 }
 
-TEST_CASE("streams that share a file are told once") {
+TEST_CASE("ErrorContext: streams that share a file are shown once") {
   CHECK(ErrorContext{.command = "a", .output = "both\nlines", .err_output = "both\nlines"}.message(
             "b") == "b\n  command: a\n  the end of standard error:\n    both\n    lines");
 }
 
-TEST_CASE("whatever has lines is indented") {
+TEST_CASE("ErrorContext: further lines of an item are indented") {
   CHECK(ErrorContext{.command = "a",
                      .awaited = "x\ny",
                      .waited = 1s,
@@ -170,13 +170,13 @@ TEST_CASE("whatever has lines is indented") {
         "  note: 1\n    2");
 }
 
-TEST_CASE("what does not print is an escape on one line") {
+TEST_CASE("one_line: characters that do not print become escapes") {
   using mk::detail::one_line;
   CHECK(one_line("plain") == "plain");
   CHECK(one_line({"a\0b\n\t\x1b\x7f", 7}) == "a\\x00b\\n\\t\\x1b\\x7f");
 }
 
-TEST_CASE("lines of output are indented, empty ones too") {
+TEST_CASE("ErrorContext: lines of output are indented, empty ones too") {
   CHECK(ErrorContext{.command = "a", .output = "x\n\ny"}.message("b") ==
         "b\n  command: a\n  the end of standard output:\n    x\n    \n    y");
 }

@@ -14,31 +14,20 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "errors.hpp"
+#include "files.hpp"
+#include "net.hpp"
+#include "process.hpp"
+#include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
+using test::helper;
+using test::in_time;
+using test::mark;
 
-namespace {
-
-/// A marker for the child's arguments, by which no other test's child is found.
-std::string mark() {
-  static int count = 0;
-  return "mark=executor-" + std::to_string(::getpid()) + '-' + std::to_string(++count);
-}
-
-/// A start that hangs is to fail, and not to hang the test.
-const mk::TimeoutBudget in_time{.start = 30s};
-
-/// Words that run the helper program.
-template <class... Words>
-std::vector<std::string> helper(Words... words) {
-  return {test::helper(), words...};
-}
-
-}  // namespace
-
-TEST_CASE("scenario 1: the public names are there") {
+TEST_CASE("Executor: the public names exist [scenario 1]") {
   static_assert(std::is_same_v<mk::SimpleExecutor, mk::Executor<>>);
   static_assert(std::is_same_v<mk::TCPExecutor, mk::Executor<mk::TCPCheck>>);
   static_assert(std::is_same_v<mk::HTTPExecutor, mk::Executor<mk::TCPCheck, mk::HTTPCheck>>);
@@ -49,7 +38,7 @@ TEST_CASE("scenario 1: the public names are there") {
   static_assert(std::is_base_of_v<mk::ProcessExitedWithError, mk::ProcessFinishedWithError>);
 }
 
-TEST_CASE("scenario 2: a command as a line and as words starts, runs and stops") {
+TEST_CASE("Executor: a line and words start, run and stop [scenario 2]") {
   mk::SimpleExecutor line{"sleep 300"};
   mk::SimpleExecutor words{{"sleep", "300"}};
   for (auto* executor : {&line, &words}) {
@@ -68,28 +57,28 @@ TEST_CASE("scenario 2: a command as a line and as words starts, runs and stops")
   }
 }
 
-TEST_CASE("scenario 3: a line and its words make the same command") {
+TEST_CASE("Executor: a line and its words make the same command [scenario 3]") {
   const mk::SimpleExecutor line{"sh -c 'sleep 300 && echo \"a b\"'"};
   const mk::SimpleExecutor words{{"sh", "-c", "sleep 300 && echo \"a b\""}};
   CHECK(line.command() == words.command());
   CHECK(line.command() == "sh -c 'sleep 300 && echo \"a b\"'");
 }
 
-TEST_CASE("scenario 4: a stop signal given at construction") {
+TEST_CASE("Executor: the stop signal of the strategy is sent [scenario 4]") {
   mk::SimpleExecutor executor{"sleep 300", mk::Signals{.stop = SIGQUIT}};
   executor.start().stop();
   CHECK_FALSE(executor.running());
   CHECK(executor.exit_code() == -SIGQUIT);
 }
 
-TEST_CASE("scenario 5: a stop signal given to stop()") {
+TEST_CASE("Executor: the stop signal of stop() is sent [scenario 5]") {
   mk::SimpleExecutor executor{"sleep 300"};
   executor.start().stop(SIGQUIT);
   CHECK_FALSE(executor.running());
   CHECK(executor.exit_code() == -SIGQUIT);
 }
 
-TEST_CASE("scenario 6: stopping what has failed reports it once") {
+TEST_CASE("Executor: stop() of a failed process reports the failure once [scenario 6]") {
   mk::SimpleExecutor executor{mk::Shell{"false"}};
   executor.start().wait();
   try {
@@ -105,14 +94,14 @@ TEST_CASE("scenario 6: stopping what has failed reports it once") {
   executor.stop();
   CHECK(executor.exit_code() == 1);
 
-  // What the call expects decides: the signal's end, or the end that there was.
+  // The codes of the call decide: the end by the signal, or the end that came before.
   executor.start().wait();
   CHECK_THROWS_AS(executor.stop(SIGQUIT, {-SIGQUIT}), mk::ProcessFinishedWithError);
   executor.start().wait();
   CHECK(executor.stop(SIGQUIT, {-SIGQUIT, 1}).exit_code() == 1);
 }
 
-TEST_CASE("exit codes accepted by a call hold for this call, beside the strategy's") {
+TEST_CASE("Executor: exit codes of a call are accepted beside those of the strategy") {
   mk::SimpleExecutor executor{helper("exit", "3"), mk::Signals{.accept = {4}}};
   CHECK(mk::SimpleExecutor{helper("exit", "3")}.start().wait().stop(SIGINT, {3}).exit_code() == 3);
   CHECK(executor.start().wait().stop(SIGINT, {3}).exit_code() == 3);
@@ -124,7 +113,7 @@ TEST_CASE("exit codes accepted by a call hold for this call, beside the strategy
   CHECK_THROWS_AS(other.stop(0, {3}), std::invalid_argument);
 }
 
-TEST_CASE("scenario 7: leaving the scope after a stop does nothing") {
+TEST_CASE("Executor: the end of a scope after a stop does nothing [scenario 7]") {
   mk::SimpleExecutor executor{"sleep 300", mk::Signals{.accept = {-SIGQUIT}}};
   {
     auto scoped = std::move(executor).start();
@@ -133,7 +122,7 @@ TEST_CASE("scenario 7: leaving the scope after a stop does nothing") {
   }
 }
 
-TEST_CASE("scenario 8: it runs inside the scope, and not after") {
+TEST_CASE("Executor: the process runs in the scope, and not after it [scenario 8, difference 8]") {
   pid_t pid = 0;
   {
     auto scoped = mk::SimpleExecutor{"sleep 300"}.start();
@@ -143,13 +132,13 @@ TEST_CASE("scenario 8: it runs inside the scope, and not after") {
   CHECK_FALSE(test::alive(pid));
 }
 
-TEST_CASE("scenario 9: a temporary runs until the end of its expression") {
+TEST_CASE("Executor: a temporary runs until the end of its expression [scenario 9]") {
   CHECK(mk::SimpleExecutor{"sleep 300"}.start().running());
   const auto pid = mk::SimpleExecutor{"sleep 300"}.start().pid();
   CHECK_FALSE(test::alive(pid));
 }
 
-TEST_CASE("scenario 10: stopped() is down inside, up after") {
+TEST_CASE("Executor: stopped() stops inside and starts after [scenario 10, difference 10]") {
   pid_t pid = 0;
   {
     auto executor = mk::SimpleExecutor{"sleep 300"}.start();
@@ -162,12 +151,12 @@ TEST_CASE("scenario 10: stopped() is down inside, up after") {
     pid = executor.pid();
     CHECK(pid != before);
 
-    SUBCASE("also when the body throws") {
+    SUBCASE("the body throws: the executor starts all the same") {
       CHECK_THROWS_AS(executor.stopped([] { throw std::out_of_range{"mine"}; }), std::out_of_range);
       CHECK(executor.running());
       pid = executor.pid();
     }
-    SUBCASE("and hands out the executor") {
+    SUBCASE("the body may take the executor") {
       executor.stopped([&](auto& same) { CHECK(&same == &executor); });
       pid = executor.pid();
     }
@@ -175,7 +164,7 @@ TEST_CASE("scenario 10: stopped() is down inside, up after") {
   CHECK_FALSE(test::alive(pid));
 }
 
-TEST_CASE("stopped() lets the body's exception through, whatever becomes of the start") {
+TEST_CASE("Executor: stopped() passes the exception of the body on when the start fails, too") {
   const test::TempDir directory;
   const auto program = directory / "program";
   REQUIRE(::symlink("/bin/sleep", program.c_str()) == 0);
@@ -189,7 +178,7 @@ TEST_CASE("stopped() lets the body's exception through, whatever becomes of the 
   CHECK_FALSE(executor.running());
 }
 
-TEST_CASE("stopped() of what does not run starts nothing") {
+TEST_CASE("Executor: stopped() of an idle executor starts nothing [difference 10]") {
   mk::SimpleExecutor executor{"sleep 300"};
   bool called = false;
   executor.stopped([&] { called = true; });
@@ -197,7 +186,7 @@ TEST_CASE("stopped() of what does not run starts nothing") {
   CHECK_FALSE(executor.running());
 }
 
-TEST_CASE("scenario 11: what was printed, with a line and with words") {
+TEST_CASE("Executor: output() has the text of a line and of words [scenario 11]") {
   CHECK(mk::SimpleExecutor{"echo \"foobar\""}.start().wait().output() == "foobar\n");
   mk::SimpleExecutor words{{"echo", "foobar"}};
   CHECK(words.start().wait().output() == "foobar\n");
@@ -205,7 +194,7 @@ TEST_CASE("scenario 11: what was printed, with a line and with words") {
   CHECK(words.exit_code() == 0);
 }
 
-TEST_CASE("scenario 12: what was printed by a shell") {
+TEST_CASE("Executor: output() has the text of a shell's line [scenario 12]") {
   CHECK(mk::SimpleExecutor{mk::Shell{"echo foobar"}}.start().wait().output() == "foobar\n");
   CHECK(mk::SimpleExecutor{mk::Command{.argv = "echo \"foobar\" && true", .shell = true}}
             .start()
@@ -213,14 +202,14 @@ TEST_CASE("scenario 12: what was printed by a shell") {
             .output() == "foobar\n");
 }
 
-TEST_CASE("scenario 14: stop() before start() is harmless") {
+TEST_CASE("Executor: stop() before start() is harmless [scenario 14]") {
   mk::SimpleExecutor executor{"sleep 300"};
   executor.stop().kill();
   CHECK_FALSE(executor.exit_code());
   CHECK(executor.start().running());
 }
 
-TEST_CASE("scenario 15: dropping the executor ends the shell's command too") {
+TEST_CASE("Executor: the destructor ends the shell and its command [scenario 15]") {
   const auto marker = mark();
   auto executor = std::make_unique<mk::SimpleExecutor>(
       mk::Shell{test::helper() + " sleep 60000 " + marker + " && true"});
@@ -230,7 +219,7 @@ TEST_CASE("scenario 15: dropping the executor ends the shell's command too") {
   CHECK(test::processes_matching(marker) == 0);
 }
 
-TEST_CASE("scenario 16: a non-zero end before readiness is an error at once") {
+TEST_CASE("Executor: a non-zero end before readiness is an error at once [scenario 16]") {
   int calls = 0;
   mk::Executor executor{helper("exit", "12", "after=50"),
                         [&](const mk::Process&) {
@@ -253,7 +242,7 @@ TEST_CASE("scenario 16: a non-zero end before readiness is an error at once") {
   CHECK(executor.exit_code() == 12);
 }
 
-TEST_CASE("scenario 17: a zero end with nothing left is an error at once, too") {
+TEST_CASE("Executor: a zero end of the whole tree is an error, too [scenario 17, difference 2]") {
   mk::Executor executor{helper("exit", "0"), [](const mk::Process&) { return false; }, in_time};
   const test::Elapsed elapsed;
   try {
@@ -266,10 +255,10 @@ TEST_CASE("scenario 17: a zero end with nothing left is an error at once, too") 
   CHECK(elapsed < 10s);
 }
 
-TEST_CASE("a zero end with something left alive is waited on") {
+TEST_CASE("Executor: after a zero end the rest of the tree is waited for [difference 2]") {
   const test::TempDir directory;
   const auto done = directory / "done";
-  // The leader ends at once; what it left behind in its group makes the file.
+  // The leader ends at once; the rest of its group makes the file.
   mk::Executor executor{mk::Shell{"(sleep 0.2; touch " + done + "; exec sleep 60) & exit 0"},
                         [&](const mk::Process&) { return test::exists(done); }, in_time};
   executor.start();
@@ -279,7 +268,7 @@ TEST_CASE("a zero end with something left alive is waited on") {
   CHECK_FALSE(executor.running());
 }
 
-TEST_CASE("scenario 18: chaining") {
+TEST_CASE("Executor: calls can be chained [scenario 18]") {
   mk::SimpleExecutor executor{"sleep 300"};
   CHECK_FALSE(executor.start().stop().kill().stop().running());
   CHECK(&executor.start() == &executor);
@@ -287,21 +276,21 @@ TEST_CASE("scenario 18: chaining") {
   CHECK(&executor.stopped([](auto&) {}) == &executor);
 }
 
-TEST_CASE("scenario 20: a kill signal given at construction") {
+TEST_CASE("Executor: the kill signal of the strategy is sent [scenario 20]") {
   mk::SimpleExecutor executor{"sleep 300", mk::Signals{.kill = SIGQUIT}};
   executor.start().kill();
   CHECK_FALSE(executor.running());
   CHECK(executor.exit_code() == -SIGQUIT);
 }
 
-TEST_CASE("scenario 21: a kill signal given to kill()") {
+TEST_CASE("Executor: the kill signal of kill() is sent [scenario 21]") {
   mk::SimpleExecutor executor{"sleep 300"};
   executor.start().kill(SIGQUIT);
   CHECK_FALSE(executor.running());
   CHECK(executor.exit_code() == -SIGQUIT);
 }
 
-TEST_CASE("scenario 22: a group that somebody has killed is held until it is stopped") {
+TEST_CASE("Executor: a group killed from outside is held until stop() [scenario 22]") {
   mk::SimpleExecutor executor{"sleep 300"};
   executor.start();
   REQUIRE(::kill(-executor.pid(), SIGKILL) == 0);
@@ -316,8 +305,7 @@ TEST_CASE("scenario 22: a group that somebody has killed is held until it is sto
   CHECK(executor.pid() == 0);
 }
 
-TEST_CASE(
-    "scenario 26: what catches every signal is killed at the end of the budget, and no error") {
+TEST_CASE("Executor: a process that catches every signal is killed, no error [scenario 26]") {
   const test::Port port;
   mk::HTTPExecutor executor{
       {test::helper(), "h2", "127.0.0.1", port.str(), "immortal", "HEAD", "countdown=20"},
@@ -330,7 +318,7 @@ TEST_CASE(
   CHECK(executor.exit_code() == -SIGKILL);
 }
 
-TEST_CASE("start() of what runs returns at once, and of what has died starts anew") {
+TEST_CASE("Executor: start() keeps a running process and replaces a dead one [difference 1]") {
   mk::SimpleExecutor executor{"sleep 300"};
   const auto first = executor.start().pid();
   CHECK(executor.start().pid() == first);
@@ -343,7 +331,7 @@ TEST_CASE("start() of what runs returns at once, and of what has died starts ane
   CHECK_FALSE(executor.exit_code());
 }
 
-TEST_CASE("a crash is reported by stop(), and an accepted end is not") {
+TEST_CASE("Executor: stop() reports a crash, but not an accepted end [difference 7]") {
   mk::SimpleExecutor executor{"sleep 300"};
   executor.start();
   REQUIRE(::kill(executor.pid(), SIGKILL) == 0);
@@ -361,14 +349,14 @@ TEST_CASE("a crash is reported by stop(), and an accepted end is not") {
   CHECK(accepted.start().wait().stop().exit_code() == 3);
 }
 
-TEST_CASE("128 and the stop signal is an accepted end") {
+TEST_CASE("Executor: 128 plus the stop signal is an accepted end [difference 7]") {
   mk::Executor executor{helper("trap", "TERM", "exit=143"),
                         [](const mk::Process& process) { return process.output() == "ready\n"; },
                         in_time};
   CHECK(executor.start().stop().exit_code() == 143);
 }
 
-TEST_CASE("what ignores the stop signal is killed at the end of the stop budget") {
+TEST_CASE("Executor: a process that ignores the stop signal is killed in time [difference 7]") {
   mk::Executor executor{helper("ignore", "TERM"), mk::TimeoutBudget{.start = 30s, .stop = 100ms},
                         [](const mk::Process& process) { return process.output() == "ready\n"; }};
   executor.start();
@@ -379,7 +367,7 @@ TEST_CASE("what ignores the stop signal is killed at the end of the stop budget"
   CHECK(executor.exit_code() == -SIGKILL);
 }
 
-TEST_CASE("a ladder goes from signal to signal") {
+TEST_CASE("Executor: a ladder goes from signal to signal") {
   mk::Executor executor{
       helper("trap", "INT,TERM"), mk::SignalLadder{{SIGINT, 50ms}, {SIGTERM, 50ms}},
       [](const mk::Process& process) { return process.output() == "ready\n"; }, in_time};
@@ -388,7 +376,7 @@ TEST_CASE("a ladder goes from signal to signal") {
   CHECK(executor.exit_code() == -SIGKILL);
 }
 
-TEST_CASE("stop() waits for the whole process group") {
+TEST_CASE("Executor: stop() waits for the whole process group") {
   const test::TempDir directory;
   mk::Executor executor{helper("tree", "width=3", "pidfile=" + (directory / "pids")),
                         [](const mk::Process& process) { return process.output() == "ready\n"; },
@@ -400,7 +388,7 @@ TEST_CASE("stop() waits for the whole process group") {
   for (const auto pid : pids) CHECK_FALSE(test::alive(pid));
 }
 
-TEST_CASE("defect 8: grandchildren that ignore the stop signal are gone when stop() returns") {
+TEST_CASE("Executor: stop() ends grandchildren that ignore the stop signal [defect 8]") {
   const test::TempDir directory;
   mk::Executor executor{helper("tree", "width=2", "ignore=TERM", "pidfile=" + (directory / "pids")),
                         mk::TimeoutBudget{.start = 30s, .stop = 100ms},
@@ -412,7 +400,7 @@ TEST_CASE("defect 8: grandchildren that ignore the stop signal are gone when sto
   for (const auto pid : pids) CHECK_FALSE(test::alive(pid));
 }
 
-TEST_CASE("a timeout ends the tree, and tells the budget") {
+TEST_CASE("Executor: a timeout ends the tree and reports the budget") {
   const auto marker = mark();
   mk::Executor executor{helper("ignore", "TERM", marker), mk::TimeoutBudget{.start = 100ms},
                         [](const mk::Process&) { return mk::not_ready("still warming up"); }};
@@ -433,13 +421,13 @@ TEST_CASE("a timeout ends the tree, and tells the budget") {
   CHECK(test::processes_matching(marker) == 0);
 }
 
-TEST_CASE("a predicate is tried once even if there is no time") {
+TEST_CASE("Executor: a predicate is called once even without time") {
   mk::Executor executor{"sleep 300", [](const mk::Process&) { return true; },
                         mk::TimeoutBudget{.start = 0s}};
   CHECK(executor.start().running());
 }
 
-TEST_CASE("the checks share one deadline and run in order") {
+TEST_CASE("Executor: the checks share one deadline and run in order") {
   std::string order;
   const auto slow = [&, begin = std::optional<test::Elapsed>{}](const mk::Process&) mutable {
     if (!begin) begin.emplace();
@@ -458,7 +446,7 @@ TEST_CASE("the checks share one deadline and run in order") {
   CHECK(elapsed < 1s);
 }
 
-TEST_CASE("a check that throws ends the start, and its exception is nested") {
+TEST_CASE("Executor: a check that throws ends the start, and its exception is nested") {
   const auto marker = mark();
   mk::Executor executor{helper("sleep", "60000", marker),
                         [](const mk::Process&) -> bool { throw std::out_of_range{"index 7"}; },
@@ -473,7 +461,7 @@ TEST_CASE("a check that throws ends the start, and its exception is nested") {
   CHECK(test::processes_matching(marker) == 0);
 }
 
-TEST_CASE("wait_for() returns when the predicate holds") {
+TEST_CASE("Executor: wait_for() returns when the predicate holds") {
   mk::SimpleExecutor executor{helper("print", "ready", "exit=7")};
   executor.start();
   CHECK(&executor.wait_for([&] { return !executor.running(); }) == &executor);
@@ -481,13 +469,13 @@ TEST_CASE("wait_for() returns when the predicate holds") {
   executor.wait_for([](const mk::Process& process) { return process.output() == "ready"; });
 }
 
-TEST_CASE("wait_for() tells its predicate whether the process runs") {
+TEST_CASE("Executor: wait_for() gives its predicate the state of the process") {
   mk::SimpleExecutor executor{helper("exit", "0", "after=50")};
   executor.start().wait_for([](const mk::Process& process) { return !process.running(); }, 10s);
   CHECK(executor.exit_code() == 0);
 }
 
-TEST_CASE("wait_for() kills the tree when its time is up") {
+TEST_CASE("Executor: wait_for() kills the tree at its deadline [difference 12]") {
   mk::SimpleExecutor executor{"sleep 300"};
   executor.start();
   const auto pid = executor.pid();
@@ -501,7 +489,7 @@ TEST_CASE("wait_for() kills the tree when its time is up") {
   CHECK_FALSE(executor.running());
 }
 
-TEST_CASE("wait_for() has the start budget anew") {
+TEST_CASE("Executor: wait_for() has the whole start budget again [difference 12]") {
   const auto begin = mk::detail::Clock::now();
   mk::Executor executor{"sleep 300",
                         [&](const mk::Process&) { return mk::detail::Clock::now() - begin > 50ms; },
@@ -517,7 +505,7 @@ TEST_CASE("wait_for() has the start budget anew") {
   CHECK(elapsed >= 1s);
 }
 
-TEST_CASE("wait_for() without time asks once") {
+TEST_CASE("Executor: wait_for() without time asks once") {
   mk::SimpleExecutor executor{"sleep 300"};
   int asked = 0;
   for (const auto none : {0s, -1s}) {
@@ -528,7 +516,7 @@ TEST_CASE("wait_for() without time asks once") {
   CHECK_FALSE(executor.running());
 }
 
-TEST_CASE("what a predicate of wait_for() throws passes through, and the process runs on") {
+TEST_CASE("Executor: wait_for() passes exceptions of the predicate on, the process runs on") {
   mk::SimpleExecutor executor{"sleep 300"};
   executor.start();
   CHECK_THROWS_AS(executor.wait_for([]() -> bool { throw std::out_of_range{"mine"}; }),
@@ -536,7 +524,7 @@ TEST_CASE("what a predicate of wait_for() throws passes through, and the process
   CHECK(executor.running());
 }
 
-TEST_CASE("moving takes the process along") {
+TEST_CASE("Executor: a move takes the process along") {
   mk::SimpleExecutor first{"sleep 300"};
   first.start();
   const auto pid = first.pid();
@@ -548,14 +536,14 @@ TEST_CASE("moving takes the process along") {
   third.start();
   const auto third_pid = third.pid();
   third = std::move(second);
-  CHECK(second.output().empty());  // it has gone, too
+  CHECK(second.output().empty());  // it has moved, too
   CHECK_FALSE(test::alive(third_pid));
   CHECK(third.pid() == pid);
   CHECK(third.running());
   CHECK(third.command() == "sleep 300");
 }
 
-TEST_CASE("a command that cannot run is a SpawnError at once, and says why") {
+TEST_CASE("Executor: a command that cannot run is a SpawnError with the reason") {
   const auto message = [](auto executor) {
     try {
       executor.start();
@@ -588,7 +576,7 @@ TEST_CASE("a command that cannot run is a SpawnError at once, and says why") {
         "  command: true");
 }
 
-TEST_CASE("the command runs in its directory, with its environment and the executor's id") {
+TEST_CASE("Executor: the command has its directory, its environment and the executor's id") {
   const test::TempDir directory;
   const auto file = directory / "inspect";
   mk::SimpleExecutor executor{
@@ -603,7 +591,7 @@ TEST_CASE("the command runs in its directory, with its environment and the execu
   CHECK(test::read_inspect(file)["env:mirakuru_uuid"] == uuid);
 }
 
-TEST_CASE("standard input is a pipe that stays open until the stop") {
+TEST_CASE("Executor: standard input is a pipe that stays open until the stop") {
   mk::Executor executor{helper("stdin"),
                         [](const mk::Process& process) { return process.output() == "ready\n"; },
                         in_time};
@@ -613,7 +601,7 @@ TEST_CASE("standard input is a pipe that stays open until the stop") {
   CHECK(executor.output() == "ready\n");
 }
 
-TEST_CASE("wrong arguments are refused before anything runs") {
+TEST_CASE("Executor: wrong arguments are refused before anything runs") {
   CHECK_THROWS_AS(mk::SimpleExecutor{""}, std::invalid_argument);
   CHECK_THROWS_AS(mk::SimpleExecutor{"echo 'open"}, std::invalid_argument);
   CHECK_THROWS_AS((mk::Executor{"true", mk::Signals{.stop = 0}}), std::invalid_argument);
@@ -627,7 +615,7 @@ TEST_CASE("wrong arguments are refused before anything runs") {
   CHECK(executor.running());
 }
 
-TEST_CASE("nothing is left open after a run") {
+TEST_CASE("Executor: no descriptor is left open after a run") {
   const auto before = test::open_fds();
   {
     mk::SimpleExecutor executor{"sleep 300"};
@@ -638,7 +626,7 @@ TEST_CASE("nothing is left open after a run") {
 
 namespace {
 
-/// What a check of one's own may throw, from each of its members.
+/// A user's check that throws from one of its members.
 struct Thrower {
   enum class From { nowhere, call, held, holder, describe, all } from;
   bool is_held = false;
@@ -666,7 +654,7 @@ struct Thrower {
   }
 };
 
-/// What a start that has to fail throws.
+/// The error of a start that has to fail.
 struct Failure {
   std::string message;
   std::exception_ptr nested;
@@ -686,7 +674,7 @@ Failure failure_of(auto&& executor) {
 
 }  // namespace
 
-TEST_CASE("whatever a check's members throw is nested in the start's error") {
+TEST_CASE("Executor: each exception of a check's members is nested in the error of the start") {
   using From = Thrower::From;
   const auto marker = mark();
   for (const auto from : {From::call, From::held, From::holder, From::all}) {
@@ -703,7 +691,7 @@ TEST_CASE("whatever a check's members throw is nested in the start's error") {
   }
 }
 
-TEST_CASE("a description that throws does not hide what went wrong") {
+TEST_CASE("Executor: a description that throws does not hide the error") {
   const Thrower check{.from = Thrower::From::describe};
   const auto late = failure_of<mk::TimeoutExpired>(
       mk::Executor{"sleep 300", check, mk::TimeoutBudget{.start = 50ms}});
@@ -714,7 +702,7 @@ TEST_CASE("a description that throws does not hide what went wrong") {
   CHECK(ended.message.starts_with("exited with a non-zero code: 3 before it was ready\n"));
 }
 
-TEST_CASE("what a check throws may be anything") {
+TEST_CASE("Executor: a check may throw any type") {
   const auto error =
       failure_of(mk::Executor{"sleep 300", [](const mk::Process&) -> bool { throw 42; }, in_time});
   CHECK(error.message.starts_with("a readiness check failed\n  command: sleep 300\n"));
@@ -722,7 +710,7 @@ TEST_CASE("what a check throws may be anything") {
   CHECK_THROWS_AS(std::rethrow_exception(error.nested), int);
 }
 
-TEST_CASE("a check of one's own is asked before the start, and nothing is spawned if it holds") {
+TEST_CASE("Executor: a user's check that is already true prevents the start") {
   const test::TempDir directory;
   const auto spawned = directory / "spawned";
   const std::vector<std::string> command{"touch", spawned};
@@ -743,14 +731,14 @@ TEST_CASE("a check of one's own is asked before the start, and nothing is spawne
   CHECK_FALSE(test::exists(spawned));
 }
 
-TEST_CASE("a check that describes itself is named so in messages") {
+TEST_CASE("Executor: messages name a check by its own description") {
   const auto error = failure_of<mk::TimeoutExpired>(
       mk::Executor{"sleep 300", [](const mk::Process&) { return true; },
                    Thrower{.from = Thrower::From::nowhere}, mk::TimeoutBudget{.start = 50ms}});
   CHECK(error.message.find("\n  waited for: the end of days, for ") != std::string::npos);
 }
 
-TEST_CASE("a restart that fails tells nothing of the run before") {
+TEST_CASE("Executor: a restart that fails keeps nothing of the run before") {
   const test::TempDir directory;
   const auto program = directory / "program";
   REQUIRE(::symlink("/bin/sh", program.c_str()) == 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <mirakuru/fwd.hpp>
 
-// What a header of a user's has before anything is defined.
+// A user's header declares these before any definition.
 struct Fixture {
   explicit Fixture(mirakuru::SimpleExecutor& simple);
   Fixture(mirakuru::TCPExecutor& tcp, const mirakuru::TCPCheck& check);
@@ -30,7 +30,8 @@ void all_are_declared(const mirakuru::Argv&, const mirakuru::Command&, const mir
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "net.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 
@@ -46,7 +47,7 @@ static_assert(std::is_same_v<mk::Defaults::Budget, mk::TimeoutBudget>);
 static_assert(std::is_same_v<mk::Defaults::SignalStrategy, mk::Signals>);
 static_assert(std::is_same_v<mk::Defaults::Output, mk::Capture>);
 
-// Each has been defined since, as what it was declared.
+// Each has its definition now, of the same kind as its declaration.
 static_assert(sizeof(mk::SimpleExecutor) > 0 && sizeof(mk::OutputExecutor) > 0);
 static_assert(sizeof(mk::TCPExecutor) > 0 && sizeof(mk::UnixSocketExecutor) > 0);
 static_assert(sizeof(mk::PidExecutor) > 0);
@@ -66,7 +67,7 @@ static_assert(mk::ReadinessCheck<mk::HTTPCheck> && sizeof(mk::HTTPExecutor) > 0)
 Fixture::Fixture(mk::SimpleExecutor& executor) : simple{&executor} {}
 Fixture::Fixture(mk::TCPExecutor& executor, const mk::TCPCheck&) : tcp{&executor} {}
 
-TEST_CASE("what was declared is what is defined") {
+TEST_CASE("Forward declarations: they match the definitions") {
   mk::SimpleExecutor executor{"sleep 300"};
   const Fixture fixture{executor};
   CHECK(fixture.simple->start().running());
@@ -79,7 +80,7 @@ TEST_CASE("what was declared is what is defined") {
   CHECK(test::connects("127.0.0.1", check.port));
 }
 
-TEST_CASE("the defaults spelled out are the defaults left out") {
+TEST_CASE("Forward declarations: an executor with the default policies is the plain one") {
   using Spelled = mk::Executor<mk::Defaults::Output, mk::Defaults::SignalStrategy,
                                mk::Defaults::Budget, mk::Defaults::Spawner>;
   static_assert(sizeof(Spelled) == sizeof(mk::SimpleExecutor));

@@ -20,7 +20,9 @@
 #include <mirakuru/async.hpp>
 #include <mirakuru/laws.hpp>
 
-#include "support.hpp"
+#include "files.hpp"
+#include "net.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 namespace laws = mirakuru::laws;
@@ -28,14 +30,14 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// The broken laws, one a line.
+/// The broken laws as one text.
 std::string text(const laws::Broken& broken) {
   std::string result;
   for (const auto& law : broken) result += law + '\n';
   return result;
 }
 
-/// Ready when the command has printed so; waits without a limit.
+/// Ready when the process has printed "ready"; it waits without a limit.
 struct Awaited {
   asio::awaitable<void> operator()(const mk::Process& process) const {
     asio::steady_timer timer{co_await asio::this_coro::executor};
@@ -149,7 +151,7 @@ struct Flawed {
   }
 };
 
-/// Claims to keep the output, and discards it.
+/// Claims to keep the output, and throws it away.
 struct Forgetful {
   static constexpr bool keeps_output = true;
   mk::OutputStreams open() const { return mk::Discard{}.open(); }
@@ -157,7 +159,7 @@ struct Forgetful {
 
 }  // namespace
 
-TEST_CASE("our policies keep the laws") {
+TEST_CASE("Laws: the policies of the library keep them") {
   const test::TempDir directory;
   CHECK(text(laws::check_spawner(mk::GuardedSpawner{})) == "");
   CHECK(text(laws::check_spawner(mk::DirectSpawner{})) == "");
@@ -172,7 +174,7 @@ TEST_CASE("our policies keep the laws") {
             mk::ToFile{.path = directory / "out", .err_path = directory / "err"})) == "");
 }
 
-TEST_CASE("the spawner with a control group keeps the laws where there are any") {
+TEST_CASE("Laws: CgroupSpawner keeps them where the system has cgroups") {
   try {
     mk::Executor{"true", mk::CgroupSpawner{}}.start();
   } catch (const mk::SpawnError& error) {
@@ -182,7 +184,7 @@ TEST_CASE("the spawner with a control group keeps the laws where there are any")
   CHECK(text(laws::check_spawner(mk::CgroupSpawner{})) == "");
 }
 
-TEST_CASE("our checks keep the laws") {
+TEST_CASE("Laws: the checks of the library keep them") {
   const test::TempDir directory;
   const test::Port tcp, http;
   const auto helper = [](auto... words) {
@@ -207,7 +209,7 @@ TEST_CASE("our checks keep the laws") {
 
 namespace {
 
-/// Checks that a spawner with the flaw breaks this law.
+/// Checks that a spawner with this flaw breaks this law.
 template <Flaw flaw, class Spawner = mk::DirectSpawner>
 void breaks(const std::string& law) {
   CAPTURE(law);
@@ -219,7 +221,7 @@ void breaks(const std::string& law) {
 
 }  // namespace
 
-TEST_CASE("each law of a spawner is broken by a spawner with that flaw") {
+TEST_CASE("Laws: each law of a spawner is broken by a spawner with that flaw") {
   breaks<Flaw::no_pid>("pid() is the process's id");
   breaks<Flaw::never_ends>("alive() is false once all processes have ended");
   breaks<Flaw::wrong_exit_code>("exit_code() is the exit status");
@@ -246,7 +248,7 @@ TEST_CASE("each law of a spawner is broken by a spawner with that flaw") {
   breaks<Flaw::never_reaps>("alive() reaps the process");
 }
 
-TEST_CASE("each law of a budget and of a signal strategy can be broken") {
+TEST_CASE("Laws: each law of a budget and of a signal strategy can be broken") {
   struct Hasty {
     std::chrono::seconds start{-1}, stop{1};
   };
@@ -269,7 +271,7 @@ TEST_CASE("each law of a budget and of a signal strategy can be broken") {
 
 namespace {
 
-/// An output whose streams are one file, opened with `flags`.
+/// An output to a file with the given flags.
 template <bool keeps, int flags>
 struct Files {
   static constexpr bool keeps_output = keeps;
@@ -289,7 +291,7 @@ struct Files {
 
 }  // namespace
 
-TEST_CASE("each law of an output can be broken") {
+TEST_CASE("Laws: each law of an output can be broken") {
   const test::TempDir directory;
   const auto broken = [](const auto& output) { return text(laws::check_output(output)); };
   constexpr int append = O_RDWR | O_APPEND;
@@ -308,7 +310,7 @@ TEST_CASE("each law of an output can be broken") {
   CHECK(broken(Forgetful{}) != "");
 }
 
-TEST_CASE("each law of a check can be broken") {
+TEST_CASE("Laws: each law of a check can be broken") {
   const mk::Command idle{.argv = "sleep 300"};
   const auto eager = [](const mk::Process&) { return true; };
   CHECK(laws::check_check(eager, idle) ==
@@ -327,7 +329,7 @@ TEST_CASE("each law of a check can be broken") {
   CHECK(raised.find("it goes on until the deadline: a readiness check failed: mine") !=
         std::string::npos);
 
-  // It does not watch the deadline while it runs.
+  // One call takes longer than the whole budget.
   const auto slow = [](const mk::Process& process) {
     if (process.output() == "ready") return true;
     const timespec pause{.tv_sec = 0, .tv_nsec = 400'000'000};

@@ -5,18 +5,16 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
-
 namespace mk = mirakuru;
 
-TEST_CASE("a readiness is a bool with a reason") {
+TEST_CASE("Readiness: it is a bool with a reason") {
   CHECK(mk::Readiness{true});
   CHECK_FALSE(mk::Readiness{});
   CHECK_FALSE(mk::not_ready("HTTP 503"));
   CHECK(mk::not_ready("HTTP 503").reason() == "HTTP 503");
 }
 
-TEST_CASE("a check sees the process and what it has printed") {
+TEST_CASE("Process: a check sees the process and its output") {
   pid_t seen = 0;
   mk::Executor executor{mk::Shell{"echo out; echo err >&2; exec sleep 300"},
                         [&](const mk::Process& process) {

@@ -7,12 +7,12 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
 
-TEST_CASE("the moments of a start are in order, and the attempts are counted") {
+TEST_CASE("Timeline: the moments of a start are in order, and attempts are counted") {
   int asked = 0;
   const auto before = std::chrono::steady_clock::now();
   mk::Executor executor{
@@ -36,7 +36,7 @@ TEST_CASE("the moments of a start are in order, and the attempts are counted") {
   CHECK(times.ready <= after);
 
   const auto spawned = times.spawned;
-  executor.start();  // it runs: nothing is new
+  executor.start();  // it runs already: nothing changes
   CHECK(executor.timeline().spawned == spawned);
   asked = 0;
   executor.stop().start();
@@ -44,7 +44,7 @@ TEST_CASE("the moments of a start are in order, and the attempts are counted") {
   CHECK(executor.timeline().checks[0].attempts == static_cast<std::size_t>(asked));
 }
 
-TEST_CASE("of a start that has failed there is what it came to") {
+TEST_CASE("Timeline: a failed start has the moments until the failure") {
   mk::Executor executor{{test::helper(), "print", "up"},
                         mk::BannerCheck{"up"},
                         [](const mk::Process&) { return false; },

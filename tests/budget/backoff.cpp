@@ -15,7 +15,7 @@ static_assert(pause_after(1s) > 0s);
 static_assert(pause_for_event(1s) > 0s);
 static_assert(attempt_limit(1s) == 2s);
 
-TEST_CASE("pause_after: a share of the time waited, within 500 us and 250 ms") {
+TEST_CASE("pause_after: a sixty-fourth of the time waited, within its bounds [difference 13]") {
   CHECK(pause_after(0s) == 500us);
   CHECK(pause_after(1ms) == 500us);
   CHECK(pause_after(32ms) == 500us);

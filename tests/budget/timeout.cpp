@@ -25,13 +25,13 @@ constexpr mk::SignalStep ladder[] = {{SIGINT, 2s}, {SIGTERM, 5s}};
 
 }  // namespace
 
-TEST_CASE("the defaults are an hour to start and ten seconds to stop") {
+TEST_CASE("TimeoutBudget: the defaults are an hour to start and ten seconds to stop") {
   const mk::TimeoutBudget budget;
   CHECK(budget.start == 1h);
   CHECK(budget.stop == 10s);
 }
 
-TEST_CASE("one of the two can be given, in any unit") {
+TEST_CASE("TimeoutBudget: one of the two can be given, in any unit") {
   const mk::TimeoutBudget start{.start = 90s};
   CHECK(start.start == 90s);
   CHECK(start.stop == 10s);
@@ -40,29 +40,31 @@ TEST_CASE("one of the two can be given, in any unit") {
   CHECK(stop.stop == 1'500'000ns);
 }
 
-TEST_CASE("the stop budget ends in SIGKILL, whatever the steps would wait for") {
+TEST_CASE("TimeoutBudget: a stop ends in SIGKILL, however long the steps wait") {
   CHECK(walk(ladder, mk::TimeoutBudget{}.stop) == "2@0 15@2000 9@7000 over@17000");
   CHECK(walk(ladder, mk::TimeoutBudget{.stop = 3s}.stop) == "2@0 15@2000 9@3000 over@13000");
   CHECK(walk(ladder, mk::TimeoutBudget{.stop = 1ms}.stop) == "2@0 9@1 over@10001");
 }
 
-TEST_CASE("a stop budget of zero is SIGKILL and nothing else") {
+TEST_CASE("TimeoutBudget: a stop budget of zero is SIGKILL alone") {
   CHECK(walk(ladder, 0s) == "9@0 over@10000");
   SignalSchedule schedule{ladder, 0s, stop_begin};
   CHECK(schedule.due(stop_begin - 1ns) == 0);
   CHECK(schedule.due(stop_begin) == SIGKILL);
 }
 
-TEST_CASE("a negative stop budget is one of zero") {
+TEST_CASE("TimeoutBudget: a negative stop budget counts as zero") {
   SignalSchedule schedule{ladder, -5s, stop_begin};
   CHECK(schedule.due(stop_begin) == SIGKILL);
   CHECK(schedule.due(stop_begin) == 0);
   CHECK_FALSE(schedule.over(stop_begin));
 }
 
-TEST_CASE("no steps at all are SIGKILL at once") { CHECK(walk({}, 10s) == "9@0 over@10000"); }
+TEST_CASE("TimeoutBudget: a stop without steps is SIGKILL at once") {
+  CHECK(walk({}, 10s) == "9@0 over@10000");
+}
 
-TEST_CASE("a budget without end does not overflow") {
+TEST_CASE("TimeoutBudget: a stop budget without end does not overflow") {
   constexpr auto ever = std::chrono::nanoseconds::max();
   CHECK(walk({{SIGTERM, ever}}, ever) == "15@0 9@never over@never");
   CHECK(walk({{SIGTERM, ever}}, ever - 1ns) == "15@0 9@never over@never");
@@ -78,7 +80,7 @@ TEST_CASE("a budget without end does not overflow") {
   CHECK(walk(schedule, stop_begin + 1s) == "9@1000 over@11000");
 }
 
-TEST_CASE("a budget just short of the end of time leaves no room for the grace") {
+TEST_CASE("TimeoutBudget: a budget near the end of time leaves no room for the grace") {
   const auto almost = test::TimePoint::max() - stop_begin - 1s;
   const std::array steps{mk::SignalStep{SIGTERM, std::chrono::nanoseconds::max()}};
   SignalSchedule schedule{steps, almost, stop_begin};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Kills a test program at random moments of its life, and looks whether anything is left of it.
+// Kills a test program at random moments of its life, and searches for leftovers.
 //
 //   chaos VICTIM ROUNDS    with MIRAKURU_CHAOS_SEED=N for the same signals and moments again
 #include <poll.h>
@@ -24,14 +24,17 @@
 #include <utility>
 #include <vector>
 
-#include "support.hpp"
+#include "files.hpp"
+#include "net.hpp"
+#include "process.hpp"
+#include "time.hpp"
 
 using namespace std::chrono_literals;
 using std::chrono::microseconds;
 
 namespace {
 
-// Not where the other tests' servers listen, which may run at the same time.
+// Servers of other tests, which may run at the same time, listen elsewhere.
 const std::string host = "127.0.0.77";
 constexpr auto limit = test::milliseconds{5000} * (test::sanitized ? 5 : 1);
 
@@ -44,14 +47,15 @@ std::string read_proc(pid_t pid, const char* name) {
 /// Field 22 of proc_pid_stat(5).
 std::string start_time(pid_t pid) {
   const auto stat = read_proc(pid, "stat");
-  std::istringstream fields{stat.substr(std::min(stat.rfind(')'), stat.size()))};  // from 2 on
+  std::istringstream fields{
+      stat.substr(std::min(stat.rfind(')'), stat.size()))};  // from field 2 on
   std::string field;
   for (int number = 2; number <= 22; ++number)
     if (!(fields >> field)) return "";
   return field;
 }
 
-/// One run of the victim, and what may be left of it.
+/// One run of the victim, and its leftovers.
 class Round {
  public:
   explicit Round(int number)
@@ -59,7 +63,7 @@ class Round {
     std::filesystem::create_directory(directory_ / "tmp");
   }
 
-  /// Starts the victim and waits until `moment`, from the fork on.
+  /// Starts the victim and waits until `moment`, which counts from the fork.
   void start(const char* victim, microseconds moment) {
     const std::string directory = directory_.path(), tmp = directory_ / "tmp";
     const char* const words[] = {victim,        directory.c_str(), host.c_str(),
@@ -77,7 +81,7 @@ class Round {
       std::perror(victim);
       ::_exit(126);
     }
-    ::setpgid(victim_, victim_);  // whoever of the two comes first
+    ::setpgid(victim_, victim_);  // the parent and the child both set it: one of them is first
     while (life_ < moment) {
       const auto left = std::max(std::chrono::nanoseconds{moment - life_.time()}, 0ns).count();
       const timespec time{left / 1'000'000'000, left % 1'000'000'000};
@@ -86,7 +90,7 @@ class Round {
   }
   void kill(int signal, bool group) const { ::kill(group ? -victim_ : victim_, signal); }
 
-  /// Waits for the end of the victim; false when it ended neither by `signal` nor well.
+  /// Waits for the end of the victim. True when it ended by `signal` or with 0.
   bool await_end(int signal) {
     const bool ended = test::eventually(
         [this] {
@@ -95,16 +99,16 @@ class Round {
         },
         limit);
     lived_ = std::chrono::duration_cast<microseconds>(life_.time());
-    // A sanitizer looks for leaks at the end, in a process of its own that takes signals ill.
+    // A sanitizer searches for leaks at the end, in its own process that fails on signals.
     return ended && (status_ == 0 || (WIFSIGNALED(status_) && WTERMSIG(status_) == signal) ||
                      (test::sanitized && signal != 0));
   }
-  /// Waits until nothing is left; false when there is something at the end of the limit.
+  /// Waits until nothing is left. False when the limit comes first.
   bool await_nothing() {
     return test::eventually([this] { return !reap() && left().empty(); }, limit);
   }
 
-  /// What there is of it, in words.
+  /// The leftovers, in words.
   std::vector<std::string> left() const {
     std::vector<std::string> found;
     for (const pid_t pid : processes())
@@ -114,7 +118,7 @@ class Round {
     for (const auto& file : std::filesystem::recursive_directory_iterator{directory_.path()}) {
       const auto name = file.path().lexically_relative(directory_.path());
       if (name == "tmp" || name == "steps" || name == "record" || name == "service.pid") continue;
-      // ThreadSanitizer's own, which it makes and unlinks before main().
+      // ThreadSanitizer makes and unlinks this one before main().
       if (test::sanitized && name.filename().string().starts_with("tsan.rodata.")) continue;
       found.push_back("the file " + name.string());
     }
@@ -137,7 +141,7 @@ class Round {
   }
 
  private:
-  /// False when this process has no child any more. All that lose their parent are its children.
+  /// False when this process has no child any more. Processes without a parent become its children.
   bool reap() {
     int status = 0;
     pid_t pid = 0;
@@ -149,7 +153,7 @@ class Round {
     return pid == 0;
   }
 
-  /// Live ones that descend from this process, or bear the mark, or have recorded themselves.
+  /// Live processes that descend from this one, or have the mark, or have recorded themselves.
   std::vector<pid_t> processes() const {
     std::vector<pid_t> found;
     const auto add = [&](pid_t pid) {
@@ -157,8 +161,8 @@ class Round {
         found.push_back(pid);
     };
     std::vector<std::pair<pid_t, pid_t>> parents;
-    test::detail::each_number_in("/proc", [&](pid_t pid, int) {
-      parents.emplace_back(pid, test::detail::stat_of(pid).parent);
+    test::each_number_in("/proc", [&](pid_t pid, int) {
+      parents.emplace_back(pid, test::stat_of(pid).parent);
       if (read_proc(pid, "cmdline").find(mark_) != std::string::npos) add(pid);
     });
     std::vector<pid_t> family{::getpid()};
@@ -191,10 +195,11 @@ class Chaos {
 
   int run() {
     static constexpr int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGABRT, SIGKILL, SIGSEGV};
-    constexpr auto count = std::size(signals) - (test::sanitized ? 1 : 0);  // it handles SIGSEGV
+    constexpr auto count =
+        std::size(signals) - (test::sanitized ? 1 : 0);  // a sanitizer handles SIGSEGV
     for (int i = 0; i < rounds_ && failures_ < 5; ++i) {
-      if (i % 50 == 0 && !measure()) break;  // again and again, as the machine's load changes
-      // All are drawn whatever the life is, so that a seed means the same on each machine.
+      if (i % 50 == 0 && !measure()) break;  // repeated, as the machine's load changes
+      // The draws do not depend on the life: a seed means the same on each machine.
       const int signal = signals[random_() % count];
       const bool group = random_() % 2 == 0;
       const double share = std::uniform_real_distribution{}(random_);
@@ -213,7 +218,7 @@ class Chaos {
  private:
   static double in_ms(microseconds time) { return static_cast<double>(time.count()) / 1000; }
 
-  /// How long the victim lives when nobody disturbs it: the longest of three times.
+  /// Measures the undisturbed life of the victim: the longest of three.
   bool measure() {
     life_ = {};
     for (int i = 0; i < 3; ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // The test program that `chaos` kills: it starts and stops three executors, whose processes use
-// every way of escaping.
+// every way of escape.
 //
 //   victim DIRECTORY HOST PORT MARK    writes a byte to DIRECTORY/steps with each step
 #include <fcntl.h>
@@ -15,7 +15,8 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
@@ -61,7 +62,7 @@ void run(const std::string& directory, const std::string& host, const std::strin
     pause(5);
     server.stop();
     step(directory);
-    if (cycle > 0) continue;  // the last time it is the destructors that stop
+    if (cycle > 0) continue;  // in the last cycle the destructors stop
     tree.stop();
     step(directory);
     service.stop();

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Compiles a file that must not compile, and reads what the compiler says.
+"""Compiles a file that must not compile, and checks the message of the compiler.
 
 Usage: check.py FILE BUILD_DIR
 
-FILE says in a comment `// error: REGEX` what the one error must be. With CONTROL defined it is
+FILE has a comment `// error: REGEX` for its one error. With CONTROL defined it is
 the corrected program and must compile: what fails is the mistake and nothing else. The command
 line is that of tests/odr/a.cpp.
 """

@@ -29,7 +29,7 @@ def sources():
         names = run(*listing, stdout=subprocess.PIPE, text=True).stdout.split("\0")
         return [name for name in names if name and (source / name).is_file()]
     except (OSError, subprocess.CalledProcessError):
-        pass  # no git, or no clone: all but what was built
+        pass  # no git, or no clone: all files except build results
     files = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
     build = work.relative_to(source).parts[0] if work.is_relative_to(source) else None
     return [file for file in files if file.parts[0] not in (".git", "build", build)]
@@ -50,7 +50,7 @@ for name in sources():
     target = project / "subprojects" / "mirakuru" / name
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(source / name, target)
-# Wraps that are downloaded already stand in for what the system lacks.
+# Wraps that are downloaded already replace missing packages of the system.
 for path in (source / "subprojects").iterdir():
     if path.is_dir() and path.name not in ("packagefiles", "packagecache"):
         shutil.copytree(path, project / "subprojects" / path.name)

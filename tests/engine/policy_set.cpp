@@ -20,7 +20,8 @@
 #include <mirakuru/engine/policy_set.hpp>
 #include <mirakuru/engine/service.hpp>
 
-#include "support.hpp"
+#include "process.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 namespace hana = boost::hana;

@@ -14,7 +14,9 @@
 #include <mirakuru/net/address.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 
-#include "support.hpp"
+#include "files.hpp"
+#include "net.hpp"
+#include "process.hpp"
 
 namespace mk = mirakuru;
 using namespace std::string_literals;

@@ -23,7 +23,8 @@
 #include <mirakuru/net/listeners.hpp>
 
 #include "child.hpp"
-#include "support.hpp"
+#include "net.hpp"
+#include "process.hpp"
 
 namespace mk = mirakuru;
 using mk::detail::Listeners;

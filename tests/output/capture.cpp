@@ -9,12 +9,14 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "files.hpp"
+#include "process.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
 
-TEST_CASE("the streams are kept apart, while it runs and after the stop") {
+TEST_CASE("Capture: the streams are kept apart, in the run and after it [difference 9]") {
   mk::Executor executor{
       mk::Shell{"echo out; echo err >&2; exec sleep 300"},
       [](const mk::Process& p) { return p.output() == "out\n" && p.err_output() == "err\n"; }};
@@ -26,36 +28,32 @@ TEST_CASE("the streams are kept apart, while it runs and after the stop") {
   CHECK(executor.err_output() == "err\n");
 }
 
-TEST_CASE("each start begins anew") {
+TEST_CASE("Capture: each start begins with empty output") {
   mk::SimpleExecutor executor{"echo once"};
   CHECK(executor.output().empty());
   executor.start().wait().start().wait();
   CHECK(executor.output() == "once\n");
 }
 
-TEST_CASE("a flood neither stalls the child nor fills the parent's memory") {
-  const auto resident = [] {
-    const auto statm = test::slurp("/proc/self/statm");
-    return std::stol(statm.substr(statm.find(' '))) * ::sysconf(_SC_PAGESIZE);
-  };
+TEST_CASE("Capture: a flood neither stalls the command nor fills the owner's memory") {
   constexpr long bytes = 50'000'000;
   mk::SimpleExecutor executor{
       {test::helper(), "flood", std::to_string(bytes), "then=done", "exit=0"}};
-  const auto before = resident();
+  const auto before = test::resident_bytes();
   executor.start().wait();
   CHECK(executor.exit_code() == 0);
-  CHECK(resident() - before < 2'000'000);
+  CHECK(test::resident_bytes() - before < 2'000'000);
   const auto text = executor.output();
   CHECK(text.size() == bytes + 5);
   CHECK(text.ends_with("done\n"));
 }
 
-TEST_CASE("bytes are bytes") {
+TEST_CASE("Capture: NUL and other bytes are kept") {
   mk::SimpleExecutor executor{{"printf", "a\\0b\\377\\n\\n"}};
   CHECK(executor.start().wait().output() == std::string("a\0b\xff\n\n", 6));
 }
 
-TEST_CASE("the files have no names, and lie where TMPDIR says") {
+TEST_CASE("Capture: the files have no names and lie in TMPDIR") {
   const test::TempDir directory;
   const char* const old = std::getenv("TMPDIR");
   const std::string kept = old != nullptr ? old : "";
@@ -74,7 +72,7 @@ TEST_CASE("the files have no names, and lie where TMPDIR says") {
   old != nullptr ? ::setenv("TMPDIR", kept.c_str(), 1) : ::unsetenv("TMPDIR");
 }
 
-TEST_CASE("a TMPDIR that is not there is passed over") {
+TEST_CASE("Capture: a missing TMPDIR is passed over") {
   const char* const old = std::getenv("TMPDIR");
   const std::string kept = old != nullptr ? old : "";
   ::setenv("TMPDIR", "/no/such/directory", 1);
@@ -82,14 +80,14 @@ TEST_CASE("a TMPDIR that is not there is passed over") {
   old != nullptr ? ::setenv("TMPDIR", kept.c_str(), 1) : ::unsetenv("TMPDIR");
 }
 
-TEST_CASE("what the child does to its descriptor does not move the reader's") {
+TEST_CASE("Capture: a command that moves its descriptor does not move the reader's") {
   mk::SimpleExecutor executor{mk::Shell{"echo first; echo second"}};
   executor.start().wait();
   CHECK(executor.output() == "first\nsecond\n");
   CHECK(executor.output() == "first\nsecond\n");
 }
 
-TEST_CASE("both streams' ends are in the message") {
+TEST_CASE("Capture: the message has the end of both streams") {
   mk::Executor executor{
       mk::Shell{"i=0; while [ $i -lt 30 ]; do echo line $i; i=$((i+1)); done; echo no >&2; exit 1"},
       [](const mk::Process&) { return false; }};

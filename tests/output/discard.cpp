@@ -3,11 +3,12 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "files.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 
-TEST_CASE("discarded output goes to /dev/null, and costs no space") {
+TEST_CASE("Discard: output goes to /dev/null and costs no space") {
   static_assert(sizeof(mk::Executor<mk::Discard>) == sizeof(mk::Executor<mk::Capture>));
   const test::TempDir directory;
   mk::Executor executor{{test::helper(), "inspect", directory / "seen"}, mk::Discard{}};
@@ -17,7 +18,7 @@ TEST_CASE("discarded output goes to /dev/null, and costs no space") {
   CHECK(seen["stderr"] == "null");
 }
 
-TEST_CASE("a message without kept output has none") {
+TEST_CASE("Discard: a message has no output") {
   mk::Executor executor{mk::Shell{"echo why >&2; exit 3"}, mk::Discard{},
                         [](const mk::Process& process) { return !process.output().empty(); }};
   try {

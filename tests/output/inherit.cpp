@@ -7,11 +7,11 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "files.hpp"
 
 namespace mk = mirakuru;
 
-TEST_CASE("inherited output goes where the test's own goes") {
+TEST_CASE("Inherit: output goes to the streams of the test") {
   const test::TempDir directory;
   const auto file = directory / "mine";
   const int kept = ::dup(STDERR_FILENO);

@@ -15,7 +15,8 @@
 #include <mirakuru.hpp>
 #include <mirakuru/output/streams.hpp>
 
-#include "support.hpp"
+#include "files.hpp"
+#include "process.hpp"
 
 namespace mk = mirakuru;
 using mk::OutputStreams;

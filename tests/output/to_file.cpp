@@ -9,11 +9,11 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "files.hpp"
 
 namespace mk = mirakuru;
 
-TEST_CASE("both streams are appended to one file, and output() is this run's part") {
+TEST_CASE("ToFile: both streams append to one file, output() has this run alone") {
   const test::TempDir directory;
   const auto log = directory / "log";
   std::ofstream{log} << "before\n";
@@ -26,7 +26,7 @@ TEST_CASE("both streams are appended to one file, and output() is this run's par
   CHECK(executor.output() == "out\nerr\n");
 }
 
-TEST_CASE("standard error in a file of its own") {
+TEST_CASE("ToFile: standard error can have its own file") {
   const test::TempDir directory;
   mk::Executor executor{mk::Shell{"echo out; echo err >&2"},
                         mk::ToFile{.path = directory / "out", .err_path = directory / "err"}};
@@ -35,7 +35,7 @@ TEST_CASE("standard error in a file of its own") {
   CHECK(executor.err_output() == "err\n");
 }
 
-TEST_CASE("a file that cannot be opened is named") {
+TEST_CASE("ToFile: a file that cannot be opened is named") {
   mk::Executor executor{"true", mk::ToFile{"/no/such/directory/log"}};
   try {
     executor.start();
@@ -47,7 +47,7 @@ TEST_CASE("a file that cannot be opened is named") {
   }
 }
 
-TEST_CASE("what is no file name is refused before anything runs, and shown whole") {
+TEST_CASE("ToFile: a wrong file name is refused before anything runs, and shown whole") {
   using namespace std::string_literals;
   CHECK_THROWS_WITH_AS((mk::Executor{"true", mk::ToFile{"a\0b"s}}), "not a file name: 'a\\x00b'",
                        std::invalid_argument);
@@ -56,7 +56,7 @@ TEST_CASE("what is no file name is refused before anything runs, and shown whole
   CHECK_THROWS_AS((mk::Executor{"true", mk::ToFile{""}}), std::invalid_argument);
 }
 
-TEST_CASE("a file's name may be a path of the standard library's") {
+TEST_CASE("ToFile: a file name may be a std::filesystem::path") {
   const test::TempDir directory;
   const std::filesystem::path place = directory.path();
   mk::Executor executor{mk::Shell{"echo $$ > " + (directory / "pid") + "; exec sleep 300"},
@@ -67,7 +67,7 @@ TEST_CASE("a file's name may be a path of the standard library's") {
   CHECK(mk::UnixSocketCheck{place / "socket"}.path.str() == directory / "socket");
 }
 
-TEST_CASE("a message does not say the same twice") {
+TEST_CASE("ToFile: a message shows the shared file once") {
   const test::TempDir directory;
   mk::Executor executor{mk::Shell{"echo why; exit 3"}, mk::ToFile{directory / "log"},
                         [](const mk::Process&) { return false; },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// host PLUGIN...: each of them has the library for itself.
+// host PLUGIN...: each plugin has its own copy of the library.
 #include <dlfcn.h>
 
 #include <cstdio>

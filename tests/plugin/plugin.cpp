@@ -21,7 +21,7 @@ std::ptrdiff_t mappings(const std::string& process) {
   return std::count(maps.begin(), maps.end(), '\n');
 }
 
-/// True when the guardian, a copy of this process at first, has let go of what it does not need.
+/// True when the guardian, at first a copy of this process, has unmapped memory it does not need.
 bool given_back(pid_t command) {
   const auto status = read("/proc/" + std::to_string(command) + "/status");
   const auto at = status.find("PPid:\t");
@@ -34,7 +34,7 @@ bool given_back(pid_t command) {
 
 extern "C" bool start_and_stop();
 
-/// False when the guardian has not done its work.
+/// True when the guardian has done its work.
 extern "C" bool start_and_stop() {
   try {
     mirakuru::SimpleExecutor executor{"sleep 300"};

@@ -19,14 +19,21 @@
 #include <mirakuru.hpp>
 #include <mirakuru/text/line_search.hpp>
 
-#include "support.hpp"
+#include "errors.hpp"
+#include "files.hpp"
+#include "process.hpp"
+#include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
+using test::helper;
+using test::in_time;
+using test::resident_bytes;
 
 namespace {
 
-/// True if the matcher finds its line in the pieces, one after another.
+/// True if the matcher finds its line in the pieces, which come one after another.
 bool found(const mk::LineMatcher& matcher, std::initializer_list<std::string_view> pieces) {
   mk::LineSearch search{matcher};
   for (const auto piece : pieces)
@@ -34,16 +41,8 @@ bool found(const mk::LineMatcher& matcher, std::initializer_list<std::string_vie
   return false;
 }
 
-template <class... Words>
-std::vector<std::string> helper(Words... words) {
-  return {test::helper(), words...};
-}
-
-/// What a start may take: a test that is broken is to fail, not to hang.
-constexpr mk::TimeoutBudget in_time{.start = 30s};
-
-/// What the wait for a banner costs: how much longer a start takes than the command needs by
-/// itself, and the processor's time of this process. Of three runs the best.
+/// The cost of the wait for a banner: the time that a start adds to the command's own, and the
+/// processor time of this process. It is the best of three runs.
 struct Cost {
   std::chrono::nanoseconds delay = {}, work = std::chrono::hours{1};
 
@@ -66,7 +65,7 @@ struct Cost {
     delay = watched - alone;
   }
 
-  /// On a machine that is busy with other things the delay is theirs, and the work is not.
+  /// On a busy machine the delay comes from others, the work does not.
   [[nodiscard]] bool below(std::chrono::nanoseconds limit) const {
     return delay < 10 * limit && std::min(delay, work) < limit;
   }
@@ -79,14 +78,9 @@ struct Cost {
   }
 };
 
-long resident_bytes() {
-  const auto statm = test::slurp("/proc/self/statm");
-  return std::stol(statm.substr(statm.find(' '))) * ::sysconf(_SC_PAGESIZE);
-}
-
 }  // namespace
 
-TEST_CASE("a banner is found however the text is cut into pieces") {
+TEST_CASE("LineSearch: a banner is found in any pieces of the text") {
   const std::string text = "one\ntwo three\nlistening on 80\nfour";
   const auto is_it = [](std::string_view line) { return line == "listening on 80"; };
   for (const mk::LineMatcher& matcher :
@@ -107,7 +101,7 @@ TEST_CASE("a banner is found however the text is cut into pieces") {
   }
 }
 
-TEST_CASE("a line without an end counts, and the anchors are the line's") {
+TEST_CASE("LineSearch: a line without an end counts, anchors are per line [difference 4]") {
   CHECK(found("\\$ $", {"welcome\n", "user$ "}));
   CHECK(found("^READY", {"some line\nREADY\n"}));
   CHECK_FALSE(found("^READY", {"not ", "READY\n"}));
@@ -115,7 +109,7 @@ TEST_CASE("a line without an end counts, and the anchors are the line's") {
   CHECK_FALSE(found("READY$", {"READY or not\n"}));
 }
 
-TEST_CASE("a carriage return at a line's end is none of the line's") {
+TEST_CASE("LineSearch: a carriage return at the end of a line does not belong to it") {
   const auto is_it = [](std::string_view line) { return line == "READY"; };
   for (const mk::LineMatcher& matcher : {mk::LineMatcher{"^READY$"}, mk::LineMatcher{is_it}}) {
     CHECK(found(matcher, {"READY\r\n"}));
@@ -128,7 +122,7 @@ TEST_CASE("a carriage return at a line's end is none of the line's") {
   CHECK_FALSE(found("READY.", {"READY\r\n"}));
 }
 
-TEST_CASE("a line that goes on is not taken for one that has ended") {
+TEST_CASE("LineSearch: a line that goes on does not count as ended") {
   const auto is_it = [](std::string_view line) { return line == "READY"; };
   for (const mk::LineMatcher& matcher : {mk::LineMatcher{"^READY$"}, mk::LineMatcher{is_it}}) {
     mk::LineSearch search{matcher};
@@ -146,7 +140,7 @@ TEST_CASE("a line that goes on is not taken for one that has ended") {
   }
 }
 
-TEST_CASE("a callable is asked once about a line that has not grown") {
+TEST_CASE("LineSearch: a callable is called once for a line that has not grown") {
   int calls = 0;
   const mk::LineMatcher matcher{
       [&](std::string_view line) { return ++calls > 100 || line == "x"; }};
@@ -161,7 +155,7 @@ TEST_CASE("a callable is asked once about a line that has not grown") {
   CHECK(calls == 3);
 }
 
-TEST_CASE("a callable's search stops when its time is up, after a line") {
+TEST_CASE("LineSearch: a callable's search stops after a line when its time is over") {
   int calls = 0;
   const mk::LineMatcher matcher{[&](std::string_view) { return ++calls < 0; }};
   mk::LineSearch search{matcher};
@@ -169,7 +163,7 @@ TEST_CASE("a callable's search stops when its time is up, after a line") {
   CHECK(calls == 1);
 }
 
-TEST_CASE("bytes are bytes") {
+TEST_CASE("LineSearch: NUL and other bytes are matched as bytes [difference 4]") {
   CHECK(found("b+c", {std::string_view("a\0bbc", 5)}));
   CHECK(found("a.b", {std::string_view("a\0b", 3)}));
   CHECK(found("bc", {std::string_view("a\0bc\xff\xfe", 6)}));
@@ -177,7 +171,7 @@ TEST_CASE("bytes are bytes") {
   CHECK(found("x\\d", {"\xff\xfex1"}));
 }
 
-TEST_CASE("a callable's line is bounded") {
+TEST_CASE("LineSearch: a callable's line is bounded") {
   std::size_t longest = 0, calls = 0;
   const mk::LineMatcher matcher{[&](std::string_view line) {
     longest = std::max(longest, line.size());
@@ -192,13 +186,13 @@ TEST_CASE("a callable's line is bounded") {
   CHECK(calls < 300);
 }
 
-TEST_CASE("wrong banners are refused") {
+TEST_CASE("BannerCheck: wrong banners are refused") {
   CHECK_THROWS_AS(static_cast<void>(mk::BannerCheck{""}), std::invalid_argument);
   CHECK_THROWS_AS(static_cast<void>(mk::BannerCheck{"(open"}), std::invalid_argument);
   CHECK_THROWS_AS(static_cast<void>(mk::BannerCheck{"two\nlines"}), std::invalid_argument);
 }
 
-TEST_CASE("scenario 35: a banner on standard output") {
+TEST_CASE("BannerCheck: a banner on standard output [scenario 35]") {
   mk::OutputExecutor executor{mk::Shell{"sleep 0.1; echo foo; echo bar; exec sleep 100"},
                               mk::BannerCheck{"foo"}, in_time};
   executor.start();
@@ -206,7 +200,7 @@ TEST_CASE("scenario 35: a banner on standard output") {
   executor.wait_for([&] { return executor.output() == "foo\nbar\n"; });
 }
 
-TEST_CASE("scenario 36: a banner on standard error") {
+TEST_CASE("BannerCheck: a banner on standard error [scenario 36]") {
   const auto command = mk::Shell{"sleep 0.1; echo foo >&2; echo bar >&2; exec sleep 100"};
   mk::OutputExecutor any{command, mk::BannerCheck{"foo"}, in_time};
   mk::OutputExecutor named{command, mk::BannerCheck{.pattern = "foo", .stream = mk::Stream::err},
@@ -225,7 +219,7 @@ TEST_CASE("scenario 36: a banner on standard error") {
   CHECK_THROWS_AS(opposite.start(), mk::TimeoutExpired);
 }
 
-TEST_CASE("scenario 37: a banner that is never printed") {
+TEST_CASE("BannerCheck: a banner that never comes is a timeout [scenario 37]") {
   mk::OutputExecutor executor{mk::Shell{"echo bar; exec sleep 100"}, mk::BannerCheck{"foobar"},
                               mk::TimeoutBudget{.start = 300ms}};
   const test::Elapsed elapsed;
@@ -234,14 +228,14 @@ TEST_CASE("scenario 37: a banner that is never printed") {
   CHECK_FALSE(executor.running());
 }
 
-TEST_CASE("scenario 38: a banner in two writes") {
+TEST_CASE("BannerCheck: a banner in two writes [scenario 38]") {
   mk::OutputExecutor executor{mk::Shell{"printf foo; sleep 0.2; printf bar; echo"},
                               mk::BannerCheck{"foobar"}, in_time};
   executor.start().wait();
   CHECK(executor.output() == "foobar\n");
 }
 
-TEST_CASE("scenario 38b: the process ends without its banner") {
+TEST_CASE("BannerCheck: an end without the banner is an error [scenario 38b, difference 3]") {
   mk::OutputExecutor executor{"echo foo", mk::BannerCheck{"foobar"},
                               mk::TimeoutBudget{.start = 30s}};
   const test::Elapsed elapsed;
@@ -249,14 +243,14 @@ TEST_CASE("scenario 38b: the process ends without its banner") {
   CHECK(elapsed < 10s);
 }
 
-TEST_CASE("scenario 39: sixty thousand lines before the banner") {
+TEST_CASE("BannerCheck: sixty thousand lines before the banner [scenario 39]") {
   mk::OutputExecutor executor{helper("flood", "4860000", "then=the banner"),
                               mk::BannerCheck{"the banner"}, mk::TimeoutBudget{.start = 15s}};
   executor.start();
   CHECK(executor.running());
 }
 
-TEST_CASE("defect 1: a process that ends before its banner fails at once, without spinning") {
+TEST_CASE("BannerCheck: an end before the banner is an error, without a busy loop [defect 1]") {
   rusage before{}, after{};
   ::getrusage(RUSAGE_SELF, &before);
   mk::OutputExecutor executor{helper("exit", "0", "out=other\\n", "after=300"),
@@ -268,7 +262,7 @@ TEST_CASE("defect 1: a process that ends before its banner fails at once, withou
   CHECK(used < 150);
 }
 
-TEST_CASE("defect 2: split, without a newline, and at the start of a second line") {
+TEST_CASE("BannerCheck: a split banner, one without a newline, one in line two [defect 2]") {
   mk::OutputExecutor split{helper("print", "foo", "bar\\n", "split=50"), mk::BannerCheck{"foobar"},
                            in_time};
   CHECK(split.start().running());
@@ -279,7 +273,7 @@ TEST_CASE("defect 2: split, without a newline, and at the start of a second line
   CHECK(second.start().running());
 }
 
-TEST_CASE("defect 10: five megabytes before the banner cost the child's own time and little more") {
+TEST_CASE("BannerCheck: five megabytes before the banner cost little time [defect 10]") {
   constexpr auto little = test::sanitized ? 20s : 200ms;
   for (const char* banner : {"ready now", "ready +now", "THE.*END|ready now$"}) {
     CHECK(Cost{helper("flood", "5000000", "then=ready now"), banner}.below(little));
@@ -287,7 +281,7 @@ TEST_CASE("defect 10: five megabytes before the banner cost the child's own time
   }
 }
 
-TEST_CASE("a line of 64 megabytes without an end") {
+TEST_CASE("BannerCheck: a line of 64 megabytes without an end costs little") {
   constexpr auto little = test::sanitized ? 20s : 200ms;
   for (const char* banner :
        {"the end", "the +end", ".*the end", "(a|b|c)+the end", "THE.*END|end$"}) {
@@ -299,15 +293,14 @@ TEST_CASE("a line of 64 megabytes without an end") {
   }
 }
 
-TEST_CASE(
-    "a banner of a process that has ended since: a good end does not undo it, a bad one does") {
+TEST_CASE("BannerCheck: a banner counts after a good end, not after a bad one") {
   for (int i = 0; i < 20; ++i) {
     mk::OutputExecutor good{"echo foobar", mk::BannerCheck{"foobar"}, in_time};
     good.start();
     mk::OutputExecutor bad{mk::Shell{"echo foobar; exit 3"}, mk::BannerCheck{"foobar"}, in_time};
     try {
       bad.start();
-      bad.wait();  // the banner was first
+      bad.wait();  // the banner came before the end
     } catch (const mk::ProcessExitedWithError& error) {
       CHECK(error.exit_code() == 3);
     }
@@ -315,7 +308,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("a banner at the end of much output, of a process that ends at once") {
+TEST_CASE("BannerCheck: a banner after much output counts when the process ends at once") {
   const auto slow = [](std::string_view line) {
     return std::count(line.begin(), line.end(), 'y') < 0 || line == "READY";
   };
@@ -330,7 +323,7 @@ TEST_CASE("a banner at the end of much output, of a process that ends at once") 
     }
 }
 
-TEST_CASE("two banners, one after the other") {
+TEST_CASE("BannerCheck: two banners count one after the other") {
   mk::Executor executor{mk::Shell{"echo one; echo two >&2"}, mk::BannerCheck{"one"},
                         mk::BannerCheck{"two"}, in_time};
   executor.start();
@@ -338,28 +331,28 @@ TEST_CASE("two banners, one after the other") {
   CHECK_THROWS_AS(none.start(), mk::ProcessExitedWithError);
 }
 
-TEST_CASE("a process that never stops printing does not hold up the deadline") {
+TEST_CASE("BannerCheck: a process that never stops printing does not delay the deadline") {
   mk::OutputExecutor executor{{"yes"}, mk::BannerCheck{"no"}, mk::TimeoutBudget{.start = 200ms}};
   const test::Elapsed elapsed;
   CHECK_THROWS_AS(executor.start(), mk::TimeoutExpired);
   CHECK(elapsed < 5s);
 }
 
-TEST_CASE("a matcher of one's own") {
+TEST_CASE("BannerCheck: a user's matcher is called with each line") {
   mk::OutputExecutor executor{
       helper("print", "first\\nport 80\\n"),
       mk::BannerCheck{[](std::string_view line) { return line.starts_with("port "); }}, in_time};
   CHECK(executor.start().running());
-  // A prompt has no line's end.
+  // A prompt has no newline.
   mk::OutputExecutor prompt{helper("print", "welcome\\nuser$ "),
                             mk::BannerCheck{[](std::string_view line) { return line == "user$ "; }},
                             in_time};
   CHECK(prompt.start().running());
 }
 
-TEST_CASE("a banner in a file that the output is appended to") {
+TEST_CASE("BannerCheck: a banner in a file that the output is appended to") {
   const test::TempDir directory;
-  std::ofstream{directory / "log"} << "ready\n";  // of an earlier run: it does not count
+  std::ofstream{directory / "log"} << "ready\n";  // an earlier run does not count
   mk::Executor executor{mk::Shell{"sleep 0.1; echo ready; exec sleep 100"},
                         mk::ToFile{directory / "log"}, mk::BannerCheck{"ready"}, in_time};
   const test::Elapsed elapsed;
@@ -367,7 +360,7 @@ TEST_CASE("a banner in a file that the output is appended to") {
   CHECK(elapsed >= 90ms);
 }
 
-TEST_CASE("a file that is cut below what was in it before the start is read anew from its begin") {
+TEST_CASE("BannerCheck: a file cut below its old size is read from its beginning") {
   const test::TempDir directory;
   const auto log = directory / "log";
   for (const std::string& after : {std::string{}, "echo more than there was >> " + log + "; "}) {
@@ -379,7 +372,7 @@ TEST_CASE("a file that is cut below what was in it before the start is read anew
     executor.start();
     CHECK(executor.output().ends_with("ready\n"));
   }
-  // Nor is it waited for beyond the deadline.
+  // The deadline holds for it, too.
   std::ofstream{log} << std::string(1000, 'x');
   mk::Executor never{mk::Shell{": > " + log + "; exec sleep 100"}, mk::ToFile{log},
                      mk::BannerCheck{"ready"}, mk::TimeoutBudget{.start = 200ms}};
@@ -388,7 +381,7 @@ TEST_CASE("a file that is cut below what was in it before the start is read anew
   CHECK(elapsed < 5s);
 }
 
-TEST_CASE("neither what is unread nor an expression that is slow holds up the deadline") {
+TEST_CASE("BannerCheck: neither unread output nor a slow expression delays the deadline") {
   const auto late = [](mk::LineMatcher matcher, const std::string& command) {
     mk::OutputExecutor executor{mk::Shell{command}, mk::BannerCheck{std::move(matcher)},
                                 mk::TimeoutBudget{.start = 500ms}};
@@ -409,7 +402,7 @@ TEST_CASE("neither what is unread nor an expression that is slow holds up the de
   CHECK(late("[ax]*a[ax]{900}y", random) < 100ms);
 }
 
-TEST_CASE("the wait is for the kernel's word: it takes few looks, however long it is") {
+TEST_CASE("BannerCheck: the kernel wakes the wait, so few attempts are enough") {
   mk::OutputExecutor executor{helper("print", "not yet\\n", "ready\\n", "split=600"),
                               mk::BannerCheck{"^ready$"}, in_time};
   executor.start();
@@ -417,7 +410,7 @@ TEST_CASE("the wait is for the kernel's word: it takes few looks, however long i
   CHECK(executor.timeline().checks[0].attempts <= 20);
 }
 
-TEST_CASE("who prints all the time is not looked at each time") {
+TEST_CASE("BannerCheck: a process that prints all the time costs few attempts") {
   mk::OutputExecutor executor{helper("flood", "4860000", "write=81", "then=ready"),
                               mk::BannerCheck{"^ready$"}, in_time};
   const test::Elapsed elapsed;
@@ -426,7 +419,7 @@ TEST_CASE("who prints all the time is not looked at each time") {
   CHECK(executor.timeline().checks[0].attempts < static_cast<std::size_t>(most));
 }
 
-TEST_CASE("the message names the banner") {
+TEST_CASE("BannerCheck: the message names the banner") {
   mk::OutputExecutor executor{"sleep 100",
                               mk::BannerCheck{.pattern = "foo+", .stream = mk::Stream::err},
                               mk::TimeoutBudget{.start = 10ms}};
@@ -439,7 +432,7 @@ TEST_CASE("the message names the banner") {
   }
 }
 
-TEST_CASE("a service that cuts its output off is read from the begin again") {
+TEST_CASE("BannerCheck: output that the service truncates is read from its beginning") {
   mk::OutputExecutor executor{
       {"sh", "-c",
        "echo a line that is longer; sleep 0.1; : > /proc/self/fd/1; echo ready; exec sleep 300"},
@@ -449,7 +442,7 @@ TEST_CASE("a service that cuts its output off is read from the begin again") {
   CHECK(executor.output() == "ready\n");
 }
 
-TEST_CASE("many that run need few of the inotify instances that a user has") {
+TEST_CASE("BannerCheck: many executors need few inotify instances") {
   const auto instances = [] {
     int count = 0;
     for (const int fd : test::open_fds()) {

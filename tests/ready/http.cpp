@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <stdexcept>
@@ -16,27 +15,31 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "errors.hpp"
+#include "files.hpp"
+#include "net.hpp"
+#include "process.hpp"
+#include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
+using test::check_timeout;
+using test::contains;
+using test::count;
+using test::has_ipv6;
+using test::helper;
+using test::line;
+using test::mark;
+using test::message_of;
+using test::python_server;
+using test::text_of;
+using test::timeless;
 
 namespace {
 
-/// The start budget of what is to become ready: no test waits for its end.
+/// A start budget for services that become ready: no test waits for its end.
 constexpr auto ample = mk::TimeoutBudget{.start = 20s};
-
-/// A marker for the child's arguments, by which no other test's child is found.
-std::string mark() {
-  static int count = 0;
-  return "mark=http-" + std::to_string(::getpid()) + '-' + std::to_string(++count) + '-';
-}
-
-/// Words that run the helper program.
-template <class... Words>
-std::vector<std::string> helper(Words... words) {
-  return {test::helper(), words...};
-}
 
 /// Words that run the helper program as a server on 127.0.0.1.
 template <class... Words>
@@ -44,106 +47,21 @@ std::vector<std::string> serve(const test::Port& port, Words... words) {
   return helper("serve", "127.0.0.1", port.str(), words...);
 }
 
-/// Words that run Python's server on 127.0.0.1.
-std::vector<std::string> python(const test::Port& port, const test::TempDir& dir) {
-  return {"python3",   "-m",       "http.server", "--bind",
-          "127.0.0.1", port.str(), "--directory", dir.path()};
-}
-
-/// The words as a shell reads them.
-std::string line(const std::vector<std::string>& words) { return mk::Argv{words}.line(); }
-
-bool has_ipv6() {
-  // The loopback address, on any interface.
-  if (test::slurp("/proc/net/if_inet6").find(std::string(31, '0') + '1') != std::string::npos)
-    return true;
-  MESSAGE("skipped: this machine has no ::1");
-  return false;
-}
-
-/// What the error says that `action` throws; another error passes through.
-template <class Error, class Action>
-std::string message_of(Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
-std::size_t count(const std::string& text, const std::string& part) {
-  std::size_t found = 0;
-  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size()))
-    ++found;
-  return found;
-}
-
-bool contains(const std::string& text, const std::string& part) { return count(text, part) > 0; }
-
-/// The message with T in place of a duration behind `marker`.
-std::string timeless(std::string message, const std::string& marker) {
-  for (auto at = message.find(marker); at != std::string::npos; at = message.find(marker, at)) {
-    at += marker.size();
-    message.replace(at, std::min(message.find('\n', at), message.size()) - at, "T");
-  }
-  return message;
-}
-
-/// Checks that `start` times out when its budget is over, and that `expected` holds for what it
-/// says. A busy machine may be late with the server or with the clock: it has five tries.
-template <class Start, class Expected>
-void check_timeout(std::chrono::milliseconds budget, Start start, Expected expected) {
-  std::string message;
-  std::chrono::nanoseconds took{};
-  for (int tries = 0; tries < 5; ++tries) {
-    const test::Elapsed elapsed;
-    message = message_of<mk::TimeoutExpired>(start);
-    took = elapsed.time();
-    CHECK(took >= budget);
-    if (took < budget + 250ms && expected(message)) return;
-  }
-  CAPTURE(message);
-  CHECK(took < budget + 250ms);
-  CHECK(expected(message));
-}
-
-/// The lines as one text.
-std::string text_of(const std::vector<std::string>& lines) {
-  std::string text;
-  for (const auto& text_line : lines) text += (text.empty() ? "" : "\n") + text_line;
-  return text;
-}
-
-/// The most memory that this process has held at once, since `forget_peak()` where the kernel lets
-/// that be forgotten; in bytes.
-long peak_memory() {
-  const auto status = test::slurp("/proc/self/status");
-  long kibibytes = 0;
-  std::sscanf(status.c_str() + status.find("VmHWM:"), "VmHWM: %ld", &kibibytes);
-  return kibibytes * 1024;
-}
+/// The peak of the memory of this process in bytes, since forget_peak() where the kernel supports
+/// it.
+long peak_memory() { return test::status_of(::getpid(), "VmHWM") * 1024; }
 
 void forget_peak() { std::ofstream{"/proc/self/clear_refs"} << '5'; }
-
-// Sanitizers hold freed memory back, and their shadow grows with what is touched.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-#elif defined(__has_feature)
-constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool sanitized = false;
-#endif
 
 }  // namespace
 
 // The original's scenarios ------------------------------------------------------------------------
 
-TEST_CASE("scenario 27: it returns when a request succeeds") {
+TEST_CASE("HTTPCheck: start() returns when a request succeeds [scenario 27]") {
   const test::Port port;
   const test::TempDir dir;
-  const auto words =
-      std::vector<std::string>{"bash", "-c", "sleep 0.3 && exec " + line(python(port, dir))};
+  const auto words = std::vector<std::string>{
+      "bash", "-c", "sleep 0.3 && exec " + line(python_server(port.str(), dir.path()))};
   mk::HTTPExecutor server{words, mk::HTTPCheck{port.url()}, ample};
   CHECK(server.command() == line(words));
   const test::Elapsed elapsed;
@@ -157,14 +75,15 @@ TEST_CASE("scenario 27: it returns when a request succeeds") {
   CHECK(test::processes_matching(dir.path()) == 0);
 }
 
-TEST_CASE("scenario 28: by a shell; refused before, answered inside, refused after") {
+TEST_CASE("HTTPCheck: the server answers in the scope, not before or after [scenario 28]") {
   const test::Port port;
   const test::TempDir dir;
   CHECK(test::http_get(port.number(), "/") == 0);
   {
-    auto server = mk::HTTPExecutor{mk::Shell{line(python(port, dir)) + " && true"},
-                                   mk::HTTPCheck{port.url()}, ample}
-                      .start();
+    auto server =
+        mk::HTTPExecutor{mk::Shell{line(python_server(port.str(), dir.path())) + " && true"},
+                         mk::HTTPCheck{port.url()}, ample}
+            .start();
     CHECK(server.running());
     CHECK(test::http_get(port.number(), "/") == 200);
   }
@@ -172,7 +91,7 @@ TEST_CASE("scenario 28: by a shell; refused before, answered inside, refused aft
   CHECK(test::processes_matching(dir.path()) == 0);
 }
 
-TEST_CASE("scenario 29: each method, against a server that is slow to come up") {
+TEST_CASE("HTTPCheck: each method waits for a slow server [scenario 29]") {
   for (const std::string method : {"HEAD", "GET", "POST"}) {
     CAPTURE(method);
     const test::Port port;
@@ -189,7 +108,7 @@ TEST_CASE("scenario 29: each method, against a server that is slow to come up") 
   }
 }
 
-TEST_CASE("scenario 30: a payload that the server looks for") {
+TEST_CASE("HTTPCheck: a payload is sent to the server [scenario 30]") {
   const test::Port port;
   const auto tag = mark();
   mk::HTTPExecutor server{
@@ -209,7 +128,7 @@ TEST_CASE("scenario 30: a payload that the server looks for") {
   CHECK(test::processes_matching(tag) == 0);
 }
 
-TEST_CASE("scenario 31: each method, against a server that comes up too late") {
+TEST_CASE("HTTPCheck: each method times out at a server that is too slow [scenario 31]") {
   for (const std::string method : {"HEAD", "GET", "POST"}) {
     CAPTURE(method);
     const test::Port port;
@@ -228,19 +147,20 @@ TEST_CASE("scenario 31: each method, against a server that comes up too late") {
   }
 }
 
-TEST_CASE("scenario 32: two executors on one port") {
+TEST_CASE("HTTPCheck: a second executor on the port is refused [scenario 32]") {
   const test::Port port;
   const test::TempDir dir;
-  mk::HTTPExecutor first{python(port, dir), mk::HTTPCheck{port.url()}, ample};
-  mk::HTTPExecutor second{python(port, dir), mk::HTTPCheck{port.url()}, ample};
+  mk::HTTPExecutor first{python_server(port.str(), dir.path()), mk::HTTPCheck{port.url()}, ample};
+  mk::HTTPExecutor second{python_server(port.str(), dir.path()), mk::HTTPCheck{port.url()}, ample};
   first.start();
   const auto message = message_of<mk::AlreadyRunning>([&] { second.start(); });
   CHECK(contains(message, "seems to be already running"));
   CHECK(contains(message, "held by pid " + std::to_string(first.pid()) + " ("));
   CHECK_FALSE(second.running());
-  CHECK_THROWS_AS(mk::HTTPExecutor(python(port, dir), mk::HTTPCheck{port.url()}).start(),
-                  mk::AlreadyRunning);
-  mk::Executor alone{python(port, dir), mk::HTTPCheck{port.url()}};
+  CHECK_THROWS_AS(
+      mk::HTTPExecutor(python_server(port.str(), dir.path()), mk::HTTPCheck{port.url()}).start(),
+      mk::AlreadyRunning);
+  mk::Executor alone{python_server(port.str(), dir.path()), mk::HTTPCheck{port.url()}};
   CHECK(contains(message_of<mk::AlreadyRunning>([&] { alone.start(); }),
                  "held by pid " + std::to_string(first.pid()) + " ("));
   CHECK(test::commands_matching(dir.path()) == 1);
@@ -248,7 +168,7 @@ TEST_CASE("scenario 32: two executors on one port") {
   CHECK(test::processes_matching(dir.path()) == 0);
 }
 
-TEST_CASE("scenario 33: the port is 80 where the URL has none") {
+TEST_CASE("HTTPCheck: the port is 80 where the URL has none [scenario 33]") {
   const mk::HTTPCheck check{"http://127.0.0.1/status"};
   CHECK(check.url.port() == 80);
   const mk::TCPCheck derived = check;
@@ -256,9 +176,8 @@ TEST_CASE("scenario 33: the port is 80 where the URL has none") {
   CHECK(derived.host.str() == "127.0.0.1");
   CHECK(mk::URL{"http://127.0.0.1:/status"}.port() == 80);
 
-  // Both, for a server on one address only would let another one be asked.
-  if (!test::detail::Endpoint{"0.0.0.0", 80}.can_bind() ||
-      !test::detail::Endpoint{"::", 80}.can_bind()) {
+  // Both must be free: the check would reach a server on the other address.
+  if (!test::Endpoint{"0.0.0.0", 80}.can_bind() || !test::Endpoint{"::", 80}.can_bind()) {
     MESSAGE("skipped: port 80 is taken or not allowed");
     return;
   }
@@ -274,18 +193,19 @@ TEST_CASE("scenario 33: the port is 80 where the URL has none") {
   CHECK(test::processes_matching(tag) == 0);
 }
 
-TEST_CASE("scenario 34: which status counts") {
+TEST_CASE("HTTPCheck: only the given status counts [scenario 34]") {
   const test::Port port;
   const test::TempDir dir;
   const auto url = port.url("/badpath");
 
   const mk::HTTPCheck wrong[] = {{.url = url}, {.url = url, .status = 200}};
   for (const auto& check : wrong) {
-    // On a busy machine the budget may be over before the server has come up.
+    // On a busy machine the budget may end before the server listens.
     std::string message;
     for (auto budget = 1s; budget < 20s && !contains(message, "last answer: HTTP 404");
          budget *= 2) {
-      mk::HTTPExecutor server{python(port, dir), check, mk::TimeoutBudget{.start = budget}};
+      mk::HTTPExecutor server{python_server(port.str(), dir.path()), check,
+                              mk::TimeoutBudget{.start = budget}};
       message = message_of<mk::TimeoutExpired>([&] { server.start(); });
       CHECK(contains(message, "timed out after "));
       CHECK_FALSE(server.running());
@@ -298,7 +218,7 @@ TEST_CASE("scenario 34: which status counts") {
                                  {.url = url, .status = "(2|4)\\d\\d"},
                                  {.url = url, .status = "(200|404)"}};
   for (const auto& check : right) {
-    mk::HTTPExecutor server{python(port, dir), check, ample};
+    mk::HTTPExecutor server{python_server(port.str(), dir.path()), check, ample};
     server.start();
     CHECK(server.running());
     server.stop();
@@ -308,7 +228,7 @@ TEST_CASE("scenario 34: which status counts") {
 
 // Real servers ------------------------------------------------------------------------------------
 
-TEST_CASE("nginx") {
+TEST_CASE("HTTPCheck: nginx starts and stops") {
   if (!test::exists("/usr/sbin/nginx") && std::system("command -v nginx >/dev/null") != 0) {
     MESSAGE("skipped: there is no nginx");
     return;
@@ -333,7 +253,7 @@ TEST_CASE("nginx") {
   nginx.start();
   CHECK(nginx.running());
   CHECK(test::http_get(port.number(), "/teapot") == 418);
-  std::vector<pid_t> tree;  // the first worker answers before the second is there
+  std::vector<pid_t> tree;  // the first worker answers before the second exists
   CHECK(test::eventually([&] { return (tree = test::children_of(nginx.pid())).size() == 2; }));
   tree.push_back(nginx.pid());
   nginx.stop();
@@ -347,26 +267,19 @@ TEST_CASE("nginx") {
   teapot.start().stop();
 }
 
-TEST_CASE("Redis by TCP, and what it says to a request") {
+TEST_CASE("HTTPCheck: Redis is ready by TCP, and its answer is not HTTP") {
   const test::Port port;
   const test::TempDir dir;
-  const mk::Command command{
-      .argv = std::vector<std::string>{"redis-server", "--port", port.str(), "--bind", "127.0.0.1",
-                                       "--save", "", "--appendonly", "no", "--dir", dir.path()}};
+  const mk::Command command{.argv = test::redis_server(port.str(), dir.path())};
   mk::TCPExecutor redis{command, mk::TCPCheck{"127.0.0.1", port.number()}, ample};
-  try {
-    redis.start();
-  } catch (const mk::SpawnError& error) {
-    MESSAGE("skipped: ", error.what());
-    return;
-  }
+  if (!test::starts_if_installed(redis)) return;
   CHECK(redis.running());
   redis.stop();
   CHECK(redis.exit_code() == 0);
 
   mk::HTTPExecutor no_http_server{command, mk::HTTPCheck{port.url()},
                                   mk::TimeoutBudget{.start = 1s}};
-  // It closes on a Host header: whether its answer is still seen is a matter of luck.
+  // It closes the connection on a Host header: its answer may be lost.
   check_timeout(
       1s, [&] { no_http_server.start(); },
       [](const std::string& message) {
@@ -377,12 +290,12 @@ TEST_CASE("Redis by TCP, and what it says to a request") {
   CHECK_FALSE(test::connects("127.0.0.1", port.number()));
 }
 
-// Servers that do as they should not --------------------------------------------------------------
+// Servers that break the rules --------------------------------------------------------------------
 
-TEST_CASE("no server makes a start outlive its budget") {
+TEST_CASE("HTTPCheck: no server makes a start last longer than its budget [defect 3]") {
   struct Case {
     std::string behaviour;
-    std::vector<std::string> reasons;  // one of them is given
+    std::vector<std::string> reasons;  // the message has one of them
   };
   const Case cases[] = {
       {"mute", {"no answer within "}},
@@ -400,7 +313,7 @@ TEST_CASE("no server makes a start outlive its budget") {
     const auto tag = mark();
     mk::HTTPExecutor server{serve(port, behaviour, tag), mk::HTTPCheck{port.url()},
                             mk::TimeoutBudget{.start = 700ms}};
-    // A single attempt has a second: the deadline has to end it.
+    // A single attempt may take a second: the deadline has to end it.
     check_timeout(
         700ms, [&] { server.start(); },
         [&](const std::string& message) {
@@ -415,7 +328,7 @@ TEST_CASE("no server makes a start outlive its budget") {
   }
 }
 
-TEST_CASE("odd answers that are answers all the same") {
+TEST_CASE("HTTPCheck: odd answers count as answers") {
   for (const std::string behaviour : {"ok", "endless-body", "continue", "chunked", "http10"})
     for (const std::string method : {"HEAD", "GET", "POST"}) {
       CAPTURE(behaviour);
@@ -433,7 +346,7 @@ TEST_CASE("odd answers that are answers all the same") {
     }
 }
 
-TEST_CASE("a server that leaves its first request without an answer costs one attempt") {
+TEST_CASE("HTTPCheck: a first request without an answer costs one attempt") {
   const test::Port port;
   const test::TempDir dir;
   const auto tag = mark();
@@ -447,7 +360,7 @@ TEST_CASE("a server that leaves its first request without an answer costs one at
   CHECK(test::processes_matching(tag) == 0);
 }
 
-TEST_CASE("an answer that comes in single bytes gets through within an attempt") {
+TEST_CASE("HTTPCheck: an answer in single bytes arrives within one attempt") {
   const test::Port port;
   const test::TempDir dir;
   mk::HTTPExecutor server{serve(port, "drip", "interval=5", "log=" + (dir / "log")),
@@ -457,7 +370,7 @@ TEST_CASE("an answer that comes in single bytes gets through within an attempt")
   CHECK(count(test::slurp(dir / "log"), "HEAD / ") == 1);
 }
 
-TEST_CASE("an attempt that the deadline ends is told of, not the refusals in front of it") {
+TEST_CASE("HTTPCheck: the message tells of the attempt at the deadline, not of earlier refusals") {
   const test::Port port;
   mk::Executor server{serve(port, "mute", "delay=100"), mk::HTTPCheck{port.url()},
                       mk::TimeoutBudget{.start = 800ms}};
@@ -472,7 +385,7 @@ TEST_CASE("an attempt that the deadline ends is told of, not the refusals in fro
       });
 }
 
-TEST_CASE("the whole message: a status that is not the one") {
+TEST_CASE("HTTPCheck: the whole message of a wrong status") {
   const test::Port port;
   const auto words = serve(port, "status", "status=503", "say=listening\\n");
   mk::HTTPExecutor server{words, mk::HTTPCheck{.url = port.url("/a?b=c"), .method = "GET"},
@@ -488,7 +401,7 @@ TEST_CASE("the whole message: a status that is not the one") {
       });
 }
 
-TEST_CASE("the memory for an answer is bounded, however long it is") {
+TEST_CASE("HTTPCheck: the memory for an answer is bounded") {
   const auto ask = [](const std::string& behaviour) {
     const test::Port port;
     mk::HTTPExecutor server{serve(port, behaviour), mk::HTTPCheck{port.url()},
@@ -498,7 +411,7 @@ TEST_CASE("the memory for an answer is bounded, however long it is") {
     } catch (const mk::TimeoutExpired&) {
     }
   };
-  ask("ok");  // what is allocated once is allocated
+  ask("ok");  // this makes the allocations that happen once
   forget_peak();
   const long before = peak_memory();
   for (const std::string behaviour : {"endless-headers", "endless-body", "huge-header"})
@@ -506,10 +419,10 @@ TEST_CASE("the memory for an answer is bounded, however long it is") {
   const long grown = peak_memory() - before;
   CAPTURE(grown);
   CHECK(before > 0);
-  CHECK((sanitized || grown < 2 * 1024 * 1024));
+  CHECK((test::sanitized || grown < 2 * 1024 * 1024));
 }
 
-TEST_CASE("localhost is answered at ::1 while 127.0.0.1 stays mute") {
+TEST_CASE("HTTPCheck: localhost is ready at ::1 while 127.0.0.1 stays mute") {
   if (!has_ipv6()) return;
   const test::Port port;
   const auto tag = mark();
@@ -523,11 +436,11 @@ TEST_CASE("localhost is answered at ::1 while 127.0.0.1 stays mute") {
   CHECK(test::processes_matching(tag) == 0);
 }
 
-TEST_CASE("defect 6: a stranger's answer does not stand in for a child that has ended") {
+TEST_CASE("HTTPCheck: a foreign answer does not count after the end of the command [defect 6]") {
   const test::Port port;
   const test::TempDir dir;
   const auto log = dir / "log";
-  // It takes the request, and answers it when the child has long ended because of it.
+  // It takes the request; its answer comes long after the command has ended.
   mk::TCPExecutor stranger{serve(port, "continue", "interval=10000", "log=" + log),
                            mk::TCPCheck{"127.0.0.1", port.number()}, ample};
   const auto appears = [&](const mk::Process&) {
@@ -537,38 +450,32 @@ TEST_CASE("defect 6: a stranger's answer does not stand in for a child that has 
   mk::Executor server{mk::Shell{"while ! [ -s " + log + " ]; do sleep 0.01; done"}, appears,
                       mk::HTTPCheck{port.url()}, ample};
   const test::Elapsed elapsed;
-  try {
-    server.start();
-    FAIL("it counts as ready");
-  } catch (const mk::ProcessExitedWithError& error) {
-    CHECK(error.exit_code() == 0);
-    CHECK(contains(error.what(), "exited with code 0 before it was ready"));
-  }
+  test::check_ends_before_ready(server);
   CHECK(elapsed < 8s);
   CHECK_FALSE(server.running());
 }
 
 // Compositions ------------------------------------------------------------------------------------
 
-TEST_CASE("the HTTP check alone, with the TCP check, and with a TCP check of another port") {
+TEST_CASE("HTTPCheck: it works alone, with its TCP check and with one of another port") {
   static_assert(std::is_same_v<mk::HTTPExecutor, mk::Executor<mk::TCPCheck, mk::HTTPCheck>>);
   const test::Port port, other;
   const auto tag = mark();
   const mk::HTTPCheck check{port.url()};
-  SUBCASE("alone") {
+  SUBCASE("the HTTP check is alone") {
     mk::Executor server{serve(port, "ok", "delay=100", tag), check, ample};
     static_assert(std::is_same_v<decltype(server), mk::Executor<mk::HTTPCheck, mk::TimeoutBudget>>);
     server.start();
     CHECK(test::http_get(port.number(), "/") == 200);
     server.stop();
   }
-  SUBCASE("with the TCP check that is derived from it") {
+  SUBCASE("the TCP check is derived from it") {
     mk::HTTPExecutor server{serve(port, "ok", "delay=100", tag), check, ample};
     server.start();
     CHECK(test::http_get(port.number(), "/") == 200);
     server.stop();
   }
-  SUBCASE("with a TCP check of another port") {
+  SUBCASE("the TCP check has another port") {
     mk::HTTPExecutor server{mk::Shell{line(serve(port, "ok", tag)) + " & exec " +
                                       line(helper("listen", "127.0.0.1", other.str(), tag))},
                             mk::TCPCheck{"127.0.0.1", other.number()}, check, ample};
@@ -580,7 +487,7 @@ TEST_CASE("the HTTP check alone, with the TCP check, and with a TCP check of ano
   CHECK(test::processes_matching(tag) == 0);
 }
 
-TEST_CASE("every form of a host") {
+TEST_CASE("HTTPCheck: every form of a host is ready") {
   const std::pair<std::string, std::string> served_and_asked[] = {
       {"127.0.0.1", "127.0.0.1"}, {"127.0.0.1", "localhost"}, {"::1", "::1"}, {"::1", "localhost"}};
   for (const auto& [served, asked] : served_and_asked) {
@@ -600,12 +507,11 @@ TEST_CASE("every form of a host") {
   }
 }
 
-// What is sent ------------------------------------------------------------------------------------
+// Requests ----------------------------------------------------------------------------------------
 
 namespace {
 
-/// Runs a server that answers 200 only to a request as `expected` says, and hands back all that it
-/// was sent.
+/// Runs a server that answers 200 only to the expected request; returns the whole request.
 template <class... Expected>
 std::string sent(const test::Port& port, const mk::HTTPCheck& check, Expected... expected) {
   const test::TempDir dir;
@@ -618,7 +524,7 @@ std::string sent(const test::Port& port, const mk::HTTPCheck& check, Expected...
 
 }  // namespace
 
-TEST_CASE("the request: a plain one") {
+TEST_CASE("HTTPCheck: a plain request") {
   const test::Port port;
   const auto request = sent(port, {port.url()}, "method=HEAD", "path=/",
                             "body=", "host=127.0.0.1:" + port.str(), "header=Connection: close");
@@ -627,7 +533,7 @@ TEST_CASE("the request: a plain one") {
   CHECK_FALSE(contains(request, "Content-"));
 }
 
-TEST_CASE("the request: method, path, query and headers") {
+TEST_CASE("HTTPCheck: a request has method, path, query and headers [difference 5]") {
   const test::Port port;
   const auto target = "/a/b%20c;d?e=f&g=%2Fh&i[]=j?k/l";
   const auto request = sent(port,
@@ -645,13 +551,13 @@ TEST_CASE("the request: method, path, query and headers") {
   CHECK_FALSE(contains(request, "fragment"));
 }
 
-TEST_CASE("the request: a query where there is no path") {
+TEST_CASE("HTTPCheck: a request may have a query without a path") {
   const test::Port port;
   sent(port, {"http://127.0.0.1:" + port.str() + "?a=b"}, "path=/?a=b");
   sent(port, {"HTTP://127.0.0.1:" + port.str()}, "path=/");
 }
 
-TEST_CASE("the request: a Host of one's own") {
+TEST_CASE("HTTPCheck: a request may have a Host header of the user") {
   const test::Port port;
   const auto request =
       sent(port, {.url = port.url(), .headers = {{"HOST", "example.test"}}}, "host=example.test");
@@ -659,7 +565,7 @@ TEST_CASE("the request: a Host of one's own") {
   CHECK_FALSE(contains(request, "Host: 127"));
 }
 
-TEST_CASE("the request: a form") {
+TEST_CASE("HTTPCheck: a request sends a form") {
   const test::Port port;
   sent(port, {.url = port.url(), .method = "POST", .payload = {{"key", "hole"}}}, "method=POST",
        "body=key=hole", "header=Content-Type: application/x-www-form-urlencoded",
@@ -671,7 +577,7 @@ TEST_CASE("the request: a form") {
        "method=PUT", "body=a+b=c%26d%3De%2Ff%2Bg&%C3%A9=%7E*-._&empty=");
 }
 
-TEST_CASE("the request: a text") {
+TEST_CASE("HTTPCheck: a request sends a text") {
   const test::Port port;
   const std::string json = R"({"key": "hole"})";
   sent(port, {.url = port.url(), .method = "POST", .payload = json}, "body=" + json,
@@ -689,7 +595,7 @@ TEST_CASE("the request: a text") {
             .ends_with("\r\n\r\n" + large));
 }
 
-TEST_CASE("the request: a method that has a body says so when there is none") {
+TEST_CASE("HTTPCheck: a method with a body sends Content-Length without one, too") {
   // RFC 9110, 8.6: servers may answer 411 to a POST that has no Content-Length.
   const test::Port port;
   sent(port, {.url = port.url(), .method = "POST"}, "body=", "header=Content-Length: 0");
@@ -697,9 +603,9 @@ TEST_CASE("the request: a method that has a body says so when there is none") {
        "body=", "header=Content-Length: 0");
 }
 
-// What counts as ready ----------------------------------------------------------------------------
+// Answers that count as ready ---------------------------------------------------------------------
 
-TEST_CASE("a status is a number or an expression for the whole code") {
+TEST_CASE("HTTPCheck: a status is a number or an expression for the whole code") {
   const auto ready = [](int status, const mk::StatusPattern& expected, const std::string& method) {
     const test::Port port;
     mk::HTTPExecutor server{serve(port, "status", "status=" + std::to_string(status)),
@@ -743,7 +649,7 @@ TEST_CASE("a status is a number or an expression for the whole code") {
   CHECK_FALSE(mk::StatusPattern{"20|404"}.matches(200));
 }
 
-TEST_CASE("wrong arguments are refused before anything runs") {
+TEST_CASE("HTTPCheck: wrong arguments are refused before anything runs") {
   for (const std::string url : {"",
                                 "127.0.0.1",
                                 "127.0.0.1:80",
@@ -796,7 +702,7 @@ TEST_CASE("wrong arguments are refused before anything runs") {
                        std::invalid_argument);
 }
 
-TEST_CASE("the parts of a URL") {
+TEST_CASE("URL: its parts are host, port and target") {
   const mk::URL url{"http://[::1]:8080/a/b?c=d&e#f"};
   CHECK(url.host().str() == "::1");
   CHECK(url.port() == 8080);

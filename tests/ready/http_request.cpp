@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What an HTTP check is made of, and the request that it makes.
+// The parts of an HTTP check, and its request.
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -8,22 +8,14 @@
 
 #include <mirakuru/ready/http.hpp>
 
+#include "errors.hpp"
+
 namespace mk = mirakuru;
 using namespace std::string_literals;
 using mk::detail::request_text;
+using test::refusal;
 
 namespace {
-
-/// The message of the std::invalid_argument that `make` throws; "nothing" if it throws none.
-template <class Make>
-std::string refusal(Make make) {
-  try {
-    make();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing";
-}
 
 /// The codes that a pattern matches, with blanks between them.
 std::string codes(const mk::StatusPattern& pattern) {
@@ -35,7 +27,7 @@ std::string codes(const mk::StatusPattern& pattern) {
 
 }  // namespace
 
-TEST_CASE("a URL is a host, a port and a target") {
+TEST_CASE("URL: it has a host, a port and a target") {
   struct Row {
     std::string text, host;
     int port;
@@ -54,11 +46,11 @@ TEST_CASE("a URL is a host, a port and a target") {
       {"http://h?a=b", "h", 80, "/?a=b"},
       {"http://h:81?a=b", "h", 81, "/?a=b"},
       {"http://h/?", "h", 80, "/?"},
-      // What stands behind the host is not looked at: an @ or a colon is itself there.
+      // An @ or a colon behind the host has no meaning.
       {"http://h/a@b:c", "h", 80, "/a@b:c"},
       {"http://h?a@b:c//d", "h", 80, "/?a@b:c//d"},
       {"http://h//a/../b", "h", 80, "//a/../b"},
-      // A fragment stays here.
+      // A fragment is not sent.
       {"http://h/a#b", "h", 80, "/a"},
       {"http://h/a?b#c?d/e", "h", 80, "/a?b"},
       {"http://h#b", "h", 80, "/"},
@@ -68,7 +60,7 @@ TEST_CASE("a URL is a host, a port and a target") {
       {"http://[::1]", "::1", 80, "/"},
       {"http://[::1]:8080/a", "::1", 8080, "/a"},
       {"http://[::ffff:127.0.0.1]:81?a", "::ffff:127.0.0.1", 81, "/?a"},
-      // The scheme in any case, a target in any bytes.
+      // The scheme may be in any case; a target may have any bytes.
       {"HTTP://Example.ORG/A", "Example.ORG", 80, "/A"},
       {"hTTp://h/", "h", 80, "/"},
       {"http://h/sch\u00f6n", "h", 80, "/sch\u00f6n"},
@@ -85,7 +77,7 @@ TEST_CASE("a URL is a host, a port and a target") {
   CHECK(from_literal.port() == 81);
 }
 
-TEST_CASE("a URL that is none, or none of ours, is refused and named") {
+TEST_CASE("URL: a wrong or foreign one is refused and named [difference 5]") {
   const auto refused = [](const std::string& text) {
     return refusal([&] { (void)mk::URL{text}; });
   };
@@ -134,7 +126,7 @@ TEST_CASE("a URL that is none, or none of ours, is refused and named") {
   CHECK(refused("http://h:0/") == "a port is 1 to 65535, not 0");
   CHECK(refused("http://h:65536/") == "a port is 1 to 65535, not 65536");
 
-  // What is wrong with a host, the host says.
+  // A wrong host has the message of Host.
   const auto host = [](const std::string& name) {
     return "not a host name or an address: '" + name + "'";
   };
@@ -145,7 +137,7 @@ TEST_CASE("a URL that is none, or none of ours, is refused and named") {
   CHECK(refused("http://::1/") != "nothing");
 }
 
-TEST_CASE("a status is a number or an expression that matches the whole code") {
+TEST_CASE("StatusPattern: a number or an expression matches the whole code [difference 5]") {
   CHECK(codes(200) == "200");
   CHECK(codes(101) == "101");
   CHECK(codes(999) == "999");
@@ -159,7 +151,7 @@ TEST_CASE("a status is a number or an expression that matches the whole code") {
   CHECK(codes("^200$") == "200");
   CHECK(codes("[^1-8]+9") == "909 999");
   CHECK(codes("\\d*7{3}") == "777");
-  // A part of the code is not the code.
+  // A part of the code does not match.
   CHECK(codes("20.?") == codes("20\\d"));
   CHECK_THROWS_AS((void)mk::StatusPattern{"20"}, std::invalid_argument);
 
@@ -180,10 +172,10 @@ TEST_CASE("a status is a number or an expression that matches the whole code") {
   CHECK(codes("\\d{3}") == all);
 }
 
-TEST_CASE("a status that no code can match, or that is no expression, is refused") {
+TEST_CASE("StatusPattern: one that no code can match, or no expression, is refused") {
   const auto why = [](auto given) { return refusal([&] { (void)mk::StatusPattern{given}; }); };
   CHECK(why(0) == "no status code matches '0'");
-  CHECK(why(100) == "no status code matches '100'");  // never the final one
+  CHECK(why(100) == "no status code matches '100'");  // never a final status
   CHECK(why(99) == "no status code matches '99'");
   CHECK(why(1000) == "no status code matches '1000'");
   CHECK(why(-200) == "no status code matches '-200'");
@@ -197,7 +189,7 @@ TEST_CASE("a status that no code can match, or that is no expression, is refused
   CHECK(why("(?!200)...") != "nothing");
 }
 
-TEST_CASE("a method is any token") {
+TEST_CASE("Method: it is any token") {
   for (const std::string name :
        {"HEAD", "GET", "POST", "OPTIONS", "PROPFIND", "get", "M-SEARCH", "a1!#$%&'*+-.^_`|~"}) {
     CAPTURE(name);
@@ -210,7 +202,7 @@ TEST_CASE("a method is any token") {
   }
 }
 
-TEST_CASE("a payload is nothing, a text, or a form") {
+TEST_CASE("Payload: it is empty, a text or a form") {
   const mk::Payload nothing;
   CHECK(nothing.body().empty());
   CHECK(nothing.content_type().empty());
@@ -227,7 +219,7 @@ TEST_CASE("a payload is nothing, a text, or a form") {
   CHECK(form.content_type() == "application/x-www-form-urlencoded");
 }
 
-TEST_CASE("a form is encoded as browsers do it") {
+TEST_CASE("Payload: a form is encoded as browsers do it") {
   const auto form = [](mk::Payload::Fields fields) { return mk::Payload{fields}.body(); };
   CHECK(form({{"a", "b"}}) == "a=b");
   CHECK(form({{"a", ""}}) == "a=");
@@ -243,7 +235,7 @@ TEST_CASE("a form is encoded as browsers do it") {
   CHECK(form({{"x", "a\0b"s}}) == "x=a%00b");
 }
 
-TEST_CASE("headers are kept in order, and found in whatever case") {
+TEST_CASE("Headers: they keep their order, and names ignore case") {
   const mk::Headers none;
   CHECK(none.fields().empty());
   CHECK_FALSE(none.has("Host"));
@@ -267,7 +259,7 @@ TEST_CASE("headers are kept in order, and found in whatever case") {
   CHECK(one.fields()[0] == mk::Headers::Field{"A", "b"});
 }
 
-TEST_CASE("a header that would break the request is refused") {
+TEST_CASE("Headers: one that would break the request is refused") {
   const auto refused = [](const std::string& name, const std::string& value) {
     return refusal([&] { (void)mk::Headers{{name, value}}; });
   };
@@ -284,7 +276,7 @@ TEST_CASE("a header that would break the request is refused") {
   CHECK(refused("A", "\t \u00fc\xff:;\"") == "nothing");
 }
 
-TEST_CASE("a check asks by HEAD, and takes success as the answer") {
+TEST_CASE("HTTPCheck: the default is HEAD, and any success counts") {
   const mk::HTTPCheck check{"http://127.0.0.1:8080/status"};
   CHECK(check.method.str() == "HEAD");
   CHECK(codes(check.status) == codes("2\\d\\d"));
@@ -294,14 +286,14 @@ TEST_CASE("a check asks by HEAD, and takes success as the answer") {
   CHECK(mk::HTTPCheck{.url = "http://h/a#b", .method = "GET"}.describe() == "GET http://h/a#b");
 }
 
-TEST_CASE("a check on a URL holds a check on its port") {
+TEST_CASE("HTTPCheck: it converts to a TCP check of its port") {
   const mk::TCPCheck tcp = mk::HTTPCheck{"http://[::1]:8080/status"};
   CHECK(tcp.host.str() == "::1");
   CHECK(tcp.port == 8080);
   CHECK(static_cast<mk::TCPCheck>(mk::HTTPCheck{"http://localhost"}).port == 80);
 }
 
-TEST_CASE("the plain request") {
+TEST_CASE("request_text: the plain request") {
   CHECK(request_text({.url = "http://127.0.0.1:8080/status?full=1#top"}) ==
         "HEAD /status?full=1 HTTP/1.1\r\n"
         "Host: 127.0.0.1:8080\r\n"
@@ -311,7 +303,7 @@ TEST_CASE("the plain request") {
         "\r\n");
 }
 
-TEST_CASE("the host is named without a port that goes without saying") {
+TEST_CASE("request_text: the Host header leaves out the default port") {
   const auto host = [](const char* url) {
     const auto text = request_text({.url = url});
     const auto begin = text.find("\r\nHost: ") + 8;
@@ -325,7 +317,7 @@ TEST_CASE("the host is named without a port that goes without saying") {
   CHECK(host("http://[::1]/") == "[::1]:80");
 }
 
-TEST_CASE("the request of a form") {
+TEST_CASE("request_text: the request of a form") {
   CHECK(request_text({.url = "http://h:81/",
                       .method = "POST",
                       .payload = {{"key", "hole"}, {"a b", "\u00fc"}}}) ==
@@ -340,7 +332,7 @@ TEST_CASE("the request of a form") {
         "key=hole&a+b=%C3%BC");
 }
 
-TEST_CASE("the request of a text, and of one that is empty") {
+TEST_CASE("request_text: the request of a text, and of an empty one") {
   CHECK(request_text({.url = "http://h/a", .method = "PUT", .payload = "line\r\n\r\n\u00fc\0"s}) ==
         "PUT /a HTTP/1.1\r\n"
         "Host: h\r\n"
@@ -362,7 +354,7 @@ TEST_CASE("the request of a text, and of one that is empty") {
         "\r\n");
 }
 
-TEST_CASE("a header given is added, or takes the place of the check's own") {
+TEST_CASE("request_text: a given header is added, or replaces the default one") {
   CHECK(request_text({.url = "http://h:81/", .headers = {{"X-Test", "1"}, {"X-Test", "2"}}}) ==
         "HEAD / HTTP/1.1\r\n"
         "Host: h:81\r\n"

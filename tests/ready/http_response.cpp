@@ -12,19 +12,19 @@ using mirakuru::detail::ResponseHead;
 
 namespace {
 
-/// What came of an answer.
+/// The result of an answer.
 struct Outcome {
   bool wants_more = true;
   int status = 0;
   std::string problem = {};
-  std::size_t fed = 0;  // how much of it was asked for
+  std::size_t fed = 0;  // bytes of the answer that were fed
 };
 
-/// Feeds an answer in pieces, the first of its own size.
+/// Feeds an answer in pieces; the first has a size of its own.
 Outcome feed(std::string_view answer, std::size_t first, std::size_t others) {
   ResponseHead head;
   Outcome outcome;
-  bool consistent = true;  // more is wanted as long as there is neither a status nor a problem
+  bool consistent = true;  // it wants more until it has a status or a problem
   for (auto size = first; outcome.wants_more && outcome.fed < answer.size(); size = others) {
     const auto piece = answer.substr(outcome.fed, size);
     outcome.fed += piece.size();
@@ -39,8 +39,8 @@ Outcome feed(std::string_view answer, std::size_t first, std::size_t others) {
 
 Outcome feed(std::string_view answer, std::size_t size) { return feed(answer, size, size); }
 
-/// The answer's status, the same in whatever pieces it comes, and known with the last byte of its
-/// head. -1 for a problem.
+/// The status of the answer, -1 for a problem. It is the same in any pieces, and known at the last
+/// byte of the head.
 int status_of(const std::string& head, const std::string& body = "") {
   const auto answer = head + body;
   const auto whole = feed(answer, answer.size());
@@ -65,7 +65,7 @@ int status_of(const std::string& head, const std::string& body = "") {
 
 }  // namespace
 
-TEST_CASE("at first there is neither a status nor a problem") {
+TEST_CASE("ResponseHead: at first it has neither a status nor a problem") {
   ResponseHead head;
   CHECK(head.status() == 0);
   CHECK(head.problem().empty());
@@ -79,7 +79,7 @@ TEST_CASE("at first there is neither a status nor a problem") {
   CHECK(head.problem().empty());
 }
 
-TEST_CASE("a status is known with the end of the headers, in whatever pieces they come") {
+TEST_CASE("ResponseHead: a status is known at the end of the headers, in any pieces") {
   CHECK(status_of("HTTP/1.1 200 OK\r\n\r\n") == 200);
   CHECK(status_of("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "hello") == 200);
   CHECK(status_of("HTTP/1.1 404 Not Found\r\nServer: x\r\nDate: y\r\n\r\n") == 404);
@@ -90,25 +90,25 @@ TEST_CASE("a status is known with the end of the headers, in whatever pieces the
   CHECK(status_of("HTTP/1.1 999 Odd\r\n\r\n") == 999);
 }
 
-TEST_CASE("HTTP/1.0, a body up to the end, chunks, and a keep-alive are all one") {
+TEST_CASE("ResponseHead: HTTP/1.0, bodies to the end, chunks and keep-alive all work") {
   CHECK(status_of("HTTP/1.0 200 OK\r\nServer: old\r\n\r\n", "a body that the close ends") == 200);
   CHECK(status_of("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
                   "5\r\nhello\r\n0\r\n\r\n") == 200);
   CHECK(status_of("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "no chunk") == 200);
   CHECK(status_of("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
                   "HTTP/1.1 500 Next\r\n\r\n") == 200);
-  // An answer to HEAD tells a length and has no body.
+  // An answer to HEAD has a length and no body.
   CHECK(status_of("HTTP/1.1 200 OK\r\nContent-Length: 123456789\r\n\r\n") == 200);
 }
 
-TEST_CASE("a reason phrase may be anything, or missing") {
+TEST_CASE("ResponseHead: a reason phrase may be anything, or missing") {
   CHECK(status_of("HTTP/1.1 200\r\n\r\n") == 200);
   CHECK(status_of("HTTP/1.1 200 \r\n\r\n") == 200);
   CHECK(status_of("HTTP/1.1 200 All is well, 404 is not\r\n\r\n") == 200);
   CHECK(status_of("HTTP/1.1 200 sch\u00f6n\r\n\r\n") == 200);
 }
 
-TEST_CASE("an interim answer is not the one") {
+TEST_CASE("ResponseHead: an interim answer is passed over") {
   CHECK(status_of("HTTP/1.1 100 Continue\r\n\r\n") == 0);
   CHECK(status_of("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n") == 200);
   CHECK(status_of("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\n") == 404);
@@ -117,19 +117,19 @@ TEST_CASE("an interim answer is not the one") {
                   "HTTP/1.1 103\r\n\r\n"
                   "HTTP/1.1 200 OK\r\nLink: </a>\r\n\r\n") == 200);
   CHECK(status_of("HTTP/1.1 103 Early Hints\r\n\r\nsomething else") == -1);
-  // Nothing follows this one, whose protocol is another.
+  // After this one another protocol follows.
   CHECK(status_of("HTTP/1.1 101 Switching Protocols\r\n"
                   "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
                   "\x81\x05hello") == 101);
 }
 
-TEST_CASE("an interim answer's own headers do not hide the final one") {
+TEST_CASE("ResponseHead: the headers of an interim answer do not hide the final one") {
   CHECK(status_of("HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\n"
                   "HTTP/1.1 200 OK\r\n\r\n") == 200);
   CHECK(status_of("HTTP/1.0 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n") == 200);
 }
 
-TEST_CASE("what is cut off is neither an answer nor wrong") {
+TEST_CASE("ResponseHead: an incomplete answer is neither a status nor a problem") {
   const auto answer = "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n"s;
   for (std::size_t size = 0; size < answer.size(); ++size) {
     CAPTURE(size);
@@ -138,7 +138,7 @@ TEST_CASE("what is cut off is neither an answer nor wrong") {
   CHECK(status_of(answer) == 200);
 }
 
-TEST_CASE("what is not HTTP is a problem, and says so") {
+TEST_CASE("ResponseHead: a text that is not HTTP is a problem with a reason") {
   CHECK(status_of("SSH-2.0-OpenSSH_9.2\r\n") == -1);
   CHECK(status_of("220 mail ESMTP\r\n") == -1);
   CHECK(status_of("\x15\x03\x03\x00\x02\x02\x46"s) == -1);
@@ -151,7 +151,7 @@ TEST_CASE("what is not HTTP is a problem, and says so") {
   CHECK(status_of("HTTP/1.1 103 Early Hints\r\nno colon\r\n\r\nHTTP/1.1 200 OK\r\n\r\n") == -1);
 }
 
-TEST_CASE("headers that break the rules do not hide the status") {
+TEST_CASE("ResponseHead: headers that break the rules do not hide the status") {
   for (const auto& answer :
        {"HTTP/1.1 200 OK\r\nno colon\r\n\r\n"s, "HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n"s,
         "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"s,
@@ -167,7 +167,7 @@ TEST_CASE("headers that break the rules do not hide the status") {
   }
 }
 
-TEST_CASE("what is fed on after the end changes nothing") {
+TEST_CASE("ResponseHead: bytes after the end change nothing") {
   ResponseHead good;
   CHECK_FALSE(good.feed("HTTP/1.1 200 OK\r\n\r\n"));
   CHECK_FALSE(good.feed("HTTP/1.1 500 No\r\n\r\n"));
@@ -181,7 +181,7 @@ TEST_CASE("what is fed on after the end changes nothing") {
   CHECK_FALSE(bad.problem().empty());
 }
 
-TEST_CASE("headers without end are a problem at 64 KiB") {
+TEST_CASE("ResponseHead: headers without end are a problem at 64 KiB") {
   constexpr std::size_t most = 64 * 1024;
   CHECK(ResponseHead::most_bytes == most);
   std::string lines = "HTTP/1.1 200 OK\r\n", interim;
@@ -209,7 +209,7 @@ TEST_CASE("headers without end are a problem at 64 KiB") {
   }
 }
 
-TEST_CASE("headers that end in time may be as long as that, and a body longer") {
+TEST_CASE("ResponseHead: headers may be just below the limit, a body longer") {
   constexpr auto begin = "HTTP/1.1 200 OK\r\nName: ", end = "\r\n\r\n";
   const auto filling = ResponseHead::most_bytes - std::string_view{begin}.size() - 4;
   const auto longest = begin + std::string(filling, 'x') + end;
@@ -222,7 +222,7 @@ TEST_CASE("headers that end in time may be as long as that, and a body longer") 
   }
 }
 
-TEST_CASE("what is too long is so in whatever pieces it comes") {
+TEST_CASE("ResponseHead: the limit holds in any pieces") {
   const auto too_long =
       "HTTP/1.1 200 OK\r\nName: " + std::string(ResponseHead::most_bytes, 'x') + "\r\n\r\n";
   for (const std::size_t size : {std::size_t{1}, std::size_t{4096}, too_long.size()}) {

@@ -12,17 +12,18 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "errors.hpp"
+#include "files.hpp"
+#include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
+using test::in_time;
 
 namespace {
 
-/// What a start may take: a test that is broken is to fail, not to hang.
-constexpr mk::TimeoutBudget in_time{.start = 30s};
-
-/// How long ago the file was written to.
+/// The time since the last write to the file.
 std::chrono::nanoseconds age(const std::string& file) {
   struct stat status{};
   REQUIRE(::stat(file.c_str(), &status) == 0);
@@ -32,8 +33,8 @@ std::chrono::nanoseconds age(const std::string& file) {
          std::chrono::nanoseconds{now.tv_nsec - status.st_mtim.tv_nsec};
 }
 
-/// Starts what writes a pid file late, and looks at how long start() takes to see it; of three runs
-/// the best. `prepare` and the command find a directory, and the name of the file, in DIR and PID.
+/// Starts a command that writes a pid file late, and measures the delay until start() sees it: the
+/// best of three runs. `prepare` and the command have the directory in DIR, the file in PID.
 struct Seen {
   std::chrono::nanoseconds late = std::chrono::hours{1};
   std::size_t looks = 1'000'000;
@@ -55,7 +56,7 @@ struct Seen {
 
 }  // namespace
 
-TEST_CASE("scenario 40: a file that appears") {
+TEST_CASE("PidCheck: a file that appears [scenario 40]") {
   const test::TempDir directory;
   const auto file = directory / "pid";
   mk::PidExecutor executor{{test::helper(), "touch", file, "delay=100"},
@@ -65,11 +66,11 @@ TEST_CASE("scenario 40: a file that appears") {
   CHECK(executor.command().find("touch " + file) != std::string::npos);
 }
 
-TEST_CASE("scenario 41: a file without a name") {
+TEST_CASE("PidCheck: a file without a name is refused [scenario 41]") {
   CHECK_THROWS_AS(static_cast<void>(mk::PidCheck{""}), std::invalid_argument);
 }
 
-TEST_CASE("scenario 42: the file is not there before, and is inside") {
+TEST_CASE("PidCheck: the file exists in the scope, not before [scenario 42]") {
   const test::TempDir directory;
   const auto file = directory / "pid";
   CHECK_FALSE(test::exists(file));
@@ -79,7 +80,7 @@ TEST_CASE("scenario 42: the file is not there before, and is inside") {
   CHECK(test::exists(file));
 }
 
-TEST_CASE("scenario 43: a file that comes too late") {
+TEST_CASE("PidCheck: a file that comes too late is a timeout [scenario 43]") {
   const test::TempDir directory;
   const auto file = directory / "pid";
   mk::PidExecutor executor{{test::helper(), "touch", file, "delay=30000"},
@@ -89,7 +90,7 @@ TEST_CASE("scenario 43: a file that comes too late") {
   CHECK_FALSE(executor.running());
 }
 
-TEST_CASE("scenario 44, defect 4: a file that is there already") {
+TEST_CASE("PidCheck: a file that is there already is refused [scenario 44, defect 4]") {
   const test::TempDir directory;
   const auto file = directory / "pid";
   mk::PidExecutor first{
@@ -114,7 +115,7 @@ TEST_CASE("scenario 44, defect 4: a file that is there already") {
                          "  command: sleep 300");
 }
 
-TEST_CASE("a file in a directory that is made later") {
+TEST_CASE("PidCheck: a file in a directory that is made later") {
   const test::TempDir directory;
   const auto file = directory / "a/b/pid";
   mk::PidExecutor executor{mk::Shell{"sleep 0.1; mkdir -p " + (directory / "a/b") +
@@ -124,7 +125,7 @@ TEST_CASE("a file in a directory that is made later") {
   CHECK(executor.start().running());
 }
 
-TEST_CASE("the process in the file must be alive, if that is asked for") {
+TEST_CASE("PidCheck: the process in the file must be alive, if that is asked for") {
   const test::TempDir directory;
   const auto file = directory / "pid";
   const auto outcome = [&](const std::string& content, std::chrono::nanoseconds budget) {
@@ -141,7 +142,7 @@ TEST_CASE("the process in the file must be alive, if that is asked for") {
     ::unlink(file.c_str());
     return message;
   };
-  // A busy machine may take longer than that to have the file written.
+  // On a busy machine the file may come later.
   const auto check = [&](const std::string& content, const std::string& expected) {
     std::string said;
     for (const auto budget : {200ms, 1000ms, 5000ms})
@@ -155,7 +156,7 @@ TEST_CASE("the process in the file must be alive, if that is asked for") {
   check("12x\\n", "last answer: it holds no process id");
   check("99999999\\n", "last answer: there is no process 99999999");
 
-  // This process has not started itself: its id may be the first digits of another.
+  // The executor did not start this process: the digits may be the beginning of a longer id.
   const auto self = std::to_string(::getpid());
   check(self, "last answer: the process id " + self + " has no line end behind it yet");
   CHECK(outcome(self, 30s) == "started");
@@ -169,7 +170,7 @@ TEST_CASE("the process in the file must be alive, if that is asked for") {
   ::waitpid(child, nullptr, 0);
 }
 
-TEST_CASE("an id that is written in pieces is not taken before it is whole") {
+TEST_CASE("PidCheck: an id that is written in pieces counts when it is whole") {
   const test::TempDir directory;
   const auto file = directory / "pid";
   mk::PidExecutor executor{
@@ -181,7 +182,7 @@ TEST_CASE("an id that is written in pieces is not taken before it is whole") {
   CHECK(test::slurp(file) == std::to_string(executor.pid()) + "\n");
 }
 
-TEST_CASE("an id of the command's own needs nothing behind it") {
+TEST_CASE("PidCheck: the id of the command itself needs no newline") {
   auto least = std::chrono::milliseconds::max();
   for (int i = 0; i < 3 && least > 100ms; ++i) {
     const test::TempDir directory;
@@ -195,7 +196,7 @@ TEST_CASE("an id of the command's own needs nothing behind it") {
   CHECK(least < 500ms);
 }
 
-TEST_CASE("of a large pid file the begin is read") {
+TEST_CASE("PidCheck: only the beginning of a large pid file is read") {
   const test::TempDir directory;
   const auto file = directory / "pid";
   mk::PidExecutor executor{mk::Shell{"truncate -s 2G " + file + "; exec sleep 100"},
@@ -206,7 +207,7 @@ TEST_CASE("of a large pid file the begin is read") {
   CHECK(elapsed < 2s);
 }
 
-TEST_CASE("a pid file is seen when it is written, wherever that is") {
+TEST_CASE("PidCheck: a pid file is seen when it is written, wherever it lies") {
   const auto check = [](const std::string& path, const std::string& prepare,
                         const std::string& command) {
     CAPTURE(prepare);
@@ -221,14 +222,14 @@ TEST_CASE("a pid file is seen when it is written, wherever that is") {
   check("pid", "", "echo none > $PID; sleep 0.5; echo $$ > $PID");
   check("pid", "", "sleep 0.5; echo $$ > $DIR/new; mv $DIR/new $PID");
   check("a/b/pid", "", "sleep 0.25; mkdir $DIR/a; sleep 0.25; mkdir $DIR/a/b; echo $$ > $PID");
-  // Symbolic links, whose targets are not there yet.
+  // Symbolic links; their targets do not exist yet.
   check("pid", "mkdir $DIR/a; ln -s $DIR/a/pid $PID", write);
   check("pid", "ln -s a/b/pid $PID", "sleep 0.25; mkdir -p $DIR/a/b; sleep 0.25; echo $$ > $PID");
   check("run/pid", "ln -s a $DIR/run", "sleep 0.25; mkdir $DIR/a; sleep 0.25; echo $$ > $PID");
   check("pid", "mkdir $DIR/a $DIR/b; ln -s a/1 $PID; ln -s ../b/2 $DIR/a/1", write);
 }
 
-TEST_CASE("links that go round are no file") {
+TEST_CASE("PidCheck: links in a circle are no file") {
   const test::TempDir directory;
   REQUIRE(::symlink("b", (directory / "a").c_str()) == 0);
   REQUIRE(::symlink("a", (directory / "b").c_str()) == 0);
@@ -237,14 +238,14 @@ TEST_CASE("links that go round are no file") {
   CHECK_THROWS_AS(executor.start(), mk::TimeoutExpired);
 }
 
-TEST_CASE("other files in the directory wake nobody when they are written") {
+TEST_CASE("PidCheck: writes to other files in the directory do not wake the wait") {
   const Seen seen{"pid", "",
                   "i=0; while [ $i -lt 3000 ]; do echo $i >> $DIR/log; i=$((i+1)); done; "
                   "echo $$ > $PID"};
   CHECK(seen.looks <= 25);
 }
 
-TEST_CASE("a directory is no pid file") {
+TEST_CASE("PidCheck: a directory is no pid file") {
   const test::TempDir directory;
   mk::PidExecutor executor{"sleep 300", mk::PidCheck{directory.path()},
                            mk::TimeoutBudget{.start = 50ms}};

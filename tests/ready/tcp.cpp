@@ -23,33 +23,32 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "errors.hpp"
+#include "files.hpp"
+#include "net.hpp"
+#include "process.hpp"
+#include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
+using test::check_timeout;
+using test::contains;
+using test::has_ipv6;
+using test::helper;
+using test::line;
+using test::mark;
+using test::message_of;
+using test::text_of;
+using test::timeless;
 
 namespace {
 
-/// A marker for the child's arguments, by which no other test's child is found.
-std::string mark() {
-  static int count = 0;
-  return "mark=tcp-" + std::to_string(::getpid()) + '-' + std::to_string(++count) + '-';
-}
-
-/// Words that run the helper program.
-template <class... Words>
-std::vector<std::string> helper(Words... words) {
-  return {test::helper(), words...};
-}
-
-/// Words that run the helper program as a server which does no more than listen.
+/// Words that run the helper program as a server that only listens.
 template <class... Words>
 std::vector<std::string> listener(const std::string& host, const test::Port& port, Words... words) {
   return helper("listen", host, port.str(), words...);
 }
-
-/// The words as a shell reads them.
-std::string line(const std::vector<std::string>& words) { return mk::Argv{words}.line(); }
 
 /// A socket of this process that listens.
 class OwnListener {
@@ -61,10 +60,10 @@ class OwnListener {
   }
 
  private:
-  test::detail::Endpoint socket_;
+  test::Endpoint socket_;
 };
 
-/// A socket of this process that listens on 127.0.0.1, and to which no connection is made any more.
+/// A socket of this process that listens on 127.0.0.1, with a full queue: no connection succeeds.
 class FullListener {
  public:
   explicit FullListener(const test::Port& port) : listener_{"127.0.0.1", port, 0} {
@@ -72,7 +71,7 @@ class FullListener {
                               .sin_port = htons(static_cast<std::uint16_t>(port.number())),
                               .sin_addr = {htonl(INADDR_LOOPBACK)},
                               .sin_zero = {}};
-    // One is accepted by the kernel, and the next ones wait for a room in the queue.
+    // The kernel accepts one connection; the next ones wait for room in the queue.
     for (bool full = false; !full;) {
       clients_.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
       const int client = clients_.back();
@@ -92,67 +91,7 @@ class FullListener {
   std::vector<int> clients_;
 };
 
-bool has_ipv6() {
-  // The loopback address, on any interface.
-  if (test::slurp("/proc/net/if_inet6").find(std::string(31, '0') + '1') != std::string::npos)
-    return true;
-  MESSAGE("skipped: this machine has no ::1");
-  return false;
-}
-
 bool is_ipv6(const std::string& host) { return host.find(':') != std::string::npos; }
-
-/// What the error says that `action` throws; another error passes through.
-template <class Error, class Action>
-std::string message_of(Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
-/// Checks that `start` times out when its budget is over, and that `expected` holds for what it
-/// says. A busy machine may be late with the server or with the clock: it has five tries.
-template <class Start, class Expected>
-void check_timeout(std::chrono::milliseconds budget, Start start, Expected expected) {
-  std::string message;
-  std::chrono::nanoseconds took{};
-  for (int tries = 0; tries < 5; ++tries) {
-    const test::Elapsed elapsed;
-    message = message_of<mk::TimeoutExpired>(start);
-    took = elapsed.time();
-    CHECK(took >= budget);
-    if (took < budget + 250ms && expected(message)) return;
-  }
-  CAPTURE(message);
-  CHECK(took < budget + 250ms);
-  CHECK(expected(message));
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-/// The message with T in place of the time waited.
-std::string timeless(std::string message) {
-  const std::string marker = ", for ";
-  const auto begin = message.find(marker, message.find("\n  waited for: "));
-  if (begin == std::string::npos) return message;
-  const auto from = begin + marker.size(), to = std::min(message.find('\n', from), message.size());
-  const auto unit = message.find(' ', from);
-  if (unit < to && (message.substr(unit, to - unit) == " ms" || message[unit + 1] == 's'))
-    message.replace(from, to - from, "T");
-  return message;
-}
-
-/// The lines as one text.
-std::string text_of(const std::vector<std::string>& lines) {
-  std::string text;
-  for (const auto& text_line : lines) text += (text.empty() ? "" : "\n") + text_line;
-  return text;
-}
 
 /// A process as messages name it.
 std::string named(pid_t pid) {
@@ -162,15 +101,15 @@ std::string named(pid_t pid) {
   return "pid " + std::to_string(pid) + " (" + words + ')';
 }
 
-// Names that no real resolver is asked for.
+// Names that do not reach the real resolver.
 constexpr auto unknown_name = "unknown.mirakuru.test";
 constexpr auto slow_name = "slow.mirakuru.test";
 std::atomic<bool> slow_is_over = false;
 
 }  // namespace
 
-/// The system's resolver, but for the names above: which names are unknown is not the same on every
-/// machine.
+/// The resolver of the system, except for the names above: the unknown names differ between
+/// machines.
 extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo* hints,
                            addrinfo** result) {
   const std::string asked = name != nullptr ? name : "";
@@ -181,7 +120,7 @@ extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo
   return system(name, service, hints, result);
 }
 
-TEST_CASE("scenario 45: ready when the port accepts, and not before") {
+TEST_CASE("TCPCheck: ready when the port accepts, and not before [scenario 45]") {
   const test::Port port;
   const auto tag = mark();
   const auto words = listener("127.0.0.1", port, "delay=300", tag);
@@ -201,7 +140,7 @@ TEST_CASE("scenario 45: ready when the port accepts, and not before") {
   CHECK(test::processes_matching(tag) == 0);
 }
 
-TEST_CASE("scenario 45b: its command and its check are named as they are") {
+TEST_CASE("TCPCheck: messages name the command and the check [scenario 45b]") {
   const mk::TCPCheck check{"localhost", 1025};
   CHECK(check.describe() == "a connection to localhost:1025");
   CHECK(mk::TCPExecutor{"smtpd -n 'a b'", check}.command() == "smtpd -n 'a b'");
@@ -218,7 +157,7 @@ TEST_CASE("scenario 45b: its command and its check are named as they are") {
   }
 }
 
-TEST_CASE("scenario 46: a port that opens too late") {
+TEST_CASE("TCPCheck: a port that opens too late is a timeout [scenario 46]") {
   const test::Port port;
   const auto tag = mark();
   mk::TCPExecutor server{listener("127.0.0.1", port, "delay=10000", tag),
@@ -239,11 +178,10 @@ TEST_CASE("scenario 46: a port that opens too late") {
   CHECK(test::processes_matching(tag) == 0);
 }
 
-TEST_CASE("scenario 47: a port that another executor's server has is already running") {
+TEST_CASE("TCPCheck: a port that another executor's server has is refused [scenario 47]") {
   const test::Port port;
   const test::TempDir dir;
-  const std::vector<std::string> words{"python3",   "-m",       "http.server", "--bind",
-                                       "127.0.0.1", port.str(), "--directory", dir.path()};
+  const auto words = test::python_server(port.str(), dir.path());
   mk::TCPExecutor first{words, mk::TCPCheck{"127.0.0.1", port.number()}};
   mk::TCPExecutor second{words, mk::TCPCheck{"127.0.0.1", port.number()}};
   first.start();
@@ -262,7 +200,7 @@ TEST_CASE("scenario 47: a port that another executor's server has is already run
   CHECK(test::processes_matching(dir.path()) == 0);
 }
 
-TEST_CASE("every form of a host: it is ready, and then it is already running") {
+TEST_CASE("TCPCheck: every form of a host is ready, then taken [defect 7, difference 6]") {
   const std::pair<std::string, std::string> served_and_asked[] = {
       {"127.0.0.1", "127.0.0.1"}, {"0.0.0.0", "127.0.0.1"},
       {"127.0.0.1", "localhost"}, {"::1", "::1"},
@@ -291,8 +229,8 @@ TEST_CASE("every form of a host: it is ready, and then it is already running") {
   }
 }
 
-TEST_CASE("a name of the hosts file") {
-  // The first name of a loopback address that is not handled by the library itself.
+TEST_CASE("TCPCheck: a name of the hosts file is ready, then taken") {
+  // The first name of a loopback address that the library does not resolve by itself.
   std::string address, name;
   std::ifstream hosts{"/etc/hosts"};
   for (std::string text; name.empty() && std::getline(hosts, text);) {
@@ -321,7 +259,7 @@ TEST_CASE("a name of the hosts file") {
   CHECK(test::processes_matching(tag) == 0);
 }
 
-TEST_CASE("a name that is not known is a timeout with the resolver's reason") {
+TEST_CASE("TCPCheck: an unknown name is a timeout with the resolver's reason") {
   const test::Port port;
   const auto tag = mark();
   mk::TCPExecutor server{listener("127.0.0.1", port, tag),
@@ -336,20 +274,20 @@ TEST_CASE("a name that is not known is a timeout with the resolver's reason") {
   CHECK(test::processes_matching(tag) == 0);
 }
 
-TEST_CASE("a resolver that takes its time does not take the budget's") {
+TEST_CASE("TCPCheck: a slow resolver does not make the start last longer") {
   const test::Port port;
   const auto tag = mark();
   mk::TCPExecutor server{listener("127.0.0.1", port, tag), mk::TCPCheck{slow_name, port.number()},
                          mk::TimeoutBudget{.start = 300ms}};
   const test::Elapsed elapsed;
   CHECK_THROWS_AS(server.start(), mk::TimeoutExpired);
-  CHECK(elapsed < 5s);  // of which a second is the look before the start
+  CHECK(elapsed < 5s);  // the check before the start takes one of them
   CHECK(test::processes_matching(tag) == 0);
   slow_is_over = true;
   slow_is_over.notify_all();
 }
 
-TEST_CASE("already running: it says who listens, and nothing is spawned") {
+TEST_CASE("TCPCheck: a taken port is reported with its holder, and nothing is spawned") {
   const test::TempDir dir;
   const auto touched = dir / "touched";
   const auto refused = [&](const char* host, const test::Port& port) {
@@ -361,7 +299,7 @@ TEST_CASE("already running: it says who listens, and nothing is spawned") {
     return message;
   };
 
-  SUBCASE("another process") {
+  SUBCASE("another process listens") {
     const test::Port port;
     auto other =
         mk::TCPExecutor{listener("127.0.0.1", port), mk::TCPCheck{"127.0.0.1", port.number()}}
@@ -369,13 +307,13 @@ TEST_CASE("already running: it says who listens, and nothing is spawned") {
     const auto message = refused("127.0.0.1", port);
     CHECK(contains(message, "127.0.0.1:" + port.str() + " answers, held by " + named(other.pid())));
   }
-  SUBCASE("the test's own process") {
+  SUBCASE("the test's own process listens") {
     const test::Port port;
     const OwnListener own{"127.0.0.1", port};
     const auto message = refused("127.0.0.1", port);
     CHECK(contains(message, "127.0.0.1:" + port.str() + " answers, held by " + named(::getpid())));
   }
-  SUBCASE("the one that has the address, where two share the port") {
+  SUBCASE("two processes share the port, each has its own address") {
     const test::Port port;
     mk::TCPExecutor one{listener("127.0.0.1", port), mk::TCPCheck{"127.0.0.1", port.number()}};
     mk::TCPExecutor two{listener("127.0.0.2", port), mk::TCPCheck{"127.0.0.2", port.number()}};
@@ -384,7 +322,7 @@ TEST_CASE("already running: it says who listens, and nothing is spawned") {
     CHECK(contains(refused("127.0.0.1", port), named(one.pid())));
     CHECK(contains(refused("127.0.0.2", port), named(two.pid())));
   }
-  SUBCASE("the one that has the address, where two families share the port") {
+  SUBCASE("two processes share the port, each has its own family") {
     if (!has_ipv6()) return;
     const test::Port port;
     mk::TCPExecutor one{listener("127.0.0.1", port), mk::TCPCheck{"127.0.0.1", port.number()}};
@@ -397,12 +335,12 @@ TEST_CASE("already running: it says who listens, and nothing is spawned") {
   CHECK_FALSE(test::exists(touched));
 }
 
-TEST_CASE("a listener whose queue is full does not outlive the deadline") {
+TEST_CASE("TCPCheck: a listener with a full queue does not delay the deadline") {
   const test::Port port;
   const auto tag = mark();
   std::optional<FullListener> full;
 
-  SUBCASE("it appears after the look") {
+  SUBCASE("the listener appears after the check before the start") {
     const auto appears = [&](const mk::Process&) {
       full.emplace(port);
       return true;
@@ -414,26 +352,26 @@ TEST_CASE("a listener whose queue is full does not outlive the deadline") {
       full.reset();
       server.start();
     };
-    // A single attempt has a second: the deadline has to end it.
+    // A single attempt may take a second: the deadline has to end it.
     check_timeout(700ms, start, [](const std::string& message) {
       return contains(message, "\n  last answer: no answer within ");
     });
     CHECK_FALSE(server.running());
   }
-  SUBCASE("it was there before") {
+  SUBCASE("the listener was there before the start") {
     full.emplace(port);
     mk::TCPExecutor server{helper("sleep", "60000", tag), mk::TCPCheck{"127.0.0.1", port.number()},
                            mk::TimeoutBudget{.start = 300ms}};
     const test::Elapsed elapsed;
     CHECK_THROWS_AS(server.start(), mk::ExecutorError);
-    // The look has a second, and the kernel tries for minutes.
+    // The check before the start may take a second; the kernel tries for minutes.
     CHECK(elapsed < 6s);
     CHECK_FALSE(server.running());
   }
   CHECK(test::processes_matching(tag) == 0);
 }
 
-TEST_CASE("localhost is ready at ::1 while 127.0.0.1 never answers") {
+TEST_CASE("TCPCheck: localhost is ready at ::1 while 127.0.0.1 never answers") {
   if (!has_ipv6()) return;
   const test::Port port;
   const auto tag = mark();
@@ -450,7 +388,7 @@ TEST_CASE("localhost is ready at ::1 while 127.0.0.1 never answers") {
   CHECK(test::processes_matching(tag) == 0);
 }
 
-TEST_CASE("what is no port and no host is refused at once") {
+TEST_CASE("TCPCheck: a wrong port or host is refused at once") {
   const auto made = [](const std::string& host, long long port) {
     return mk::TCPCheck{host, port};
   };
@@ -469,7 +407,7 @@ TEST_CASE("what is no port and no host is refused at once") {
   }
 }
 
-TEST_CASE("a busy UDP port does not matter") {
+TEST_CASE("TCPCheck: a busy UDP port does not matter") {
   const test::Port port;
   const int udp = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   const sockaddr_in address{.sin_family = AF_INET,
@@ -485,19 +423,12 @@ TEST_CASE("a busy UDP port does not matter") {
   ::close(udp);
 }
 
-TEST_CASE("Redis") {
+TEST_CASE("TCPCheck: Redis starts, stops and starts again") {
   const test::Port port;
   const test::TempDir dir;
-  mk::TCPExecutor redis{{"redis-server", "--port", port.str(), "--bind", "127.0.0.1", "--save", "",
-                         "--appendonly", "no", "--dir", dir.path()},
-                        mk::TCPCheck{"127.0.0.1", port.number()},
-                        mk::TimeoutBudget{.start = 20s}};
-  try {
-    redis.start();
-  } catch (const mk::SpawnError& error) {
-    MESSAGE("skipped: ", error.what());
-    return;
-  }
+  mk::TCPExecutor redis{test::redis_server(port.str(), dir.path()),
+                        mk::TCPCheck{"127.0.0.1", port.number()}, mk::TimeoutBudget{.start = 20s}};
+  if (!test::starts_if_installed(redis)) return;
   const auto pid = redis.pid();
   const mk::TCPExecutor* self = &redis.stopped([&] {
     CHECK_FALSE(test::alive(pid));
@@ -515,7 +446,7 @@ TEST_CASE("Redis") {
   CHECK_FALSE(test::connects("127.0.0.1", port.number()));
 }
 
-TEST_CASE("defect 5: a service that prints more than a pipe holds before it listens") {
+TEST_CASE("TCPCheck: a service may print more than a pipe holds before it listens [defect 5]") {
   const test::Port port;
   mk::TCPExecutor server{mk::Shell{test::helper() + " flood 300000 exit=0; exec " + test::helper() +
                                    " listen 127.0.0.1 " + port.str()},
@@ -525,7 +456,7 @@ TEST_CASE("defect 5: a service that prints more than a pipe holds before it list
   CHECK(server.output().size() == 300'000);
 }
 
-TEST_CASE("two ports of one service") {
+TEST_CASE("TCPCheck: two ports of one service") {
   const test::Port first, second;
   const auto tag = mark();
   const auto both = [&](const char* delay) {
@@ -534,14 +465,14 @@ TEST_CASE("two ports of one service") {
   };
   const mk::TCPCheck checks[] = {{"127.0.0.1", first.number()}, {"127.0.0.1", second.number()}};
 
-  SUBCASE("it is ready when both answer") {
+  SUBCASE("both answer: it is ready") {
     mk::Executor server{both("delay=300"), checks[0], checks[1], mk::TimeoutBudget{.start = 20s}};
     server.start();
     CHECK(test::connects("127.0.0.1", first.number()));
     CHECK(test::connects("127.0.0.1", second.number()));
     server.stop();
   }
-  SUBCASE("the message names the one that does not") {
+  SUBCASE("one does not answer: the message names it") {
     mk::Executor server{both("delay=20000"), checks[0], checks[1],
                         mk::TimeoutBudget{.start = 500ms}};
     check_timeout(
@@ -552,7 +483,7 @@ TEST_CASE("two ports of one service") {
                  contains(message, "last answer: connection refused");
         });
   }
-  SUBCASE("each of them may be taken") {
+  SUBCASE("one is taken: the start is refused") {
     const OwnListener own{"127.0.0.1", second};
     mk::Executor server{both("delay=0"), checks[0], checks[1]};
     const auto message = message_of<mk::AlreadyRunning>([&] { server.start(); });
@@ -561,10 +492,10 @@ TEST_CASE("two ports of one service") {
   CHECK(test::processes_matching(tag) == 0);
 }
 
-TEST_CASE("defect 6: a stranger's listener does not stand in for a child that has ended") {
+TEST_CASE("TCPCheck: a foreign listener does not count after the end of the command [defect 6]") {
   const test::Port port;
   std::optional<OwnListener> stranger;
-  // Comes in after the look, and once the child has ended.
+  // It appears after the check before the start, when the command has ended.
   const auto appears = [&](const mk::Process& process) {
     CHECK(test::eventually([&] { return !test::alive(process.pid()); }));
     stranger.emplace("127.0.0.1", port);
@@ -573,18 +504,12 @@ TEST_CASE("defect 6: a stranger's listener does not stand in for a child that ha
   mk::Executor server{helper("exit", "0", "after=20"), appears,
                       mk::TCPCheck{"127.0.0.1", port.number()}, mk::TimeoutBudget{.start = 20s}};
   const test::Elapsed elapsed;
-  try {
-    server.start();
-    FAIL("it counts as ready");
-  } catch (const mk::ProcessExitedWithError& error) {
-    CHECK(error.exit_code() == 0);
-    CHECK(contains(error.what(), "exited with code 0 before it was ready"));
-  }
+  test::check_ends_before_ready(server);
   CHECK(elapsed < 5s);
   CHECK_FALSE(server.running());
 }
 
-TEST_CASE("a leader that ends with 0 and leaves a server of its group behind is waited for") {
+TEST_CASE("TCPCheck: a server left by a leader that ended with 0 is waited for") {
   const test::Port port;
   const auto tag = mark();
   mk::TCPExecutor server{mk::Shell{line(listener("127.0.0.1", port, "delay=300", tag)) + " &"},
@@ -598,7 +523,7 @@ TEST_CASE("a leader that ends with 0 and leaves a server of its group behind is 
   CHECK_FALSE(test::connects("127.0.0.1", port.number()));
 }
 
-TEST_CASE("it is started again and again on the same port, and keeps no descriptor") {
+TEST_CASE("TCPCheck: many starts on the same port keep no descriptor") {
   const test::Port port;
   mk::TCPExecutor server{listener("127.0.0.1", port), mk::TCPCheck{"127.0.0.1", port.number()},
                          mk::TimeoutBudget{.start = 20s}};
@@ -612,7 +537,7 @@ TEST_CASE("it is started again and again on the same port, and keeps no descript
   CHECK(test::open_fds().size() == before);
 }
 
-TEST_CASE("the whole message: a program that says why and exits with 3") {
+TEST_CASE("TCPCheck: the whole message of an exit with 3") {
   const test::Port port;
   const auto words = helper("exit", "3", "out=reading the settings",
                             "err=server: cannot bind to 1025\\nserver: I give up\\n", "after=300");
@@ -628,7 +553,7 @@ TEST_CASE("the whole message: a program that says why and exits with 3") {
   CHECK(server.exit_code() == 3);
 }
 
-TEST_CASE("the whole message: a timeout") {
+TEST_CASE("TCPCheck: the whole message of a timeout") {
   const test::Port port;
   mk::TCPExecutor server{helper("sleep", "20000"), mk::TCPCheck{"::1", port.number()},
                          mk::TimeoutBudget{.start = 300ms}};
@@ -643,7 +568,7 @@ TEST_CASE("the whole message: a timeout") {
       });
 }
 
-TEST_CASE("the whole message: a port that is taken") {
+TEST_CASE("TCPCheck: the whole message of a taken port") {
   const test::Port port;
   auto other =
       mk::TCPExecutor{listener("127.0.0.1", port), mk::TCPCheck{"127.0.0.1", port.number()}}
@@ -657,7 +582,7 @@ TEST_CASE("the whole message: a port that is taken") {
                  "  command: smtpd -n 'a b'"}));
 }
 
-TEST_CASE("the whole message: a program that is not there") {
+TEST_CASE("TCPCheck: the whole message of a missing program") {
   const test::Port port;
   const auto missing = [&](mk::Command command) {
     mk::TCPExecutor server{command, mk::TCPCheck{"127.0.0.1", port.number()}};

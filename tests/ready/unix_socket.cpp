@@ -19,17 +19,18 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "errors.hpp"
+#include "files.hpp"
+#include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
+using test::in_time;
 
 namespace {
 
-/// What a start may take: a test that is broken is to fail, not to hang.
-constexpr mk::TimeoutBudget in_time{.start = 30s};
-
-/// A socket of the test's own.
+/// A socket of the test process.
 class Socket {
  public:
   explicit Socket(const std::string& path) {
@@ -49,7 +50,7 @@ class Socket {
   sockaddr_un address_{.sun_family = AF_UNIX, .sun_path = {}};
 };
 
-/// What a service does that takes its time: how soon it is noticed then is what is tested.
+/// Passes time as a slow service does; the test measures the delay after it.
 void take(std::chrono::milliseconds time) {
   const timespec limit{.tv_sec = 0, .tv_nsec = time / 1ns};
   ::ppoll(nullptr, 0, &limit, nullptr);
@@ -57,7 +58,7 @@ void take(std::chrono::milliseconds time) {
 
 }  // namespace
 
-TEST_CASE("scenario 48: a socket that listens after a while") {
+TEST_CASE("UnixSocketCheck: a socket that listens after a while [scenario 48]") {
   const test::TempDir directory;
   const auto path = directory / "socket";
   mk::UnixSocketExecutor executor{{test::helper(), "unix", path, "delay=200"},
@@ -70,7 +71,7 @@ TEST_CASE("scenario 48: a socket that listens after a while") {
   CHECK(mk::UnixSocketCheck{path}.already_true());
 }
 
-TEST_CASE("scenario 49: bound and not listening is not ready") {
+TEST_CASE("UnixSocketCheck: a bound socket that does not listen is not ready [scenario 49]") {
   const test::TempDir directory;
   const auto path = directory / "socket";
   mk::UnixSocketExecutor executor{{test::helper(), "unix", path, "nolisten"},
@@ -88,14 +89,14 @@ TEST_CASE("scenario 49: bound and not listening is not ready") {
   CHECK_FALSE(executor.running());
 }
 
-TEST_CASE("an abstract socket") {
+TEST_CASE("UnixSocketCheck: an abstract socket is ready") {
   const auto name = "@mirakuru-test-" + std::to_string(::getpid());
   mk::UnixSocketExecutor executor{
       {test::helper(), "unix", name, "delay=50"}, mk::UnixSocketCheck{name}, in_time};
   CHECK(executor.start().running());
 }
 
-TEST_CASE("a socket in a directory that is made later") {
+TEST_CASE("UnixSocketCheck: a socket in a directory that is made later") {
   const test::TempDir directory;
   const auto path = directory / "a/b/socket";
   mk::UnixSocketExecutor executor{mk::Shell{"sleep 0.1; mkdir -p " + (directory / "a/b") +
@@ -104,7 +105,7 @@ TEST_CASE("a socket in a directory that is made later") {
   CHECK(executor.start().running());
 }
 
-TEST_CASE("a stale socket file is not somebody running") {
+TEST_CASE("UnixSocketCheck: a stale socket file does not prevent the start") {
   const test::TempDir directory;
   const auto path = directory / "socket";
   mk::UnixSocketExecutor first{{test::helper(), "unix", path}, mk::UnixSocketCheck{path}, in_time};
@@ -114,7 +115,7 @@ TEST_CASE("a stale socket file is not somebody running") {
   CHECK(second.start().running());
 }
 
-TEST_CASE("a socket that answers is somebody running, who is named") {
+TEST_CASE("UnixSocketCheck: a socket that answers prevents the start, and its holder is named") {
   const test::TempDir directory;
   const auto path = directory / "socket";
   mk::UnixSocketExecutor first{{test::helper(), "unix", path}, mk::UnixSocketCheck{path}, in_time};
@@ -132,7 +133,7 @@ TEST_CASE("a socket that answers is somebody running, who is named") {
   }
 }
 
-TEST_CASE("a listener whose queue is full is somebody running") {
+TEST_CASE("UnixSocketCheck: a listener with a full queue prevents the start") {
   const test::TempDir directory;
   const auto path = directory / "socket";
   Socket listener{path};
@@ -147,7 +148,7 @@ TEST_CASE("a listener whose queue is full is somebody running") {
   CHECK_THROWS_AS(executor.start(), mk::AlreadyRunning);
 }
 
-TEST_CASE("a socket that is bound is looked at often until it listens") {
+TEST_CASE("UnixSocketCheck: a bound socket is tried often until it listens") {
   auto late = std::chrono::nanoseconds::max();
   for (int i = 0; i < 5 && late > 40ms; ++i) {
     const test::TempDir directory;
@@ -169,7 +170,7 @@ TEST_CASE("a socket that is bound is looked at often until it listens") {
   CHECK(late < 40ms);
 }
 
-TEST_CASE("a socket is seen when it is bound, behind a symbolic link too") {
+TEST_CASE("UnixSocketCheck: a socket is seen when it is bound, behind a symbolic link too") {
   for (const std::string link : {"socket", "a/b/socket"}) {
     auto late = std::chrono::nanoseconds::max();
     auto looks = std::numeric_limits<std::size_t>::max();
@@ -199,7 +200,7 @@ TEST_CASE("a socket is seen when it is bound, behind a symbolic link too") {
   }
 }
 
-TEST_CASE("the path's limit is checked in the constructor") {
+TEST_CASE("UnixSocketCheck: the constructor checks the length of the path") {
   CHECK_THROWS_AS(static_cast<void>(mk::UnixSocketCheck{""}), std::invalid_argument);
   CHECK_THROWS_AS(static_cast<void>(mk::UnixSocketCheck{"@"}), std::invalid_argument);
   CHECK_NOTHROW(static_cast<void>(mk::UnixSocketCheck{std::string(107, 'x')}));

@@ -9,7 +9,9 @@
 #include <mirakuru.hpp>
 
 #include "child.hpp"
-#include "support.hpp"
+#include "files.hpp"
+#include "process.hpp"
+#include "time.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
@@ -18,7 +20,8 @@ static_assert(mk::Executor<mk::CgroupSpawner>::guarantee() == mk::Guarantee::tre
 
 namespace {
 
-/// The directory for groups on this machine; empty, with a message, if there is none.
+/// The parent for cgroups on this machine; empty, after a message with the reason, if there is
+/// none.
 std::string place() {
   mk::Executor executor{"sleep 300", mk::CgroupSpawner{}};
   try {
@@ -38,7 +41,7 @@ std::string group_of(pid_t pid) {
 
 }  // namespace
 
-TEST_CASE("where no group can be had, the error says why") {
+TEST_CASE("CgroupSpawner: an error has the reason why there is no cgroup") {
   const test::TempDir directory;
   try {
     mk::Executor{"sleep 300", mk::CgroupSpawner{.parent = directory.path()}}.start();
@@ -55,7 +58,7 @@ TEST_CASE("where no group can be had, the error says why") {
   }
 }
 
-TEST_CASE("the command and its descendants are in a group of their own, which goes with them") {
+TEST_CASE("CgroupSpawner: the tree is in its own cgroup, which goes with it") {
   const auto parent = place();
   if (parent.empty()) return;
   mk::Executor executor{mk::Shell{"setsid sleep 301 & echo up; exec sleep 300"},
@@ -71,7 +74,7 @@ TEST_CASE("the command and its descendants are in a group of their own, which go
   CHECK_FALSE(test::exists(directory));
 }
 
-TEST_CASE("kill() ends what forks without end, and nothing of a failed start is left") {
+TEST_CASE("CgroupSpawner: kill() ends endless forks, a failed start leaves nothing") {
   if (place().empty()) return;
   const test::TempDir directory;
   const auto mark = "mark=" + directory.path();
@@ -89,7 +92,7 @@ TEST_CASE("kill() ends what forks without end, and nothing of a failed start is 
                   mk::SpawnError);
 }
 
-TEST_CASE("groups that the command has made in its own go with it") {
+TEST_CASE("CgroupSpawner: cgroups that the command makes in its own go with it") {
   const auto parent = place();
   if (parent.empty()) return;
   mk::Executor executor{mk::Shell{"group=" + parent +
@@ -104,7 +107,7 @@ TEST_CASE("groups that the command has made in its own go with it") {
   CHECK_FALSE(test::exists(directory));
 }
 
-TEST_CASE("the group of a host that dies goes, too") {
+TEST_CASE("CgroupSpawner: the cgroup of an owner that dies goes, too") {
   const auto parent = place();
   if (parent.empty()) return;
   const test::TempDir directory;

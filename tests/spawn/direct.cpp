@@ -8,14 +8,17 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "files.hpp"
+#include "process.hpp"
+#include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
 
 static_assert(mk::Executor<mk::DirectSpawner>::guarantee() == mk::Guarantee::group_only);
 
-TEST_CASE("the process leads a session of its own") {
+TEST_CASE("DirectSpawner: the process leads its own session") {
   const test::TempDir directory;
   mk::Executor<mk::DirectSpawner>{{test::helper(), "inspect", directory / "seen"}}.start().wait();
   auto seen = test::read_inspect(directory / "seen");
@@ -24,7 +27,7 @@ TEST_CASE("the process leads a session of its own") {
   CHECK(seen["ppid"] == std::to_string(::getpid()));
 }
 
-TEST_CASE("with pidfd_open the parent sleeps until the exit") {
+TEST_CASE("DirectSpawner: with pidfd_open the owner sleeps until the exit") {
   rusage before{}, after{};
   ::getrusage(RUSAGE_SELF, &before);
   mk::Executor<mk::DirectSpawner>{{test::helper(), "exit", "0", "after=300"}}.start().wait();
@@ -32,8 +35,8 @@ TEST_CASE("with pidfd_open the parent sleeps until the exit") {
   CHECK(after.ru_nvcsw - before.ru_nvcsw < 20);
 }
 
-TEST_CASE("a group's zombies do not hold up the stop") {
-  // The leader starts a child that it never waits for, and then only sleeps.
+TEST_CASE("DirectSpawner: zombies of the group do not delay the stop") {
+  // The leader never waits for its child, and then becomes a sleep.
   mk::Executor executor{mk::Shell{"sleep 0.01 & exec sleep 300"}, mk::DirectSpawner{},
                         [](const mk::Process& process) {
                           for (const auto pid : test::children_of(process.pid()))

@@ -28,25 +28,21 @@
 #include <mirakuru.hpp>
 
 #include "child.hpp"
-#include "support.hpp"
+#include "files.hpp"
+#include "process.hpp"
+#include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
+using test::parent_of;
+using test::status_of;
 
 static_assert(mk::SimpleExecutor::guarantee() == mk::Guarantee::tree_ends_with_owner);
 
 namespace {
 
-/// A number in /proc/PID/status, by its name; sizes are in kilobytes.
-long status_of(pid_t pid, const std::string& name) {
-  const auto text = test::slurp("/proc/" + std::to_string(pid) + "/status");
-  const auto at = text.find("\n" + name + ":");
-  return at == std::string::npos ? -1 : std::atol(text.c_str() + at + name.size() + 2);
-}
-
-pid_t parent_of(pid_t pid) { return test::detail::stat_of(pid).parent; }
-
-/// The files with the ids of a tree's processes, and a marker in their arguments.
+/// Files for the ids of the processes of a tree, and a marker in their arguments.
 struct Traces {
   test::TempDir directory;
   std::string mark = "mark=" + directory.path();
@@ -61,14 +57,14 @@ struct Traces {
       for (const auto pid : test::read_pids(directory / name)) all.push_back(pid);
     return all;
   }
-  /// True when no process of the tree is left, and no guardian.
+  /// True when no process of the tree is left, nor its guardian.
   [[nodiscard]] bool gone() const {
     const auto all = pids();
     return std::none_of(all.begin(), all.end(), test::alive) && test::processes_matching(mark) == 0;
   }
 };
 
-/// A tree with every way to leave a process group and to ignore signals.
+/// Every way out of a process group, and every way to ignore signals.
 std::string tree_that_escapes(const Traces& traces) {
   const auto helper = [&](const std::string& verb, const std::string& pids) {
     return test::helper() + ' ' + verb + ' ' + traces.pidfile(pids) + ' ' + traces.mark;
@@ -81,20 +77,20 @@ std::string tree_that_escapes(const Traces& traces) {
          "while :; do setsid sleep 0.01 & sleep 0.001; done & " +  // forking all the time
          "echo up; exec sleep 300";
 }
-constexpr std::size_t tree_size = 1 + 1 + 12 + 1;  // the processes that write their ids
+constexpr std::size_t tree_size = 1 + 1 + 12 + 1;  // processes that write their ids
 
 [[noreturn]] void throw_it() { throw std::runtime_error{"uncaught, as the test wants it"}; }
 
-/// Runs `run` in a process of its own, which ends with 1 if `run` returns. Its id.
-template <class Host>
-pid_t host(Host run) {
+/// Runs `run` in its own process, the owner; returns its id.
+template <class Run>
+pid_t owner(Run run) {
   std::fflush(nullptr);
   const pid_t pid = ::fork();
   if (pid == 0) {
     try {
       run();
     } catch (const std::exception& error) {
-      std::fprintf(stderr, "in the host: %s\n", error.what());
+      std::fprintf(stderr, "in the owner: %s\n", error.what());
     }
     ::_exit(1);
   }
@@ -103,7 +99,7 @@ pid_t host(Host run) {
 
 }  // namespace
 
-TEST_CASE("the guardian stands between this process and the command, and names itself") {
+TEST_CASE("GuardedSpawner: the guardian is between owner and command, and has its own title") {
   mk::SimpleExecutor executor{"sleep 300"};
   executor.start();
   const pid_t guardian = parent_of(executor.pid()), self = ::getpid();
@@ -118,7 +114,7 @@ TEST_CASE("the guardian stands between this process and the command, and names i
   CHECK_FALSE(test::alive(guardian));
 }
 
-TEST_CASE("a long command makes a long title, which is cut") {
+TEST_CASE("GuardedSpawner: the title of a long command is cut") {
   const std::string word(5000, 'w');
   mk::SimpleExecutor executor{{"sh", "-c", "exec sleep 300", word}};
   executor.start();
@@ -130,7 +126,7 @@ TEST_CASE("a long command makes a long title, which is cut") {
 
 namespace {
 
-/// A private mapping, of a file or of none, with all pages written.
+/// A private mapping, with or without a file; all its pages have been written.
 struct Written {
   explicit Written(std::size_t megabytes, std::FILE* file = nullptr)
       : size{megabytes << 20},
@@ -155,7 +151,7 @@ char zeroed[std::size_t{16} << 20];
 
 }  // namespace
 
-TEST_CASE("the guardian has three descriptors, and gives back the host's memory") {
+TEST_CASE("GuardedSpawner: the guardian keeps three descriptors, not the owner's memory") {
   const Written large{300};
   REQUIRE(large.pages != MAP_FAILED);
   std::FILE* const file = std::tmpfile();
@@ -169,8 +165,8 @@ TEST_CASE("the guardian has three descriptors, and gives back the host's memory"
   std::condition_variable changed;
   bool done = false;
   std::thread other;
-  SUBCASE("with one thread") {}
-  SUBCASE("with several") {
+  SUBCASE("the owner has one thread") {}
+  SUBCASE("the owner has several threads") {
     other = std::thread{[&] {
       std::unique_lock lock{mutex};
       changed.wait(lock, [&] { return done; });
@@ -181,12 +177,12 @@ TEST_CASE("the guardian has three descriptors, and gives back the host's memory"
   const pid_t guardian = parent_of(executor.pid());
   CHECK(test::eventually([&] {
     std::size_t descriptors = 0;
-    test::detail::each_number_in(("/proc/" + std::to_string(guardian) + "/fd").c_str(),
-                                 [&](int, int) { ++descriptors; });
+    test::each_number_in(("/proc/" + std::to_string(guardian) + "/fd").c_str(),
+                         [&](int, int) { ++descriptors; });
     return descriptors <= 3;
   }));
   if (!test::sanitized) CHECK(test::eventually([&] { return lean(guardian); }, 500ms));
-  // The host still has all of it, and so has a fork of the host's own.
+  // The owner keeps its memory, and a fork of it has the memory, too.
   CHECK(test::in_child([&] {
           return large.pages[large.size - 1024] == 'x' && of_file.pages[0] == 'x' &&
                  zeroed[0] == 'x' && heap.back() == 'x';
@@ -201,7 +197,7 @@ TEST_CASE("the guardian has three descriptors, and gives back the host's memory"
   std::fclose(file);
 }
 
-TEST_CASE("memory that can never be unmapped costs the guardian no more than itself") {
+TEST_CASE("GuardedSpawner: memory that cannot be unmapped costs the guardian nothing more") {
   CHECK(test::in_child([] {
           const Written large{64};
           char* const page = large.pages + (32 << 20);
@@ -217,7 +213,7 @@ TEST_CASE("memory that can never be unmapped costs the guardian no more than its
         }) == 0);
 }
 
-TEST_CASE("a start hears of its command's end although the guardian is stopped") {
+TEST_CASE("GuardedSpawner: a start sees the end of its command while the guardian is stopped") {
   const test::TempDir directory;
   const auto pid_file = directory / "pid";
   std::thread somebody{[&] {
@@ -232,7 +228,7 @@ TEST_CASE("a start hears of its command's end although the guardian is stopped")
   somebody.join();
 }
 
-TEST_CASE("neither wait() nor SIGCHLD tells the host of the guardian") {
+TEST_CASE("GuardedSpawner: neither wait() nor SIGCHLD shows the owner the guardian") {
   CHECK(test::in_child([] {
           static volatile sig_atomic_t seen = 0;
           ::signal(SIGCHLD, [](int) { seen = seen + 1; });
@@ -243,7 +239,7 @@ TEST_CASE("neither wait() nor SIGCHLD tells the host of the guardian") {
         }) == 0);
 }
 
-TEST_CASE("the exit status is exact, also where the host's handlers reap every child") {
+TEST_CASE("GuardedSpawner: the exit status is exact, even if the owner reaps every child") {
   for (const auto disposition : {SIG_DFL, SIG_IGN})
     CHECK(test::in_child([&] {
             ::signal(SIGCHLD, disposition);
@@ -254,7 +250,7 @@ TEST_CASE("the exit status is exact, also where the host's handlers reap every c
           }) == 0);
 }
 
-TEST_CASE("a host with a low limit on open files") {
+TEST_CASE("GuardedSpawner: an owner may have a low limit on open files") {
   CHECK(test::in_child([] {
           const auto high = static_cast<rlim_t>(::dup(0) + 12);
           const rlimit limit{high, high};
@@ -264,7 +260,7 @@ TEST_CASE("a host with a low limit on open files") {
         }) == 0);
 }
 
-TEST_CASE("without close_range the descriptors are closed one by one") {
+TEST_CASE("GuardedSpawner: without close_range the descriptors are closed one by one") {
   CHECK(test::in_child([] {
           if (!test::take_away(SYS_close_range)) return false;
           const test::TempDir directory;
@@ -273,9 +269,9 @@ TEST_CASE("without close_range the descriptors are closed one by one") {
           executor.start().wait_for(
               [&] { return test::read_inspect(directory / "seen").contains("fds"); }, 5s);
           const auto own = "/proc/" + std::to_string(parent_of(executor.pid())) + "/fd";
-          const auto has_three = [&] {  // one more while it reads /proc
+          const auto has_three = [&] {  // and another for a moment, to read /proc
             std::size_t descriptors = 0;
-            test::detail::each_number_in(own.c_str(), [&](int, int) { ++descriptors; });
+            test::each_number_in(own.c_str(), [&](int, int) { ++descriptors; });
             return descriptors <= 3;
           };
           return high == 900 && test::eventually(has_three) &&
@@ -283,7 +279,7 @@ TEST_CASE("without close_range the descriptors are closed one by one") {
         }) == 0);
 }
 
-TEST_CASE("a command that cannot run leaves no guardian behind") {
+TEST_CASE("GuardedSpawner: a command that cannot run leaves no guardian") {
   const auto before = test::children_of(::getpid());
   const test::TempDir directory;
   std::fclose(std::fopen((directory / "empty").c_str(), "w"));
@@ -292,7 +288,7 @@ TEST_CASE("a command that cannot run leaves no guardian behind") {
   CHECK(test::children_of(::getpid()) == before);
 }
 
-TEST_CASE("scenario 19: a daemon whose starter ends without a stop is gone") {
+TEST_CASE("GuardedSpawner: a daemon whose owner ends without a stop is gone [scenario 19]") {
   const Traces traces;
   CHECK(test::in_child([&] {
           mk::Executor executor{{test::helper(), "daemon", traces.pidfile(), traces.mark},
@@ -305,7 +301,7 @@ TEST_CASE("scenario 19: a daemon whose starter ends without a stop is gone") {
   CHECK(test::eventually([&] { return traces.gone(); }));
 }
 
-TEST_CASE("scenario 23: the leader is gone, its daemon runs; kill() ends it") {
+TEST_CASE("GuardedSpawner: kill() ends the daemon of a leader that is gone [scenario 23]") {
   const Traces traces;
   mk::SimpleExecutor executor{{test::helper(), "daemon", traces.pidfile(), traces.mark}};
   executor.start().wait();
@@ -321,7 +317,7 @@ TEST_CASE("scenario 23: the leader is gone, its daemon runs; kill() ends it") {
   CHECK(executor.stragglers()[0].command.find(traces.mark) != std::string::npos);
 }
 
-TEST_CASE("the end of the leader is known as soon as the kernel knows it") {
+TEST_CASE("GuardedSpawner: the end of the leader is known as soon as the kernel knows it") {
   mk::SimpleExecutor executor{"sleep 300"};
   for (int i = 0; i < 100; ++i) {
     const pid_t pid = executor.start().pid();
@@ -333,7 +329,7 @@ TEST_CASE("the end of the leader is known as soon as the kernel knows it") {
   }
 }
 
-TEST_CASE("an empty tree is known at once") {
+TEST_CASE("GuardedSpawner: an empty tree is known at once") {
   const Traces traces;
   mk::SimpleExecutor executor{{test::helper(), "daemon", traces.pidfile(), traces.mark}};
   executor.start().wait();
@@ -347,25 +343,25 @@ TEST_CASE("an empty tree is known at once") {
   CHECK(executor.stragglers().empty());
 }
 
-TEST_CASE("whatever way it takes, nothing escapes stop() nor kill()") {
+TEST_CASE("GuardedSpawner: nothing escapes stop() or kill() [defect 9]") {
   const Traces traces;
   mk::Executor executor{mk::Shell{tree_that_escapes(traces)}, mk::BannerCheck{"up"},
                         mk::TimeoutBudget{.start = 20s, .stop = 300ms}};
   executor.start();
   REQUIRE(test::eventually([&] { return traces.pids().size() == tree_size; }));
   const test::Elapsed elapsed;
-  SUBCASE("stop") {
+  SUBCASE("stop() is called") {
     executor.stop();
-    CHECK(elapsed >= 300ms);  // the processes that ignore SIGTERM use their time
+    CHECK(elapsed >= 300ms);  // processes that ignore SIGTERM have their time
     CHECK(executor.stragglers().size() >= 11);
   }
-  SUBCASE("kill") { executor.kill(); }
+  SUBCASE("kill() is called") { executor.kill(); }
   CHECK(elapsed < 5s);
   CHECK(traces.gone());
   CHECK_FALSE(executor.running());
 }
 
-TEST_CASE("what has left the leader's group is signalled when the leader has ended, and once") {
+TEST_CASE("GuardedSpawner: processes outside the group are signalled once, after the leader") {
   const test::TempDir directory;
   const auto escaped = directory / "escaped", at_the_end = directory / "at-the-end";
   mk::Executor executor{
@@ -380,7 +376,7 @@ TEST_CASE("what has left the leader's group is signalled when the leader has end
   CHECK(executor.stragglers().size() == 1);
 }
 
-TEST_CASE("the group has each signal once") {
+TEST_CASE("GuardedSpawner: the group has each signal once") {
   mk::Executor executor{{test::helper(), "trap", "TERM,INT"},
                         mk::BannerCheck{"ready"},
                         mk::SignalLadder{{SIGINT, 50ms}, {SIGTERM, 50ms}}};
@@ -390,7 +386,7 @@ TEST_CASE("the group has each signal once") {
   CHECK(executor.stragglers().empty());
 }
 
-TEST_CASE("a stopped tree gets its signal nonetheless, and soon") {
+TEST_CASE("GuardedSpawner: a stopped tree gets its signal soon, too") {
   mk::Executor executor{{test::helper(), "trap", "TERM", "exit=3"},
                         mk::BannerCheck{"ready"},
                         mk::Signals{.accept = {3}}};
@@ -402,10 +398,10 @@ TEST_CASE("a stopped tree gets its signal nonetheless, and soon") {
   CHECK(executor.exit_code() == 3);
 }
 
-TEST_CASE("defect 9: however the host ends, the tree is ended") {
+TEST_CASE("GuardedSpawner: every kind of end of the owner ends the tree [defect 9]") {
   const Traces traces;
   const auto start = [&](auto end) {
-    return host([&] {
+    return owner([&] {
       mk::Executor executor{mk::Shell{tree_that_escapes(traces)}, mk::BannerCheck{"up"},
                             mk::TimeoutBudget{.start = 20s, .stop = 300ms}};
       executor.start();
@@ -422,31 +418,31 @@ TEST_CASE("defect 9: however the host ends, the tree is ended") {
     return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
   };
   const rlimit no_core{0, 0};
-  SUBCASE("exit") {
+  SUBCASE("the owner calls exit") {
     CHECK(ends_with(start([] { std::exit(3); })) == 3);
   }
-  SUBCASE("_exit") {
+  SUBCASE("the owner calls _exit") {
     CHECK(ends_with(start([] { ::_exit(4); })) == 4);
   }
-  SUBCASE("abort") {
+  SUBCASE("the owner calls abort") {
     CHECK(ends_with(start([&] {
             ::setrlimit(RLIMIT_CORE, &no_core);
             ::signal(SIGABRT, SIG_DFL);
             std::abort();
           })) == -SIGABRT);
   }
-  SUBCASE("an uncaught exception") {
+  SUBCASE("the owner has an uncaught exception") {
     CHECK(ends_with(start([&] {
             ::setrlimit(RLIMIT_CORE, &no_core);
             ::signal(SIGABRT, SIG_DFL);
             []() noexcept { throw_it(); }();
           })) == -SIGABRT);
   }
-  SUBCASE("exec of another program") {
+  SUBCASE("the owner calls exec") {
     CHECK(ends_with(start([] { ::execl("/bin/sh", "sh", "-c", "exit 7", nullptr); })) == 7);
   }
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGKILL}) {
-    SUBCASE(("signal " + std::to_string(signal)).c_str()) {
+    SUBCASE(("the owner is ended by signal " + std::to_string(signal)).c_str()) {
       const pid_t pid = start([&] {
         ::signal(signal, SIG_DFL);
         ::raise(signal);
@@ -456,7 +452,7 @@ TEST_CASE("defect 9: however the host ends, the tree is ended") {
   }
 }
 
-TEST_CASE("the tree of a host that dies has the strategy's signals, and the time of the budget") {
+TEST_CASE("GuardedSpawner: the tree of a dead owner has the strategy's signals and the budget") {
   const test::TempDir directory;
   const auto seen = directory / "seen";
   const auto mark = "mark=" + directory.path();
@@ -478,15 +474,15 @@ TEST_CASE("the tree of a host that dies has the strategy's signals, and the time
   CHECK(test::slurp(seen) == "ready\ngot 2\ngot 15\n");
 }
 
-TEST_CASE("a host that dies while its own fork lives on") {
+TEST_CASE("GuardedSpawner: the tree ends with an owner whose fork lives on") {
   const Traces traces;
   int alive[2];
   REQUIRE(::pipe(alive) == 0);
-  const pid_t pid = host([&] {
+  const pid_t pid = owner([&] {
     mk::SimpleExecutor executor{{test::helper(), "ignore", "HUP", traces.pidfile(), traces.mark}};
     executor.start();
     executor.wait_for([&] { return !traces.pids().empty(); }, 20s);
-    if (::fork() == 0) {  // holds a copy of all descriptors until the test has ended
+    if (::fork() == 0) {  // it has all descriptors, and lives until the end of the test
       ::close(alive[1]);
       char byte;
       ::_exit(static_cast<int>(::read(alive[0], &byte, 1)));
@@ -500,7 +496,7 @@ TEST_CASE("a host that dies while its own fork lives on") {
   ::close(alive[1]);
 }
 
-TEST_CASE("the end of the thread that has called start() changes nothing") {
+TEST_CASE("GuardedSpawner: the end of the thread that called start() changes nothing") {
   mk::SimpleExecutor executor{"sleep 300"};
   std::thread{[&] { executor.start(); }}.join();
   const timespec pause{0, 50'000'000};
@@ -509,7 +505,7 @@ TEST_CASE("the end of the thread that has called start() changes nothing") {
   CHECK(executor.stop().exit_code() == -SIGTERM);
 }
 
-TEST_CASE("somebody kills the guardian: the owner notices, ends the tree, and says so") {
+TEST_CASE("GuardedSpawner: the owner reports a killed guardian and ends its tree") {
   const Traces traces;
   mk::Executor executor{mk::Shell{tree_that_escapes(traces)}, mk::BannerCheck{"up"},
                         mk::TimeoutBudget{.start = 20s, .stop = 300ms}};
@@ -528,11 +524,11 @@ TEST_CASE("somebody kills the guardian: the owner notices, ends the tree, and sa
           std::string::npos);
   }
   CHECK(elapsed < 5s);
-  executor.start();  // it can start again
+  executor.start();  // and it can start again
   CHECK(executor.stop().exit_code() == -SIGTERM);
 }
 
-TEST_CASE("somebody kills the guardian while a start waits") {
+TEST_CASE("GuardedSpawner: a guardian killed during a start is reported") {
   const Traces traces;
   mk::Executor executor{{test::helper(), "ignore", "TERM", traces.pidfile(), traces.mark},
                         mk::TimeoutBudget{.start = 20s},
@@ -550,7 +546,7 @@ TEST_CASE("somebody kills the guardian while a start waits") {
   CHECK(traces.gone());
 }
 
-TEST_CASE("somebody kills the guardian at any moment of a start: nothing is left") {
+TEST_CASE("GuardedSpawner: a guardian killed at any moment of a start leaves nothing") {
   const Traces traces;
   for (int round = 0; round < 30; ++round) {
     std::atomic<bool> done = false;
@@ -579,9 +575,9 @@ TEST_CASE("somebody kills the guardian at any moment of a start: nothing is left
   }
 }
 
-TEST_CASE("somebody stops the guardian, before a stop or while it waits") {
+TEST_CASE("GuardedSpawner: a guardian stopped before or in a stop does not hold it up") {
   for (const bool before : {true, false}) {
-    // The leader ends a while after the signal, when the guardian has been stopped.
+    // The leader ends a while after the signal; the guardian is stopped before that.
     mk::Executor executor{mk::Shell{"trap 'echo got; sleep 0.3; exit 0' TERM; echo ready; "
                                     "while :; do sleep 0.01; done"},
                           mk::BannerCheck{"ready"}, mk::TimeoutBudget{.start = 20s, .stop = 20s}};
@@ -601,13 +597,13 @@ TEST_CASE("somebody stops the guardian, before a stop or while it waits") {
   }
 }
 
-TEST_CASE("what the guardian that is killed has left is ended, whatever it does to its marks") {
+TEST_CASE("GuardedSpawner: the tree of a killed guardian ends, even if it hides its marks") {
   const Traces traces;
   const auto left = "exec setsid " + test::helper() + " ignore TERM " + traces.mark + ' ';
   std::string how;
-  SUBCASE("another limit") { how = "ulimit -x 77; "; }
-  SUBCASE("another soft limit") { how = "ulimit -S -x 0; "; }
-  SUBCASE("no environment") { how = "exec env -i "; }
+  SUBCASE("the process has another hard limit") { how = "ulimit -x 77; "; }
+  SUBCASE("the process has another soft limit") { how = "ulimit -S -x 0; "; }
+  SUBCASE("the process has no environment") { how = "exec env -i "; }
   const auto line = how.starts_with("exec") ? how + left.substr(5) : how + left;
   mk::SimpleExecutor executor{{"bash", "-c", "(" + line + traces.pidfile() + ") & exec sleep 300"}};
   executor.start();
@@ -621,7 +617,7 @@ TEST_CASE("what the guardian that is killed has left is ended, whatever it does 
   CHECK(executor.stragglers()[0].pid == traces.pids()[0]);
 }
 
-TEST_CASE("a guardian is killed whose owner has no descriptor left") {
+TEST_CASE("GuardedSpawner: an owner without descriptors ends the tree of a killed guardian") {
   const Traces traces;
   CHECK(test::in_child([&] {
           mk::SimpleExecutor executor{mk::Shell{"setsid " + test::helper() + " ignore TERM " +
@@ -641,13 +637,13 @@ TEST_CASE("a guardian is killed whose owner has no descriptor left") {
   CHECK(traces.gone());
 }
 
-TEST_CASE("a guardian below the one that is killed goes with its tree") {
+TEST_CASE("GuardedSpawner: a guardian below the killed one ends with its tree") {
   const Traces traces;
   const auto self = test::slurp("/proc/self/cmdline");
   const auto nested =
       "MIRAKURU_TEST_NESTED='" + traces.mark + "' " + self.substr(0, self.find('\0'));
   mk::SimpleExecutor executor{mk::Shell{
-      "exec env " + nested + " '--test-case=an executor within an executor' --no-skip=true"}};
+      "exec env " + nested + " '--test-case=*an executor within an executor' --no-skip=true"}};
   executor.start();
   REQUIRE(test::eventually(
       [&] { return test::commands_matching("helper ignore TERM " + traces.mark) >= 1; }));
@@ -656,7 +652,7 @@ TEST_CASE("a guardian below the one that is killed goes with its tree") {
   CHECK(test::processes_matching(traces.mark) == 0);
 }
 
-TEST_CASE("an executor within an executor" * doctest::skip()) {
+TEST_CASE("GuardedSpawner: an executor within an executor" * doctest::skip()) {
   const char* mark = std::getenv("MIRAKURU_TEST_NESTED");
   if (mark == nullptr) return;
   mk::Executor executor{
@@ -665,7 +661,7 @@ TEST_CASE("an executor within an executor" * doctest::skip()) {
   executor.start().wait();
 }
 
-TEST_CASE("an owner that may not signal the command any more") {
+TEST_CASE("GuardedSpawner: an owner that lost its rights to signal still stops the command") {
   if (::geteuid() != 0) return;
   const Traces traces;
   CHECK(test::in_child([&] {
@@ -682,7 +678,7 @@ TEST_CASE("an owner that may not signal the command any more") {
   CHECK(traces.gone());
 }
 
-TEST_CASE("a host whose children are in a pid namespace of their own") {
+TEST_CASE("GuardedSpawner: children of the owner may be in their own pid namespace") {
   CHECK(test::in_child([] {
           if (::unshare(CLONE_NEWPID) != 0) return true;  // not allowed here
           mk::Executor executor{mk::Shell{"setsid sleep 303 & exec sleep 303"},
@@ -699,7 +695,7 @@ TEST_CASE("a host whose children are in a pid namespace of their own") {
         }) == 0);
 }
 
-TEST_CASE("what has left the group has the stop signal, too, although the leader ignores it") {
+TEST_CASE("GuardedSpawner: a process outside the group has the stop signal the leader ignores") {
   const Traces traces;
   const auto seen = traces.directory / "seen";
   const auto leader = traces.directory / "leader";
@@ -709,12 +705,12 @@ TEST_CASE("what has left the group has the stop signal, too, although the leader
     return test::slurp(seen) == "ready\n" && test::slurp(leader) == "ready\n";
   };
   const mk::TimeoutBudget budget{.start = 20s, .stop = 1s};
-  SUBCASE("by stop()") {
+  SUBCASE("stop() is called") {
     mk::Executor executor{mk::Shell{line}, is_up, budget};
     executor.start().stop();
     CHECK(executor.exit_code() == -SIGKILL);
   }
-  SUBCASE("when the owner dies") {
+  SUBCASE("the owner dies") {
     CHECK(test::in_child([&] {
             mk::Executor executor{mk::Shell{line}, is_up, budget};
             executor.start();
@@ -726,7 +722,7 @@ TEST_CASE("what has left the group has the stop signal, too, although the leader
   CHECK(test::slurp(seen) == "ready\ngot 15\n");
 }
 
-TEST_CASE("a host that has just the descriptors for a start") {
+TEST_CASE("GuardedSpawner: an owner may have just enough descriptors for a start") {
   if (test::sanitized) return;  // a sanitizer needs descriptors of its own
   CHECK(test::in_child([] {
           mk::SimpleExecutor executor{"sleep 300"};
@@ -738,7 +734,7 @@ TEST_CASE("a host that has just the descriptors for a start") {
               executor.start().stop();
               return executor.exit_code() == -SIGTERM;
             } catch (const mk::SpawnError& error) {
-              // The owner lacks descriptors, not the guardian.
+              // The owner lacks the descriptor, not the guardian.
               if (error.code() != std::errc::too_many_files_open ||
                   std::string{error.what()}.find("signalfd") != std::string::npos)
                 return false;
@@ -748,7 +744,7 @@ TEST_CASE("a host that has just the descriptors for a start") {
         }) == 0);
 }
 
-TEST_CASE("a pid namespace whose /proc is that of the one around it") {
+TEST_CASE("GuardedSpawner: a pid namespace may have the outer /proc") {
   const auto before = test::commands_matching("sleep 302");
   CHECK(test::in_child([] {
           if (::unshare(CLONE_NEWPID) != 0) return true;  // not allowed here
@@ -761,12 +757,12 @@ TEST_CASE("a pid namespace whose /proc is that of the one around it") {
   CHECK(test::commands_matching("sleep 302") == before);
 }
 
-TEST_CASE("a host with a low limit on file locks") {
+TEST_CASE("GuardedSpawner: an owner may have a low limit on file locks") {
   const Traces traces;
   CHECK(test::in_child([&] {
           const rlimit limit{1, 1};
           ::setrlimit(RLIMIT_LOCKS, &limit);
-          // Neither this process nor another one may count as a process of the command.
+          // Neither this process nor the other one belongs to the command.
           const pid_t other = ::fork();
           if (other == 0) {
             ::alarm(60);
@@ -785,8 +781,7 @@ TEST_CASE("a host with a low limit on file locks") {
   CHECK(traces.gone());
 }
 
-TEST_CASE(
-    "a host with two gigabytes: the guardian has let go of them soon, and nobody pays twice") {
+TEST_CASE("GuardedSpawner: two gigabytes of the owner are let go soon and never paid twice") {
   constexpr std::size_t megabytes = 2048;
   const auto kilobytes = [](const std::string& file, const std::string& name) {
     const auto text = test::slurp(file);
@@ -800,24 +795,24 @@ TEST_CASE(
           mk::SimpleExecutor executor{"sleep 300"};
           executor.start();
           const pid_t guardian = parent_of(executor.pid());
-          long most = 0;  // of the memory that both do not share
+          long most = 0;  // memory that both processes have a copy of
           for (std::size_t at = 0; at < large.size; at += large.size / 32) {
             std::memset(large.pages + at, 'z', large.size / 32);
             most = std::max(most, status_of(guardian, "RssAnon"));
           }
-          // With a single thread nothing is copied, so there is nothing to unmap.
+          // With a single thread the memory is never copied: there is nothing to give back.
           return most < 64L << 10 && test::eventually([&] { return lean(guardian); }, 50ms);
         }) == 0);
 }
 
-TEST_CASE("many executors, and each ends its own") {
+TEST_CASE("GuardedSpawner: each of many executors ends its own command") {
   std::vector<mk::SimpleExecutor> executors;
   for (int i = 0; i < 20; ++i) executors.emplace_back("sleep 300").start();
   executors[7].stop();
   for (std::size_t i = 0; i < executors.size(); ++i) CHECK(executors[i].running() == (i != 7));
 }
 
-TEST_CASE("starts and stops in several threads at once") {
+TEST_CASE("GuardedSpawner: several threads may start and stop at once") {
   std::vector<std::thread> threads;
   std::array<bool, 4> good{};
   for (auto& each : good)

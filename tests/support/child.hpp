@@ -1,4 +1,4 @@
-// What tests need that spoil the process they run in.
+// Helpers for tests that spoil the process they run in.
 
 #pragma once
 
@@ -16,8 +16,8 @@
 
 namespace test {
 
-// Runs `body` in a child of its own, which may spoil its process as it likes; the exit status, 0
-// if `body` returned true.
+// Runs `body` in a child process, which it may spoil. Returns the exit status, 0 if `body` returned
+// true.
 template <class Body>
 int in_child(Body body) {
   const pid_t pid = ::fork();
@@ -36,7 +36,7 @@ int in_child(Body body) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-// From here on the system call answers ENOSYS in this thread, as on a kernel without it.
+// Makes the system call fail with ENOSYS in this thread, as on a kernel without it.
 inline bool take_away(unsigned call) {
   std::array filter{
       sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Walks through a schedule of signals with made-up time points.
+// Walks through a schedule of signals with invented times.
 
 #pragma once
 
@@ -14,11 +14,11 @@ namespace test {
 
 using TimePoint = mirakuru::detail::Clock::time_point;
 
-// When a made-up stop begins.
+// The beginning of an invented stop.
 inline constexpr TimePoint stop_begin{std::chrono::hours{100}};
 
-// What a schedule does when it is asked whenever it wants to be: "15@0 9@10000 over@20000", in
-// milliseconds from stop_begin. An end of time is "never".
+// The steps of a schedule that is asked at each of its times: "15@0 9@10000 over@20000", in
+// milliseconds from stop_begin. The end of time is "never".
 inline std::string walk(mirakuru::detail::SignalSchedule schedule, TimePoint now = stop_begin) {
   std::string text;
   const auto add = [&](const std::string& what) {

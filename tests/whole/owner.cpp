@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// The possible states of a host, and the state that no spawner may change.
+// The states of an owner, and the parts of it that stay unchanged: the same for each spawner.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -22,7 +22,11 @@
 #include <mirakuru.hpp>
 
 #include "child.hpp"
-#include "support.hpp"
+#include "files.hpp"
+#include "net.hpp"
+#include "process.hpp"
+#include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
@@ -32,7 +36,7 @@ TYPE_TO_STRING(mk::GuardedSpawner);
 
 namespace {
 
-/// The helper program's report about itself when this process has started it.
+/// The values that the helper program sees of itself after a start in this process.
 template <class Spawner>
 std::map<std::string, std::string> inspect() {
   const test::TempDir directory;
@@ -42,9 +46,9 @@ std::map<std::string, std::string> inspect() {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("the child has three descriptors and no more, whatever the host has open",
-                   Spawner, mk::DirectSpawner, mk::GuardedSpawner) {
-  const int leaked = ::open("/dev/null", O_RDONLY);  // without close-on-exec, as careless hosts do
+TEST_CASE_TEMPLATE("Owner: the command has three descriptors and no more", Spawner,
+                   mk::DirectSpawner, mk::GuardedSpawner) {
+  const int leaked = ::open("/dev/null", O_RDONLY);  // without close-on-exec, as in careless owners
   const int high = ::dup2(leaked, 900);
   auto seen = inspect<Spawner>();
   CHECK(seen["fds"] == "0,1,2");
@@ -55,7 +59,7 @@ TEST_CASE_TEMPLATE("the child has three descriptors and no more, whatever the ho
   ::close(high);
 }
 
-TEST_CASE_TEMPLATE("the host's blocked and ignored signals do not reach the child", Spawner,
+TEST_CASE_TEMPLATE("Owner: its blocked and ignored signals do not reach the command", Spawner,
                    mk::DirectSpawner, mk::GuardedSpawner) {
   CHECK(test::in_child([] {
           sigset_t all;
@@ -64,7 +68,7 @@ TEST_CASE_TEMPLATE("the host's blocked and ignored signals do not reach the chil
           for (const int signal : {SIGINT, SIGTERM, SIGPIPE, SIGHUP, SIGQUIT, SIGUSR1})
             ::signal(signal, SIG_IGN);
           auto seen = inspect<Spawner>();
-          // Two real-time signals belong to the C library; nobody else can reset them.
+          // Two real-time signals belong to the C library, and only it can reset them.
           const auto mask = [](const std::string& hex) {
             return std::stoull(hex, nullptr, 16) & ~0x180000000ULL;
           };
@@ -72,7 +76,7 @@ TEST_CASE_TEMPLATE("the host's blocked and ignored signals do not reach the chil
         }) == 0);
 }
 
-TEST_CASE_TEMPLATE("the exit is noticed without pidfd_open", Spawner, mk::DirectSpawner,
+TEST_CASE_TEMPLATE("Owner: the exit is noticed without pidfd_open", Spawner, mk::DirectSpawner,
                    mk::GuardedSpawner) {
   CHECK(test::in_child([] {
           if (!test::take_away(SYS_pidfd_open)) return false;
@@ -92,7 +96,7 @@ TEST_CASE_TEMPLATE("the exit is noticed without pidfd_open", Spawner, mk::Direct
         }) == 0);
 }
 
-TEST_CASE_TEMPLATE("a host that has closed its standard streams", Spawner, mk::DirectSpawner,
+TEST_CASE_TEMPLATE("Owner: one without standard streams can start", Spawner, mk::DirectSpawner,
                    mk::GuardedSpawner) {
   CHECK(test::in_child([] {
           ::close(0);
@@ -105,22 +109,23 @@ TEST_CASE_TEMPLATE("a host that has closed its standard streams", Spawner, mk::D
         }) == 0);
 }
 
-TEST_CASE_TEMPLATE("a host that ignores SIGCHLD", Spawner, mk::DirectSpawner, mk::GuardedSpawner) {
+TEST_CASE_TEMPLATE("Owner: one that ignores SIGCHLD can start and stop", Spawner, mk::DirectSpawner,
+                   mk::GuardedSpawner) {
   CHECK(test::in_child([] {
           ::signal(SIGCHLD, SIG_IGN);
           mk::Executor<Spawner> executor{"sleep 300"};
           const auto pid = executor.start().pid();
           executor.stop();
           if (test::alive(pid) || executor.running()) return false;
-          // Only newer kernels tell the exit status of a reaped process. All tell its end.
+          // Only newer kernels report the exit status of a reaped process; all report its end.
           mk::Executor<Spawner> failing{{test::helper(), "exit", "5"}};
           const auto code = failing.start().wait().exit_code();
           return code == 5 || code == 0;
         }) == 0);
 }
 
-TEST_CASE_TEMPLATE("a host that reaps every child", Spawner, mk::DirectSpawner,
-                   mk::GuardedSpawner) {
+TEST_CASE_TEMPLATE("Owner: one that reaps every child can start and stop", Spawner,
+                   mk::DirectSpawner, mk::GuardedSpawner) {
   CHECK(test::in_child([] {
           ::signal(SIGCHLD, [](int) {
             const int error = errno;
@@ -135,7 +140,7 @@ TEST_CASE_TEMPLATE("a host that reaps every child", Spawner, mk::DirectSpawner,
         }) == 0);
 }
 
-TEST_CASE_TEMPLATE("a host without a descriptor left", Spawner, mk::DirectSpawner,
+TEST_CASE_TEMPLATE("Owner: one without a free descriptor gets an error", Spawner, mk::DirectSpawner,
                    mk::GuardedSpawner) {
   if (test::sanitized) return;  // a sanitizer needs one itself
   CHECK(test::in_child([] {
@@ -151,8 +156,8 @@ TEST_CASE_TEMPLATE("a host without a descriptor left", Spawner, mk::DirectSpawne
         }) == 0);
 }
 
-TEST_CASE_TEMPLATE("a host that runs out of descriptors can still stop what it has started",
-                   Spawner, mk::DirectSpawner, mk::GuardedSpawner) {
+TEST_CASE_TEMPLATE("Owner: one that runs out of descriptors can still stop", Spawner,
+                   mk::DirectSpawner, mk::GuardedSpawner) {
   if (test::sanitized) return;
   CHECK(test::in_child([] {
           mk::Executor executor{
@@ -168,8 +173,8 @@ TEST_CASE_TEMPLATE("a host that runs out of descriptors can still stop what it h
         }) == 0);
 }
 
-TEST_CASE_TEMPLATE("a child that the host forks has no say in what the host has started", Spawner,
-                   mk::DirectSpawner, mk::GuardedSpawner) {
+TEST_CASE_TEMPLATE("Owner: its fork does not end the command", Spawner, mk::DirectSpawner,
+                   mk::GuardedSpawner) {
   mk::Executor<Spawner> executor{"sleep 300"};
   executor.start();
   CHECK(test::in_child([&] {
@@ -180,8 +185,8 @@ TEST_CASE_TEMPLATE("a child that the host forks has no say in what the host has 
   CHECK(executor.stop().exit_code() == -SIGTERM);
 }
 
-TEST_CASE_TEMPLATE("nothing of the process that the host is in is changed", Spawner,
-                   mk::DirectSpawner, mk::GuardedSpawner) {
+TEST_CASE_TEMPLATE("Owner: a run changes nothing in its process", Spawner, mk::DirectSpawner,
+                   mk::GuardedSpawner) {
   struct State {
     sigset_t mask{};
     std::array<struct sigaction, 32> actions{};
@@ -223,8 +228,8 @@ TEST_CASE_TEMPLATE("nothing of the process that the host is in is changed", Spaw
   CHECK(before.children == after.children);
 }
 
-TEST_CASE_TEMPLATE("everything that is open while it runs is close-on-exec", Spawner,
-                   mk::DirectSpawner, mk::GuardedSpawner) {
+TEST_CASE_TEMPLATE("Owner: every descriptor of a run is close-on-exec", Spawner, mk::DirectSpawner,
+                   mk::GuardedSpawner) {
   const auto before = test::open_fds();
   mk::Executor<Spawner> executor{"sleep 300"};
   executor.start();
@@ -237,7 +242,8 @@ TEST_CASE_TEMPLATE("everything that is open while it runs is close-on-exec", Spa
   CHECK(opened > 0);
 }
 
-TEST_CASE_TEMPLATE("a stopped process is ended", Spawner, mk::DirectSpawner, mk::GuardedSpawner) {
+TEST_CASE_TEMPLATE("Owner: a stopped process is ended", Spawner, mk::DirectSpawner,
+                   mk::GuardedSpawner) {
   mk::Executor<Spawner> executor{"sleep 300", mk::TimeoutBudget{.stop = 100ms}};
   executor.start();
   REQUIRE(::kill(executor.pid(), SIGSTOP) == 0);

@@ -6,28 +6,22 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <string>
 
 #include <doctest/doctest.h>
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "files.hpp"
+#include "process.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
 
 namespace {
 
-long resident_kb() {
-  std::ifstream file{"/proc/self/statm"};
-  long size = 0, resident = 0;
-  file >> size >> resident;
-  return resident * ::sysconf(_SC_PAGESIZE) / 1024;
-}
-
-/// Zombies, too, and those that no plain wait() finds.
+/// Zombies count, too, and children that no plain wait() finds.
 bool has_children() {
   siginfo_t info{};
   return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 || errno != ECHILD ||
@@ -36,7 +30,7 @@ bool has_children() {
 
 }  // namespace
 
-TEST_CASE("ten thousand cycles leave nothing in the process, below it or on the disk") {
+TEST_CASE("Executor: ten thousand cycles leave nothing in memory, processes or files") {
   constexpr int warm_up = 100, cycles = test::sanitized ? 300 : 10'000;
   const auto mark = "mark=cycles-" + std::to_string(::getpid()) + '-';
   const test::TempDir directory;
@@ -49,11 +43,11 @@ TEST_CASE("ten thousand cycles leave nothing in the process, below it or on the 
   {
     mk::SimpleExecutor executor{{test::helper(), "sleep", "60000", mark}};
     for (; done < cycles; ++done) {
-      if (done == warm_up) resident = resident_kb();
+      if (done == warm_up) resident = test::resident_bytes() / 1024;
       executor.start().stop();
       well += executor.exit_code() == -SIGTERM;
     }
-    resident = resident_kb() - resident;
+    resident = test::resident_bytes() / 1024 - resident;
   }
 
   CHECK(done == cycles);

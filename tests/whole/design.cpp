@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// The public face, as it is promised: it compiles as written, and does what its comments say.
+// The public face: it compiles as written, and works as its comments say.
 
 // clang-format off
 #include <mirakuru.hpp>
@@ -7,7 +7,7 @@ namespace mk = mirakuru;
 using namespace std::chrono_literals;
 // clang-format on
 
-// A file that uses the library is compiled hundreds of times.
+// Users compile their files hundreds of times: the header must be light.
 #if defined(_GLIBCXX_REGEX) || defined(BOOST_HANA_HPP)
 #error "<mirakuru.hpp> includes a heavy header"
 #endif
@@ -28,11 +28,15 @@ using namespace std::chrono_literals;
 
 #include <doctest/doctest.h>
 
-#include "support.hpp"
+#include "files.hpp"
+#include "net.hpp"
+#include "process.hpp"
+#include "time.hpp"
+#include "words.hpp"
 
 namespace {
 
-/// A directory to be in, with programs of the names that the face has, which are found by it.
+/// The current directory, with programs of the names in the face; PATH leads to it.
 class Stage {
  public:
   Stage() {
@@ -52,7 +56,7 @@ class Stage {
   Stage& operator=(const Stage&) = delete;
 
   const std::string& path() const { return directory_.path(); }
-  /// What the HTTP server has been asked.
+  /// The requests to the HTTP server.
   std::string requests() const { return test::slurp(directory_ / "log"); }
 
  private:
@@ -67,12 +71,12 @@ class Stage {
   std::string path_ = std::getenv("PATH");
 };
 
-/// The face has ports of its own, which another run of this test may have for a moment.
+/// The face has fixed ports; another run of this test may have them for a moment.
 bool ports_are_free() {
   return test::eventually(
       [] {
         for (const int port : {1025, 6380, 6543})
-          if (!test::detail::Endpoint{"127.0.0.1", port}.can_bind()) return false;
+          if (!test::Endpoint{"127.0.0.1", port}.can_bind()) return false;
         return true;
       },
       std::chrono::minutes{1});
@@ -80,7 +84,7 @@ bool ports_are_free() {
 
 }  // namespace
 
-TEST_CASE("the face runs to the letter") {
+TEST_CASE("Design: the public face works as it is written") {
   const Stage stage;
   REQUIRE(ports_are_free());
 
@@ -119,8 +123,8 @@ std::string out = mk::SimpleExecutor{"echo foobar"}.start().wait().output(); // 
   CHECK_FALSE(web.running());
   CHECK_FALSE(test::connects("127.0.0.1", 6380));
 
-  // What has only been made so far runs, too; all but `db` and `daemon`, whose files would be
-  // outside of the test's directory, and `api`, whose program would be: see the next test.
+  // The executors that were only made run, too. `db` and `daemon` do not: their files are outside
+  // of the test's directory. `api` does not: its program is. The next test has it.
   CHECK(worker.start().running());
   CHECK(smtp.start().running());
   CHECK(queue.start().output() == "processed!\n");
@@ -135,7 +139,7 @@ std::string out = mk::SimpleExecutor{"echo foobar"}.start().wait().output(); // 
   CHECK(web.running());
 }
 
-TEST_CASE("the executor with everything runs, in a directory that there is") {
+TEST_CASE("Design: the executor with everything runs in a directory that exists") {
   const Stage stage;
   REQUIRE(ports_are_free());
   int asked = 0;
@@ -160,7 +164,7 @@ TEST_CASE("the executor with everything runs, in a directory that there is") {
   CHECK(api.stop().exit_code() == -SIGINT);
 }
 
-TEST_CASE("the words of a command come in three forms") {
+TEST_CASE("Design: the words of a command come in three forms") {
   const mk::SimpleExecutor argv{mk::Argv{"smtpd", "-n"}};
   const mk::SimpleExecutor line{mk::Argv{"smtpd -n"}};
   const mk::SimpleExecutor words{mk::Argv{std::vector<std::string>{"smtpd", "-n"}}};
@@ -169,7 +173,7 @@ TEST_CASE("the words of a command come in three forms") {
   CHECK(words.command() == "smtpd -n");
 }
 
-TEST_CASE("policies may come in any order, and the types are complete") {
+TEST_CASE("Design: policies may come in any order, and the types are complete") {
   static_assert(sizeof(mk::Executor<mk::DirectSpawner, mk::TCPCheck>) > 0);
   static_assert(std::is_same_v<decltype(mk::Executor{"x", mk::TCPCheck{"h", 1}}), mk::TCPExecutor>);
   static_assert(
@@ -183,7 +187,7 @@ TEST_CASE("policies may come in any order, and the types are complete") {
   CHECK(given.command() == turned.command());
 }
 
-TEST_CASE("a scope starts, stops in the middle, and stops at its end") {
+TEST_CASE("Design: a scope starts, stops in the middle, and stops at its end") {
   const test::Port port;
   pid_t pid = 0;
   {
