@@ -18,7 +18,7 @@
 #include <mirakuru/net/resolver.hpp>
 
 #include "child.hpp"
-#include "support.hpp"
+#include "time.hpp"
 
 using mirakuru::detail::AsyncResolver;
 using mirakuru::detail::known_endpoints;

@@ -13,7 +13,8 @@
 #include <mirakuru/os/proc.hpp>
 
 #include "child.hpp"
-#include "support.hpp"
+#include "files.hpp"
+#include "time.hpp"
 
 using mirakuru::detail::command_line;
 using mirakuru::detail::describe_process;
@@ -81,12 +82,18 @@ bool contains(const std::vector<pid_t>& pids, pid_t pid) {
 
 }  // namespace
 
-static_assert(!ProcessStat{}.lives());
-static_assert(ProcessStat{.state = '?'}.lives());
-static_assert(ProcessStat{.state = 'S', .threads = 1}.lives());
-static_assert(!ProcessStat{.state = 'Z', .threads = 1}.lives());
-static_assert(!ProcessStat{.state = 'X', .threads = 1}.lives());
-static_assert(ProcessStat{.state = 'Z', .threads = 2}.lives());
+constexpr bool lives(char state, pid_t threads) {
+  ProcessStat stat;
+  stat.state = state;
+  stat.threads = threads;
+  return stat.lives();
+}
+static_assert(!lives(0, 0));
+static_assert(lives('?', 0));
+static_assert(lives('S', 1));
+static_assert(!lives('Z', 1));
+static_assert(!lives('X', 1));
+static_assert(lives('Z', 2));
 
 TEST_CASE("process_stat: the fields of this process") {
   const auto stat = process_stat(::getpid());

@@ -14,7 +14,8 @@
 
 #include <mirakuru/output/output_file.hpp>
 
-#include "support.hpp"
+#include "files.hpp"
+#include "process.hpp"
 
 namespace mk = mirakuru;
 using namespace std::string_literals;

@@ -12,7 +12,7 @@
 #include <mirakuru/output/output_file.hpp>
 #include <mirakuru/output/output_search.hpp>
 
-#include "support.hpp"
+#include "files.hpp"
 
 namespace mk = mirakuru;
 using mk::OutputFile;

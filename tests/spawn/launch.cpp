@@ -17,7 +17,9 @@
 
 #include <mirakuru.hpp>
 
-#include "support.hpp"
+#include "files.hpp"
+#include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 

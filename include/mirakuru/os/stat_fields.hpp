@@ -26,7 +26,7 @@ struct [[gnu::visibility("hidden")]] ProcessStat {
   Range arguments, environment;
 
   /// A process whose first thread has ended is a zombie, and lives on in its other threads.
-  [[nodiscard]] bool lives() const noexcept {
+  [[nodiscard]] constexpr bool lives() const noexcept {
     return state != 0 && ((state != 'Z' && state != 'X') || threads > 1);
   }
 };
