@@ -14,6 +14,7 @@
 #include <mirakuru/budget/timeout.hpp>
 #include <mirakuru/command.hpp>
 #include <mirakuru/concepts.hpp>
+#include <mirakuru/engine/loop.hpp>
 #include <mirakuru/engine/policy_set.hpp>
 #include <mirakuru/engine/service.hpp>
 #include <mirakuru/engine/start.hpp>
@@ -65,7 +66,11 @@ class Executor {
   /// Throws `AlreadyRunning`, `SpawnError`, `ProcessExitedWithError`, `TimeoutExpired`, or an
   /// `ExecutorError` that has nested in it what a check threw. Nothing of the tree is left then,
   /// and nothing is told of an earlier run any more.
-  Executor& start() &;
+  Executor& start() & {
+    detail::BlockingLoop<Set> loop;
+    detail::run(detail::StartOperation<Set>{service_, loop}, loop);
+    return *this;
+  }
   Executor&& start() && { return std::move(start()); }
 
   /// Ends the tree by the signal strategy, SIGKILL at the end of the stop budget, and blocks until
@@ -75,12 +80,14 @@ class Executor {
   /// an end by one of the strategy's signals, 128 plus its number, and what it accepts besides are.
   /// An end by force at the end of the budget is no error. Throws `ExecutorError` when something of
   /// the tree outlives SIGKILL for ten seconds; what is left can be stopped again.
-  Executor& stop() &;
+  Executor& stop() & { return end(service_.signals.steps(), detail::ExitPolicy::check); }
   Executor&& stop() && { return std::move(stop()); }
   /// The same with `signal` in place of the strategy's, for this call; exit codes in `accept` are
   /// good besides: `stop(SIGQUIT, {3})`. Throws `std::invalid_argument` for what is no signal (1 to
   /// `SIGRTMAX`), also when nothing runs.
-  Executor& stop(int signal, const std::vector<int>& accept = {}) &;
+  Executor& stop(int signal, const std::vector<int>& accept = {}) & {
+    return end(detail::single_step(signal), detail::ExitPolicy::check, accept);
+  }
   Executor&& stop(int signal, const std::vector<int>& accept = {}) && {
     return std::move(stop(signal, accept));
   }
@@ -90,13 +97,18 @@ class Executor {
   ///
   /// Throws `std::invalid_argument` for what is no signal (1 to `SIGRTMAX`), also when nothing
   /// runs, and `ExecutorError` when something of the tree outlives SIGKILL for ten seconds.
-  Executor& kill() &;
+  Executor& kill() & { return end(service_.kill_steps(), detail::ExitPolicy::ignore); }
   Executor&& kill() && { return std::move(kill()); }
-  Executor& kill(int signal) &;
+  Executor& kill(int signal) & {
+    return end(detail::single_step(signal), detail::ExitPolicy::ignore);
+  }
   Executor&& kill(int signal) && { return std::move(kill(signal)); }
 
   /// Blocks until the command has ended by itself; for how long that takes.
-  Executor& wait() &;
+  Executor& wait() & {
+    detail::run(detail::WaitOperation<Set>{service_, detail::Clock::now()}, detail::PollLoop{});
+    return *this;
+  }
   Executor&& wait() && { return std::move(wait()); }
 
   /// Blocks until `predicate()`, or `predicate(const Process&)`, is true; asks after pauses that
@@ -238,12 +250,16 @@ class Executor {
   }
 
  private:
-  [[nodiscard]] detail::StopOperation<Set> stop_operation(std::span<const SignalStep> steps,
-                                                          detail::ExitPolicy policy,
-                                                          const std::vector<int>& accept = {}) {
+  detail::StopOperation<Set> stop_operation(std::span<const SignalStep> steps,
+                                            detail::ExitPolicy policy,
+                                            const std::vector<int>& accept = {}) {
     return {service_, detail::Clock::now(), steps, policy, accept};
   }
-  void end(detail::StopOperation<Set> operation);
+  Executor& end(std::span<const SignalStep> steps, detail::ExitPolicy policy,
+                const std::vector<int>& accept = {}) {
+    detail::run(stop_operation(steps, policy, accept), detail::PollLoop{});
+    return *this;
+  }
 
   template <class CompletionToken, class Make>
   static auto initiate(CompletionToken&& token, Make make) {

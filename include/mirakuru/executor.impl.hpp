@@ -34,51 +34,9 @@ template <class... Policies>
 Executor<Policies...>::~Executor() {
   if (!service_.process) return;
   try {
-    end(stop_operation(service_.signals.steps(), detail::ExitPolicy::ignore));
+    end(service_.signals.steps(), detail::ExitPolicy::ignore);
   } catch (...) {  // a destructor has nobody to tell
   }
-}
-
-template <class... Policies>
-Executor<Policies...>& Executor<Policies...>::start() & {
-  detail::BlockingLoop<Set> loop;
-  detail::run(detail::StartOperation<Set>{service_, loop}, loop);
-  return *this;
-}
-
-template <class... Policies>
-void Executor<Policies...>::end(detail::StopOperation<Set> operation) {
-  detail::run(operation, detail::PollLoop{});
-}
-
-template <class... Policies>
-Executor<Policies...>& Executor<Policies...>::stop() & {
-  end(stop_operation(service_.signals.steps(), detail::ExitPolicy::check));
-  return *this;
-}
-
-template <class... Policies>
-Executor<Policies...>& Executor<Policies...>::stop(int signal, const std::vector<int>& accept) & {
-  end(stop_operation(detail::single_step(signal), detail::ExitPolicy::check, accept));
-  return *this;
-}
-
-template <class... Policies>
-Executor<Policies...>& Executor<Policies...>::kill() & {
-  end(stop_operation(service_.kill_steps(), detail::ExitPolicy::ignore));
-  return *this;
-}
-
-template <class... Policies>
-Executor<Policies...>& Executor<Policies...>::kill(int signal) & {
-  end(stop_operation(detail::single_step(signal), detail::ExitPolicy::ignore));
-  return *this;
-}
-
-template <class... Policies>
-Executor<Policies...>& Executor<Policies...>::wait() & {
-  detail::run(detail::WaitOperation<Set>{service_, detail::Clock::now()}, detail::PollLoop{});
-  return *this;
 }
 
 template <class... Policies>
