@@ -12,7 +12,6 @@
 #include <mirakuru.hpp>
 
 #include <mirakuru/command.ipp>
-#include <mirakuru/engine/loop.ipp>
 #include <mirakuru/engine/service.ipp>
 #include <mirakuru/engine/start_fsm.ipp>
 #include <mirakuru/engine/stop.ipp>
@@ -23,13 +22,8 @@
 #include <mirakuru/net/resolver.ipp>
 #include <mirakuru/os/file_changes.ipp>
 #include <mirakuru/os/proc.ipp>
-#include <mirakuru/os/unique_fd.ipp>
-#include <mirakuru/output/capture.ipp>
 #include <mirakuru/output/output_file.ipp>
-#include <mirakuru/output/output_search.ipp>
-#include <mirakuru/output/streams.ipp>
 #include <mirakuru/ready/banner.ipp>
-#include <mirakuru/ready/connect.ipp>
 #include <mirakuru/ready/file_probe.ipp>
 #include <mirakuru/ready/pid.ipp>
 #include <mirakuru/ready/tcp.ipp>

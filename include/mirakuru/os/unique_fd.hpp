@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <utility>
 
-#include <mirakuru/os/config.hpp>
+#include <mirakuru/os/errno.hpp>
 
 namespace mirakuru::detail {
 
@@ -22,7 +24,9 @@ class UniqueFd {
   [[nodiscard]] int get() const noexcept { return fd_; }
   explicit operator bool() const noexcept { return fd_ >= 0; }
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
-  void reset() noexcept;
+  void reset() noexcept {
+    if (const int fd = std::exchange(fd_, -1); fd >= 0) ::close(fd);
+  }
 
  private:
   int fd_ = -1;
@@ -30,20 +34,28 @@ class UniqueFd {
 
 /// Moves a descriptor below 3 up. A host that has closed its standard streams gets these
 /// descriptors, and the child's streams would overwrite them. Throws `std::system_error`.
-[[nodiscard]] UniqueFd move_above_stdio(UniqueFd fd);
+[[nodiscard]] inline UniqueFd move_above_stdio(UniqueFd fd) {
+  if (fd.get() < 3) fd = UniqueFd{::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3)};
+  if (!fd) throw_errno("fcntl F_DUPFD_CLOEXEC");
+  return fd;
+}
 
 /// Owns the result of a system call, moved above 2. Throws `std::system_error`, with the name of
 /// the call, if the call has failed.
-[[nodiscard]] UniqueFd checked_fd(int fd, const char* call);
+[[nodiscard]] inline UniqueFd checked_fd(int fd, const char* call) {
+  if (fd < 0) throw_errno(call);
+  return move_above_stdio(UniqueFd{fd});
+}
 
 struct Pipe {
   UniqueFd reading, writing;
 };
 /// Makes a pipe that is close-on-exec. Throws `std::system_error`. Rests on `pipe2`.
-[[nodiscard]] Pipe make_pipe();
+[[nodiscard]] inline Pipe make_pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw_errno("pipe2");
+  UniqueFd reading{ends[0]}, writing{ends[1]};
+  return {move_above_stdio(std::move(reading)), move_above_stdio(std::move(writing))};
+}
 
 }  // namespace mirakuru::detail
-
-#if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/os/unique_fd.ipp>
-#endif

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <limits>
 #include <memory>
+#include <span>
 
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/output/output_file.hpp>
@@ -23,13 +26,32 @@ class OutputSearch {
 
   /// Searches the next block, which ends early at `until` but after one line at least. Returns
   /// `found()`. Throws `std::system_error` when the file cannot be read. Rests on `pread`.
-  bool look(TimePoint until = TimePoint::max());
+  bool look(TimePoint until = TimePoint::max()) {
+    std::span block{block_.get(), block_size};
+    if (end_ - offset_ < static_cast<long long>(block.size()))
+      block = block.first(static_cast<std::size_t>(end_ - offset_));
+    const auto read = file_->read(offset_, block);
+    if (read == 0) {
+      const auto size = file_->size();
+      more_ = offset_ > size;
+      if (!more_) return found_ = search_.found();
+      // The file has been cut.
+      offset_ = size < 0 ? -file_->begin() : 0;
+      search_.restart();
+      return found_ = false;
+    }
+    const auto taken = search_.take({block.data(), read}, until);
+    offset_ += static_cast<long long>(taken);
+    more_ = taken < read || read == block.size();
+    // A last line without an end is looked at when it is known to be the last one.
+    return found_ = more_ ? search_.found_for_good() : search_.found();
+  }
   /// True if the last look has left something that can be read at once.
   [[nodiscard]] bool more() const noexcept { return more_; }
   /// True if a line had matched at the last look.
   [[nodiscard]] bool found() const noexcept { return found_; }
   /// Freezes the input: later looks see only what is in the file now. Throws `std::system_error`.
-  void freeze();
+  void freeze() { end_ = std::max(offset_, file_->size()); }
 
  private:
   static constexpr std::size_t block_size = 64 * 1024;
@@ -43,7 +65,3 @@ class OutputSearch {
 };
 
 }  // namespace mirakuru
-
-#if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/output/output_search.ipp>
-#endif

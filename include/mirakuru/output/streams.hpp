@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <fcntl.h>
 #include <utility>
 
 #include <mirakuru/output/output_file.hpp>
@@ -9,6 +10,17 @@ namespace mirakuru {
 
 /// One of a process's streams, or both.
 enum class Stream { out, err, both };
+
+namespace detail {
+
+/// Makes a descriptor fit for a stream; none stays none.
+inline OutputFile stream_file(UniqueFd fd) {
+  if (!fd) return {};
+  if (::fcntl(fd.get(), F_SETFD, FD_CLOEXEC) != 0) throw_errno("fcntl F_SETFD");
+  return OutputFile{move_above_stdio(std::move(fd))};
+}
+
+}  // namespace detail
 
 /// The places that one run of a command prints to. The output policy makes them for each start.
 class OutputStreams {
@@ -23,7 +35,15 @@ class OutputStreams {
   /// They are made close-on-exec, and moved above 2 if necessary. A file that is to be kept must be
   /// open for reading and appending (`O_RDWR | O_APPEND`). Throws `std::system_error` for a
   /// descriptor that is not open, and when the process can have no more. Rests on `fcntl`.
-  [[nodiscard]] static OutputStreams from(int out, int err);
+  [[nodiscard]] static OutputStreams from(int out, int err) {
+    constexpr auto dup = F_DUPFD_CLOEXEC;
+    detail::UniqueFd out_fd{out};
+    auto err_fd = out == err && out >= 0
+                      ? detail::checked_fd(::fcntl(out, dup, 3), "fcntl F_DUPFD_CLOEXEC")
+                      : detail::UniqueFd{err};
+    auto out_file = detail::stream_file(std::move(out_fd));
+    return {std::move(out_file), detail::stream_file(std::move(err_fd))};
+  }
 
   [[nodiscard]] const OutputFile& out() const noexcept { return out_; }
   [[nodiscard]] const OutputFile& err() const noexcept { return err_; }
@@ -50,7 +70,3 @@ template <class Output>
 
 }  // namespace detail
 }  // namespace mirakuru
-
-#if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/output/streams.ipp>
-#endif
