@@ -17,14 +17,9 @@
 #include <mirakuru/engine/stop.ipp>
 #include <mirakuru/error.ipp>
 #include <mirakuru/net/address.ipp>
-#include <mirakuru/net/endpoint.ipp>
-#include <mirakuru/net/listeners.ipp>
-#include <mirakuru/net/resolver.ipp>
 #include <mirakuru/os/file_changes.ipp>
-#include <mirakuru/os/proc.ipp>
 #include <mirakuru/output/output_file.ipp>
 #include <mirakuru/ready/banner.ipp>
-#include <mirakuru/ready/file_probe.ipp>
 #include <mirakuru/ready/pid.ipp>
 #include <mirakuru/ready/tcp.ipp>
 #include <mirakuru/ready/unix_socket.ipp>

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <netdb.h>
+#include <sys/eventfd.h>
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <string>
+#include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include <mirakuru/net/endpoint.hpp>
-#include <mirakuru/os/config.hpp>
+#include <mirakuru/os/signals_blocked.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 
 namespace mirakuru::detail {
@@ -47,8 +52,30 @@ class AsyncResolver {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace mirakuru::detail
+inline AsyncResolver::AsyncResolver(const std::string& host, std::uint16_t port)
+    : state_{std::make_shared<State>()} {
+  state_->host = host;
+  state_->port = port;
+  try {
+    state_->done_event = checked_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
+    const SignalsBlocked blocked;
+    std::thread{[state = state_] {
+      try {
+        state->endpoints = endpoints_of(state->host, state->port, AI_ADDRCONFIG, state->error);
+      } catch (const std::bad_alloc&) {
+        state->error = EAI_MEMORY;
+      }
+      state->done = true;
+      ::eventfd_write(state->done_event.get(), 1);
+    }}.detach();
+  } catch (const std::system_error&) {  // a later attempt may get a descriptor and a thread
+    state_->error = EAI_AGAIN;
+    state_->done = true;
+  }
+}
 
-#if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/net/resolver.ipp>
-#endif
+inline std::string AsyncResolver::problem() const {
+  return state_->error == EAI_NONAME ? "host not found" : ::gai_strerror(state_->error);
+}
+
+}  // namespace mirakuru::detail
