@@ -521,21 +521,21 @@ MIRAKURU_DECL const unsigned char* PatternSearch::run(const unsigned char* at,
   const Entry* const table = table_.data();
   const Row* const rows = rows_.data();
   Entry current = current_;
-  const auto* skip_from = at;
-  for (Entry next = 0; at != end && (next = table[current + *at]) > is_found; ++at) {
-    if (at < skip_from || next != current) {
+  std::ptrdiff_t stride = 8;
+  while (at != end) {
+    const auto* const stop = end - at > stride ? at + stride : end;
+    for (Entry next = 0; at != stop && (next = table[current + *at]) > is_found; ++at)
       current = next;
-      continue;
-    }
-    skip_from = at + 64;
+    if (at != stop) break;
     const Row& known = rows[current / row];
+    stride = 64;
     if (known.left != Row::by_few) continue;
     auto window = static_cast<std::size_t>(end - at < 1024 ? end - at : 1024);
     for (std::size_t i = 0; i < known.count; ++i)
       if (const void* const hit = std::memchr(at, known.leaving[i], window))
         window = static_cast<std::size_t>(static_cast<const unsigned char*>(hit) - at);
-    at += window - 1;
-    if (window >= 12) skip_from = at;  // a shorter skip costs more than it saves
+    at += window;
+    if (window >= 12) stride = 8;  // a shorter skip costs more than it saves
   }
   current_ = current;
   return at;
