@@ -68,15 +68,11 @@ namespace detail {
 class ResolvedCommand {
  public:
   ResolvedCommand(const Command& command);
-  ResolvedCommand(const Argv& argv);
-  ResolvedCommand(const Shell& shell);
-  ResolvedCommand(const char* line);
-  ResolvedCommand(const std::string& line);
-  ResolvedCommand(const std::vector<std::string>& words);
-  ResolvedCommand(std::initializer_list<std::string> words);
-  ResolvedCommand(const ResolvedCommand&);
-  ResolvedCommand(ResolvedCommand&&) noexcept;
-  ~ResolvedCommand();
+  ResolvedCommand(const Shell& shell) : ResolvedCommand{static_cast<Command>(shell)} {}
+  template <std::convertible_to<Argv> Words>
+  ResolvedCommand(const Words& words) : ResolvedCommand{Command{.argv = words}} {}
+  ResolvedCommand(std::initializer_list<std::string> words)
+      : ResolvedCommand{Argv{std::vector<std::string>{words}}} {}
 
   [[nodiscard]] const std::vector<std::string>& words() const { return words_; }
   [[nodiscard]] const std::string& cwd() const { return cwd_; }

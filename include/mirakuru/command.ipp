@@ -89,21 +89,6 @@ MIRAKURU_DECL ResolvedCommand::ResolvedCommand(const Command& command)
                                   "'"};
 }
 
-MIRAKURU_DECL ResolvedCommand::ResolvedCommand(const Argv& argv)
-    : ResolvedCommand{Command{.argv = argv}} {}
-MIRAKURU_DECL ResolvedCommand::ResolvedCommand(const Shell& shell)
-    : ResolvedCommand{static_cast<Command>(shell)} {}
-MIRAKURU_DECL ResolvedCommand::ResolvedCommand(const char* line) : ResolvedCommand{Argv{line}} {}
-MIRAKURU_DECL ResolvedCommand::ResolvedCommand(const std::string& line)
-    : ResolvedCommand{Argv{line}} {}
-MIRAKURU_DECL ResolvedCommand::ResolvedCommand(const std::vector<std::string>& words)
-    : ResolvedCommand{Argv{words}} {}
-MIRAKURU_DECL ResolvedCommand::ResolvedCommand(std::initializer_list<std::string> words)
-    : ResolvedCommand{Argv{std::vector<std::string>{words}}} {}
-MIRAKURU_DECL ResolvedCommand::ResolvedCommand(const ResolvedCommand&) = default;
-MIRAKURU_DECL ResolvedCommand::ResolvedCommand(ResolvedCommand&&) noexcept = default;
-MIRAKURU_DECL ResolvedCommand::~ResolvedCommand() = default;
-
 MIRAKURU_DECL std::string ResolvedCommand::id() const {
   const auto given = env_.find("mirakuru_uuid");
   return given != env_.end() ? given->second : std::to_string(::getpid()) + ':' + uuid_;

@@ -49,15 +49,8 @@ concept ProcessHandle = std::movable<T> && requires(T handle, const T& seen, int
 ///       Handle spawn(const mirakuru::LaunchRequest& request) const;
 ///     };
 ///
-/// A spawner may start the command by another program: it changes the words, and hands the request
-/// to another spawner.
-///
-///     struct UnderValgrind {
-///       mirakuru::GuardedProcess spawn(mirakuru::LaunchRequest request) const {
-///         request.words.insert(request.words.begin(), {"valgrind", "-q"});
-///         return mirakuru::GuardedSpawner{}.spawn(request);
-///       }
-///     };
+/// A spawner that starts the command by another program changes the words in its copy of the
+/// request and hands that to another spawner.
 ///
 /// Without a member `static constexpr Guarantee guarantee` it promises `Guarantee::group_only`.
 template <class T>

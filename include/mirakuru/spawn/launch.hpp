@@ -51,10 +51,8 @@ struct LaunchRequest {
 /// `std::system_error` that line is "cannot start: " and its `what()`.
 class SpawnFailure : public std::system_error {
  public:
-  /// `step` is the failed step, `code` the system's reason.
-  SpawnFailure(const std::string& step, std::error_code code);
-  /// With other words for the reason.
-  SpawnFailure(const std::string& step, std::error_code code, const std::string& reason);
+  /// `step` is the failed step, `code` the system's error; an empty `reason` is the text of `code`.
+  SpawnFailure(const std::string& step, std::error_code code, const std::string& reason = {});
 
   [[nodiscard]] const char* what() const noexcept override { return text_.what(); }
 

@@ -14,55 +14,45 @@
 
 namespace mirakuru {
 
-MIRAKURU_DECL SpawnFailure::SpawnFailure(const std::string& step, std::error_code code)
-    : SpawnFailure{step, code, detail::reason_text(code)} {}
-
 MIRAKURU_DECL SpawnFailure::SpawnFailure(const std::string& step, std::error_code code,
                                          const std::string& reason)
-    : system_error{code}, text_{step + ": " + reason} {}
+    : system_error{code},
+      text_{step + ": " + (reason.empty() ? detail::reason_text(code) : reason)} {}
 
 namespace detail {
 
 MIRAKURU_DECL SpawnFailure exec_failure(const std::string& program, int error) {
-  const std::error_code code{error, std::generic_category()};
   // The program was found, so the missing file is the one in its first line.
-  const auto reason = error == ENOENT ? "its interpreter is not there" : reason_text(code);
-  return {"cannot run " + program, code, reason};
+  return {"cannot run " + program,
+          {error, std::generic_category()},
+          error == ENOENT ? "its interpreter is not there" : ""};
 }
 
 [[noreturn]] inline void throw_spawn_failure(int error, const std::string& step) {
   throw SpawnFailure{step, {error, std::generic_category()}};
 }
 
-/// The errno value of why a directory cannot be run in; 0 if it can.
-inline int directory_error(const std::string& path) {
+/// The errno value of why a directory or a file cannot be entered or executed; 0 if it can.
+inline int access_error(const std::string& path, mode_t type, int error_of_type) {
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return errno;
-  if (!S_ISDIR(status.st_mode)) return ENOTDIR;
-  return ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0 ? 0 : errno;
-}
-
-/// The errno value of why a file cannot be executed; 0 if it can.
-inline int program_error(const std::string& path) {
-  struct stat status{};
-  if (::stat(path.c_str(), &status) != 0) return errno;
-  if (!S_ISREG(status.st_mode)) return EACCES;
+  if ((status.st_mode & S_IFMT) != type) return error_of_type;
   return ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0 ? 0 : errno;
 }
 
 inline std::string resolve_program(const LaunchRequest& request) {
   const auto& cwd = request.cwd;
   if (!cwd.empty())
-    if (const int error = directory_error(cwd); error != 0)
+    if (const int error = access_error(cwd, S_IFDIR, ENOTDIR); error != 0)
       throw_spawn_failure(error, "cannot run in the directory " + cwd);
 
   // A relative name starts at the directory that the command runs in.
-  const auto seen_from_here = [&cwd](const std::string& path) {
-    return cwd.empty() || path[0] == '/' ? path : cwd + '/' + path;
+  const auto program_error = [&cwd](const std::string& path) {
+    return access_error(cwd.empty() || path[0] == '/' ? path : cwd + '/' + path, S_IFREG, EACCES);
   };
   const std::string& name = request.words.at(0);
   if (name.find('/') != std::string::npos) {
-    if (const int error = program_error(seen_from_here(name)); error != 0)
+    if (const int error = program_error(name); error != 0)
       throw_spawn_failure(error, "cannot run " + name);
     return name;
   }
@@ -77,7 +67,7 @@ inline std::string resolve_program(const LaunchRequest& request) {
     const auto end = std::min(path.find(':', begin), path.size());
     // An empty entry is the current directory.
     auto candidate = (end == begin ? "." : path.substr(begin, end - begin)) + '/' + name;
-    const int its_error = program_error(seen_from_here(candidate));
+    const int its_error = program_error(candidate);
     if (its_error == 0) return candidate;
     if (its_error == EACCES) error = EACCES;
     begin = end + 1;

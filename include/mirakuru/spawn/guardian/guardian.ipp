@@ -348,8 +348,8 @@ MIRAKURU_DECL std::int64_t Guardian::time_of_step(int signal) const {
 MIRAKURU_DECL void Guardian::signal_rest() {
   tree_.find(self_);
   const bool everyone = leader_ended_ || signal_ == SIGKILL || now() >= spread_at_;
-  tree_.signal({signal_, group_signalled_ ? leader_ : 0, everyone},
-               [this](pid_t pid) { report_straggler(pid); });
+  tree_.send(signal_, group_signalled_ ? leader_ : 0, everyone,
+             [this](pid_t pid) { report_straggler(pid); });
   // Processes may be born, or stopped, at any time, so look again.
   pause_ = syscalls::least(pause_ * 2, 100'000'000);
   look_at_ = now() + pause_;

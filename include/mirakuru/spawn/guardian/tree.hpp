@@ -39,17 +39,12 @@ class [[gnu::visibility("hidden")]] Tree {
   /// Finds the tree below `root`, the calling process. The next call finds later births.
   void find(pid_t root);
 
-  /// One signal of the schedule.
-  struct Step {
-    int signal;
-    pid_t group;    // the process group that has got it as a whole; 0 for none
-    bool everyone;  // false: only this group
-  };
   /// Begins a step: nobody has got its signal.
   void begin_step() noexcept { signalled_count_ = 0; }
-  /// Signals the processes found that have not got this signal yet. Calls `visit` with each before.
+  /// Signals each process found that has not got the signal yet, and calls `visit` before that. The
+  /// `group` has got it as a whole; 0 for none. Without `everyone` it only wakes stopped members.
   template <class Visit>
-  void signal(const Step& step, Visit visit);
+  void send(int signal, pid_t group, bool everyone, Visit visit);
 
  private:
   static constexpr int max_found = 4096, max_signalled = 1024;
@@ -68,22 +63,22 @@ class [[gnu::visibility("hidden")]] Tree {
 };
 
 template <class Visit>
-void Tree::signal(const Step& step, Visit visit) {
+void Tree::send(int signal, pid_t group, bool everyone, Visit visit) {
   for (int i = 0; i < found_count_; ++i) {
     const pid_t pid = found_[i];
     const auto process = stat(pid);
     if (!process.lives()) continue;
-    const bool by_group = step.group != 0 && process.group == step.group;
+    const bool by_group = group != 0 && process.group == group;
     bool has_it = by_group;
     for (int j = 0; j < signalled_count_ && !has_it; ++j) has_it = signalled_[j] == pid;
-    if (!has_it && step.everyone) {
+    if (!has_it && everyone) {
       has_it = true;
       visit(pid);
       if (signalled_count_ < max_signalled) signalled_[signalled_count_++] = pid;
-      syscalls::call(SYS_kill, pid, step.signal);
+      syscalls::call(SYS_kill, pid, signal);
     }
     // The whole group, as a member may hand over to its child. Again, as the id may be a new one's.
-    if (has_it && !by_group && step.signal == SIGKILL)
+    if (has_it && !by_group && signal == SIGKILL)
       syscalls::call(SYS_kill, process.group > 1 ? -process.group : pid, SIGKILL);
     // A stopped process does not see the signal.
     if (has_it && process.state == 'T') syscalls::call(SYS_kill, pid, SIGCONT);
