@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A spawner of your own that runs the command by another program, here by a remote shell.
+// How do I start the command elsewhere, as through ssh? With a spawner of your own, which rewrites
+// the words and hands the request to another spawner.
 
 #include <unistd.h>
 #include <chrono>
@@ -47,8 +48,8 @@ struct FarMachine {
   FarMachine() {
     std::filesystem::create_directory(bin);
     std::ofstream{bin + "/far-service"} << "#!/bin/sh\n"
-                                           "echo \"$GREETING from $PWD, with $1\"\n"
                                            "trap 'exit 3' TERM\n"
+                                           "echo \"$GREETING from $PWD, with $1\"\n"
                                            "while :; do sleep 0.01; done\n";
     std::filesystem::permissions(bin + "/far-service", std::filesystem::perms::owner_all);
   }

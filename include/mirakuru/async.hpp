@@ -36,7 +36,7 @@
 
 namespace mirakuru::detail {
 
-// What cancellation does to each operation.
+// Cancellation of each operation.
 template <class Set>
 void cancel(StartOperation<Set>& start) {
   start.fail(std::make_exception_ptr(asio::system_error{asio::error::operation_aborted}));

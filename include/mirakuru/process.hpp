@@ -38,7 +38,7 @@ namespace detail {
 class AsioLoop;
 class FileChanges;
 
-/// Where the probes of a start find what they share; null for what there is not.
+/// The things that the probes of a start share; null for those that are missing.
 struct ProbeContext {
   TimePoint since = TimePoint::max();  ///< when the wait began
   FileChanges* changes = nullptr;

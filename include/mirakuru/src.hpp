@@ -2,8 +2,8 @@
 #ifndef MIRAKURU_SRC_HPP
 #define MIRAKURU_SRC_HPP
 
-// What is no template, for the one source file that compiles it when MIRAKURU_SEPARATE_COMPILATION
-// is defined for the whole program.
+// All functions that are no templates. With MIRAKURU_SEPARATE_COMPILATION defined for the whole
+// program, one source file includes this.
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
 #error "mirakuru: <mirakuru/src.hpp> is for MIRAKURU_SEPARATE_COMPILATION; define it"

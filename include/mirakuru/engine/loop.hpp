@@ -26,9 +26,9 @@ class PollLoop {
   }
 };
 
-/// Runs an operation to its end in the calling thread. An operation is a state machine: its
-/// `resume(now, waits)` goes on as far as it can, and returns true at its end. Otherwise it
-/// replaces `waits`, which says what is ready, by what to wait for. It throws when it has failed.
+/// Runs an operation to its end in the calling thread. An operation is a state machine. Its
+/// `resume(now, waits)` goes on as far as it can and returns true at the end. Otherwise it replaces
+/// `waits`, the wait that has ended, by the next one. It throws when it has failed.
 template <class Operation, class Loop>
 void run(Operation&& operation, Loop&& loop) {
   for (WaitSet waits; !operation.resume(Clock::now(), waits);) loop.wait(waits);

@@ -26,8 +26,7 @@
 
 namespace mirakuru::detail {
 
-/// The part of an executor that does not depend on its policies: the command, and what is known of
-/// its last run.
+/// The part of an executor that does not depend on its policies: the command and its last run.
 struct ServiceBase {
   explicit ServiceBase(ResolvedCommand command);
   ServiceBase(ServiceBase&&) noexcept;
@@ -35,14 +34,14 @@ struct ServiceBase {
 
   ResolvedCommand invocation;
   OutputStreams streams = {};
-  UniqueFd input = {};  // the end of standard input that is held open
+  UniqueFd input = {};  // the writing end of standard input, held open
   Timeline timeline = {};
   std::optional<int> exit_code = {};
   std::vector<Straggler> stragglers = {};
-  std::string trouble = {};  // with the spawner's own means
-  FileChanges changes = {};  // of the files that checks follow
+  std::string trouble = {};  // of the spawner, such as the end of a guardian
+  FileChanges changes = {};  // to the files that checks follow
 
-  /// Begins a start, whatever comes of it: from here on nothing is told of the run before.
+  /// Clears the state of the last run.
   void reset_last_run();
   /// Begins a run: opens standard input and makes the spawner's request. Throws
   /// `std::system_error` if there is no descriptor left.
@@ -52,7 +51,7 @@ struct ServiceBase {
   void close();
   /// Ends a start whose spawner has failed: closes standard input and makes the user's error.
   [[nodiscard]] SpawnError spawn_error(const std::string& headline, std::error_code code);
-  /// All that an error's message needs, at the moment `now`.
+  /// The facts for an error's message, at the moment `now`.
   [[nodiscard]] ErrorContext error_context(TimePoint now, std::string awaited = {},
                                            std::string reason = {}) const;
 };
@@ -64,7 +63,7 @@ void check_signals(std::span<const SignalStep> steps);
 /// Throws `std::invalid_argument` for a negative span.
 void check_budget(std::chrono::nanoseconds start, std::chrono::nanoseconds stop);
 
-/// What a spawner's handle may know besides.
+// The optional members of a spawner's handle.
 template <class Handle>
 concept TellsStragglers = requires(const Handle& handle) {
   { handle.stragglers() } -> std::convertible_to<const std::vector<Straggler>&>;
@@ -102,7 +101,7 @@ struct Service : ServiceBase {
   /// The steps of `kill()`, and of a start that has failed.
   [[nodiscard]] std::array<SignalStep, 1> kill_steps() const { return single_step(signals.kill); }
 
-  /// True while anything of the tree lives; keeps the exit status when it is known.
+  /// True while a process of the tree lives. Keeps the exit status, and the handle's other news.
   bool alive() {
     if (!process) return false;
     const bool lives = process->alive();
@@ -112,14 +111,14 @@ struct Service : ServiceBase {
     return lives;
   }
 
-  /// Lets go of a process that is gone.
+  /// Drops the handle of a process that is gone.
   void clear() {
     process.reset();
     close();
   }
 };
 
-/// An executor's data from what its constructor was given.
+/// An executor's data, from the values that its constructor was given.
 template <class Set, class... Given>
 Service<Set> make_service(ResolvedCommand command, hana::tuple<Given...> given) {
   [[maybe_unused]] constexpr bool placed = (HasPlace<Given, Set, Given...>::ok && ... && true);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <concepts>
 #include <cstddef>
 #include <exception>
 #include <optional>
@@ -31,12 +30,12 @@ template <class... Checks>
 consteval bool has_coroutine(hana::basic_type<hana::basic_tuple<Checks...>>) {
   return (AwaitableCheck<Checks> || ...);
 }
-/// The loop of the blocking forms: Asio's where a check is a coroutine.
+/// The loop of the blocking forms: Asio's if a check is a coroutine.
 template <class Set>
 using BlockingLoop =
     std::conditional_t<has_coroutine(hana::type_c<typename Set::Checks>), AsioLoop, PollLoop>;
 
-/// The operation of `start()`: carries out what `StartFSM` decides.
+/// The operation of `start()`: carries out the decisions of `StartFSM`.
 template <class Set>
 class StartOperation {
  public:
@@ -46,17 +45,29 @@ class StartOperation {
   StartOperation(const StartOperation&) = delete;
   StartOperation& operator=(const StartOperation&) = delete;
 
-  /// Goes on as far as it can without waiting. True when the service is ready; else `waits` is what
-  /// to wait for. Throws the start's error when nothing of the tree is left.
+  /// Goes on as far as it can without waiting. Returns true when the service is ready; otherwise
+  /// `waits` has the next wait. Throws the start's error when no process is left.
   bool resume(TimePoint now, WaitSet& waits) {
     fsm_.resume(now, event() < 0 || waits.ready(0), probe_.due(now, waits));
     waits.clear();
-    if (!error_) try {
-        return go_on(waits);
-      } catch (...) {
-        fail(std::current_exception());
+    if (error_) end_tree(waits);
+    for (;;) {
+      const auto action = fsm_.next();
+      if (action == Action::end) {
+        if (stop_) return false;
+        std::rethrow_exception(error_);
       }
-    return end(waits);
+      try {
+        if (carry_out(action, waits)) return action == Action::done || action == Action::begin;
+      } catch (...) {
+        if (error_) {  // of a probe that is called off: the start has its error
+          fsm_.polled({}, probe_.pending());
+        } else {
+          fail(std::current_exception());
+          end_tree(waits);
+        }
+      }
+    }
   }
 
   /// Makes the start fail with `error`, from the next resume() on.
@@ -77,104 +88,77 @@ class StartOperation {
   static constexpr auto valid_after_exit =
       which_are_valid_after_exit(hana::type_c<typename Set::Checks>);
 
-  bool go_on(WaitSet& waits) {
-    for (;;) {
-      switch (fsm_.next()) {
-        case Action::begin:
-          if (service_.alive()) return true;
-          service_.clear();
-          service_.reset_last_run();
-          fsm_.begun();
-          break;
-        case Action::precheck:
-          ask([this] { precheck(); });
-          break;
-        case Action::refuse:
-          service_.error_context(fsm_.now()).throw_already_running(ask([this] {
-            return conflict();
-          }));
-        case Action::spawn:
-          service_.spawn();
-          fsm_.spawned(service_.budget.start);
-          process_.emplace(service_.process->pid(), service_.streams, true,
-                           ProbeContext{fsm_.now(), &service_.changes, loop_});
-          waits.again();
-          return false;
-        case Action::observe:
-          fsm_.observed(service_.alive(), service_.exit_code);
-          if (fsm_.exited()) process_->set_ended();
-          break;
-        case Action::probe:
-          ask([this] {
-            with_check([this](auto& check) { probe_.begin(make_probe(check, *process_)); });
-          });
-          fsm_.probed();
-          break;
-        case Action::wait:
-          wait(waits);
-          return false;
-        case Action::exit:
-          error_context().throw_exited(fsm_.exit_code());
-        case Action::time_out:
-          error_context().throw_timed_out(service_.budget.start);
-        case Action::done:
-          if (FileChanges::too_many_open()) service_.changes.close();
-          service_.timeline.ready = fsm_.now();
-          return true;
-        case Action::poll:
-          ask([this] { poll(); });
-          waits.again();
-          return false;
-        default:
-          close();
-      }
+  /// Carries out one action. Returns true when resume() has to return.
+  bool carry_out(Action action, WaitSet& waits) {
+    switch (action) {
+      case Action::begin:
+        if (service_.alive()) return true;
+        service_.clear();
+        service_.reset_last_run();
+        fsm_.begun();
+        return false;
+      case Action::precheck:
+        ask([this] { precheck(); });
+        return false;
+      case Action::refuse:
+        service_.error_context(fsm_.now()).throw_already_running(ask([this] {
+          return conflict();
+        }));
+      case Action::spawn:
+        service_.spawn();
+        fsm_.spawned(service_.budget.start);
+        process_.emplace(service_.process->pid(), service_.streams, true,
+                         ProbeContext{fsm_.now(), &service_.changes, loop_});
+        waits.again();
+        return true;
+      case Action::observe:
+        fsm_.observed(service_.alive(), service_.exit_code);
+        if (fsm_.exited()) process_->set_ended();
+        return false;
+      case Action::probe:
+        ask([this] {
+          with_check([this](auto& check) { probe_.begin(make_probe(check, *process_)); });
+        });
+        fsm_.probed();
+        return false;
+      case Action::poll:
+        ask([this] { fsm_.polled(probe_.poll(fsm_.now()), probe_.pending()); });
+        waits.again();
+        return true;
+      case Action::close:
+        probe_.close(fsm_.close_until());
+        fsm_.closed(probe_.pending());
+        return false;
+      case Action::wait:
+        if (!error_) waits.add(event());  // the stop has added it otherwise
+        service_.changes.drop_unused();
+        fsm_.wait(waits, event() >= 0);
+        probe_.wait(fsm_.now(), waits);
+        return true;
+      case Action::exit:
+        error_context().throw_exited(fsm_.exit_code());
+      case Action::time_out:
+        error_context().throw_timed_out(service_.budget.start);
+      case Action::done:
+        if (FileChanges::too_many_open()) service_.changes.close();
+        service_.timeline.ready = fsm_.now();
+        return true;
+      case Action::end:
+        break;
     }
+    return true;
   }
 
-  /// Ends the tree, and an attempt that is under way.
-  bool end(WaitSet& waits) {
+  /// Goes on with the stop after a failure.
+  void end_tree(WaitSet& waits) {
     try {
-      if (stop_ && stop_->resume(fsm_.now(), waits)) stop_.reset();
+      if (!stop_ || !stop_->resume(fsm_.now(), waits)) return;
     } catch (...) {
       error_ = std::current_exception();
-      stop_.reset();
     }
-    for (;;) {
-      switch (fsm_.next()) {
-        case Action::close:
-          close();
-          break;
-        case Action::poll:
-          try {
-            poll();
-          } catch (...) {  // the start has its error
-            fsm_.polled({}, probe_.pending());
-          }
-          break;
-        case Action::wait:
-          wait(waits);
-          return false;
-        default:
-          if (stop_) return false;
-          std::rethrow_exception(error_);
-      }
-    }
+    stop_.reset();
   }
 
-  void poll() {
-    const auto answer = probe_.poll(fsm_.now());
-    fsm_.polled(answer, probe_.pending());
-  }
-  void close() {
-    probe_.close(fsm_.close_until());
-    fsm_.closed(probe_.pending());
-  }
-  void wait(WaitSet& waits) {
-    if (!error_) waits.add(event());
-    service_.changes.drop_unused();
-    fsm_.wait(waits, event() >= 0);
-    probe_.wait(fsm_.now(), waits);
-  }
   /// The process's descriptor; -1 for none.
   [[nodiscard]] int event() const { return service_.process ? service_.process->event() : -1; }
 
@@ -187,7 +171,7 @@ class StartOperation {
     });
   }
 
-  /// Calls code of a check: what it throws comes nested in the start's error.
+  /// Calls code of a check. Its exception comes nested in the start's error.
   template <class Body>
   auto ask(Body body) {
     try {
@@ -202,9 +186,7 @@ class StartOperation {
       if constexpr (requires { check.precheck(); }) {
         probe_.begin(check.precheck());
         fsm_.probed();
-      } else if constexpr (requires {
-                             { check.already_true() } -> std::convertible_to<bool>;
-                           }) {
+      } else if constexpr (requires { static_cast<bool>(check.already_true()); }) {
         fsm_.prechecked(check.already_true());
       } else {
         fsm_.prechecked(false);

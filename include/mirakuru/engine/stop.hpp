@@ -21,10 +21,11 @@ enum class ExitPolicy { check, ignore };
 class StopBase {
  protected:
   StopBase(ServiceBase& service, TimePoint begin, std::span<const SignalStep> steps,
-           std::chrono::nanoseconds budget, ExitPolicy policy, std::vector<int> accept);
+           std::chrono::nanoseconds budget, ExitPolicy policy, const std::vector<int>& accept,
+           const std::vector<int>& accept_besides);
 
-  /// The signal to send now; 0 for none. Throws `ExecutorError` when even SIGKILL has not ended
-  /// the tree.
+  /// The signal to send now; 0 for none. Throws `ExecutorError` when a process has survived
+  /// SIGKILL.
   [[nodiscard]] int signal_due(TimePoint now);
   /// Adds the wait for the end or for the next signal; `event` is the process's descriptor, or -1.
   void wait(TimePoint now, int event, WaitSet& waits);
@@ -48,15 +49,14 @@ class StopOperation : StopBase {
   /// `begin`: when the stop budget begins. `accept`: exit codes that are good in this call, besides
   /// those of the signal strategy.
   StopOperation(Service<Set>& service, TimePoint begin, std::span<const SignalStep> steps,
-                ExitPolicy policy, std::vector<int> accept = {})
-      : StopBase{service, begin,
-                 steps,   service.budget.stop,
-                 policy,  with(std::move(accept), service.signals.accept)},
+                ExitPolicy policy, const std::vector<int>& accept = {})
+      : StopBase{service, begin, steps, service.budget.stop, policy, service.signals.accept,
+                 accept},
         service_{service} {}
 
-  /// Goes on as far as it can without waiting. True when nothing of the tree is left; else `waits`
-  /// is what to wait for. Throws `ProcessFinishedWithError` by the exit policy, and `ExecutorError`
-  /// when even SIGKILL has not ended the tree.
+  /// Goes on as far as it can without waiting. Returns true when no process is left; otherwise
+  /// `waits` has the next wait. Throws `ProcessFinishedWithError` by the exit policy, and
+  /// `ExecutorError` when a process has survived SIGKILL.
   bool resume(TimePoint now, WaitSet& waits) {
     waits.clear();
     if (!service_.process) return true;
@@ -74,11 +74,6 @@ class StopOperation : StopBase {
   void hurry(TimePoint now) { skip_to_kill(now); }
 
  private:
-  static std::vector<int> with(std::vector<int> codes, const std::vector<int>& more) {
-    codes.insert(codes.end(), more.begin(), more.end());
-    return codes;
-  }
-
   Service<Set>& service_;
 };
 

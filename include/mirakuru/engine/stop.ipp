@@ -11,12 +11,14 @@ namespace mirakuru::detail {
 
 MIRAKURU_DECL StopBase::StopBase(ServiceBase& service, TimePoint begin,
                                  std::span<const SignalStep> steps, std::chrono::nanoseconds budget,
-                                 ExitPolicy policy, std::vector<int> accept)
+                                 ExitPolicy policy, const std::vector<int>& accept,
+                                 const std::vector<int>& accept_besides)
     : base_{service},
       begin_{begin},
       schedule_{steps, budget, begin},
       policy_{policy},
-      accept_{std::move(accept)} {
+      accept_{accept} {
+  accept_.insert(accept_.end(), accept_besides.begin(), accept_besides.end());
   for (const auto& step : steps) signals_.push_back(step.signal);
 }
 

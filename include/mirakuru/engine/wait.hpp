@@ -16,7 +16,8 @@ class WaitOperation {
  public:
   WaitOperation(Service<Set>& service, TimePoint begin) : service_{service}, begin_{begin} {}
 
-  /// True when the leader has ended, or was not running; else `waits` is what to wait for.
+  /// Returns true when the leader has ended, or was not running; otherwise `waits` has the next
+  /// wait.
   bool resume(TimePoint now, WaitSet& waits) {
     waits.clear();
     if (!service_.alive() || service_.exit_code) return true;

@@ -42,9 +42,8 @@ class BannerProbe final : public ChangeProbe {
     return ready;
   }
   void wait(TimePoint now, WaitSet& waits) const override {
-    more_ ? waits.until(now) : wait_for_change(now, std::chrono::seconds{1}, waits);
+    wait_for_change(now, std::chrono::seconds{1}, waits);
   }
-  [[nodiscard]] bool pending() const noexcept override { return more_ || ChangeProbe::pending(); }
   void close(TimePoint until) override {
     closed_at_ = until;
     for (auto& search : searches_) search.freeze();
@@ -70,7 +69,6 @@ class BannerProbe final : public ChangeProbe {
   }
 
   std::vector<OutputSearch> searches_;
-  bool more_ = false;
   TimePoint closed_at_ = TimePoint::max();
 };
 

@@ -17,7 +17,7 @@ namespace mirakuru {
 /// while. Rests on inotify, and on pauses that adapt where there is none.
 class ChangeProbe : public Probe {
  public:
-  [[nodiscard]] bool pending() const noexcept override { return changes_.has_news(); }
+  [[nodiscard]] bool pending() const noexcept override { return more_ || changes_.has_news(); }
 
  protected:
   explicit ChangeProbe(const Process& process)
@@ -27,11 +27,13 @@ class ChangeProbe : public Probe {
   /// looked at after short pauses: to be told of all would slow down the writer as well.
   void count_look(TimePoint now);
   /// Waits for a change and for `longest` at most; for a pause that adapts if nothing is followed.
+  /// Does not wait if there is more input.
   void wait_for_change(TimePoint now, std::chrono::nanoseconds longest, WaitSet& waits) const;
 
   const Process& process_;
   detail::FileChanges::Follower changes_;
   bool following_ = false;
+  bool more_ = false;  // the last look has left input that can be read at once
 
  private:
   TimePoint burst_began_ = {};
@@ -74,6 +76,7 @@ inline void ChangeProbe::count_look(TimePoint now) {
 inline void ChangeProbe::wait_for_change(TimePoint now, std::chrono::nanoseconds longest,
                                          WaitSet& waits) const {
   constexpr int many_looks = 50;
+  if (more_) return waits.until(now);
   if (!following_)
     return waits.until(detail::after(now, detail::pause_after(process_.waited(now))));
   if (looks_ > many_looks) return waits.until(detail::after(now, detail::pause_after({})));

@@ -66,7 +66,7 @@ class StatusPattern {
   std::bitset<1000> codes_;
 };
 
-/// A request method: any token. Throws `std::invalid_argument` for what is none.
+/// A request method: any token. Throws `std::invalid_argument` for any other text.
 class Method {
  public:
   Method(std::string name);
@@ -109,7 +109,7 @@ class Headers {
   Headers(std::vector<Field> fields);
 
   [[nodiscard]] const std::vector<Field>& fields() const noexcept { return fields_; }
-  /// True when there is a header of this name, in whatever case.
+  /// True when there is a header of this name; case does not matter.
   [[nodiscard]] bool has(std::string_view name) const;
 
  private:

@@ -48,7 +48,7 @@ inline ResponseHead::ResponseHead() {
   settings_.on_status_complete = &ResponseHead::on_status_complete;
   settings_.on_headers_complete = &ResponseHead::on_headers_complete;
   llhttp_init(&parser_, HTTP_RESPONSE, &settings_);
-  llhttp_set_lenient_keep_alive(&parser_, 1);  // whatever an interim answer says of the connection
+  llhttp_set_lenient_keep_alive(&parser_, 1);  // an interim answer may close the connection
   parser_.data = this;
 }
 

@@ -22,10 +22,10 @@ namespace mirakuru {
 
 namespace detail {
 
-/// What a pid file begins with.
+/// The begin of a pid file.
 struct PidFile {
   pid_t pid = 0;         // 0: no process id
-  bool finished = true;  // something stands behind it
+  bool finished = true;  // something follows the id
 };
 
 inline PidFile read_pid_file(const std::string& path) {
@@ -43,7 +43,7 @@ inline PidFile read_pid_file(const std::string& path) {
   return result;
 }
 
-/// True for what this process has started, by way of others too.
+/// True for a descendant of this process.
 inline bool descends_from_this(pid_t pid) {
   const pid_t self = ::getpid();
   for (int generations = 0; pid > 1 && generations < 100; ++generations)
@@ -51,7 +51,7 @@ inline bool descends_from_this(pid_t pid) {
   return false;
 }
 
-/// That the file is there, whatever is in it.
+/// Ready when the file is there, with any content.
 inline Readiness look_at_pid_file(const std::string& path) {
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0)

@@ -30,8 +30,8 @@ class Probe {
   /// Adds to `waits` the descriptors and the moment that the next poll() waits for. Called after a
   /// poll(), with the moment at which the pause begins.
   virtual void wait(TimePoint now, WaitSet& waits) const = 0;
-  /// True while an attempt is under way, or a poll() has left input for the next one. A poll() then
-  /// continues the attempt, and comes whatever the wait ended with.
+  /// True while an attempt is under way, or a poll() has left input for the next one. The next
+  /// poll() then continues the attempt, and comes after any wait.
   [[nodiscard]] virtual bool pending() const noexcept { return false; }
   /// The process has ended, or the start's time is up: no new input counts, and an attempt that is
   /// under way is given up. The next poll() is the last look at the input of now. It may stay
