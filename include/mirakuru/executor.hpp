@@ -186,7 +186,7 @@ class Executor {
     return service_.stragglers;
   }
 
-  // The Asio forms need `#include <mirakuru/async.hpp>`. Each runs on a strand of the token's
+  // The Asio forms need <mirakuru/async.hpp>. Each runs on a strand of the token's
   // associated executor: any number of threads may run the context, and any number of executors may
   // be started on it. A token without an executor runs on `asio::system_executor`, for which Asio
   // makes threads. The executor stays where it is until the operation has completed, and no other

@@ -22,12 +22,14 @@ namespace detail {
   return status >= 100 && status < 200 && status != 101;
 }
 
+struct URLParts;
+
 }  // namespace detail
 
 /// An `http` URL: `http://host[:port][/path][?query]`; the port is 80 if none is given.
 ///
-/// Throws `std::invalid_argument` for one without a host, another scheme (there is no TLS), a user
-/// name, a blank or a control character. A fragment is left out. Source: RFC 3986, 3.
+/// Throws `std::invalid_argument` for a URL without a host, with another scheme (there is no TLS),
+/// a user name, a blank or a control character. A fragment is left out. Source: RFC 3986, 3.
 class URL {
  public:
   URL(const std::string& text);
@@ -41,15 +43,17 @@ class URL {
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
 
  private:
+  explicit URL(const detail::URLParts& parts);
+
   std::string text_;
   Host host_;
   Port port_;
   std::string target_;
 };
 
-/// The status codes that are an answer: a number, or a regular expression that has to match the
-/// whole code ("(2|4)\\d\\d"). Throws `std::invalid_argument` for one that no code can match, and
-/// for a wrong expression: text/pattern.hpp has the syntax.
+/// The accepted status codes: a number, or a regular expression that matches the whole code
+/// ("(2|4)\\d\\d"). Throws `std::invalid_argument` for an expression that no code can match, and
+/// for a wrong one: text/pattern.hpp has the syntax.
 class StatusPattern {
  public:
   /// Any 2xx.
@@ -98,8 +102,8 @@ class Payload {
   std::string body_, content_type_;
 };
 
-/// Headers in the order given; they replace those that the check would send itself.
-/// Throws `std::invalid_argument` for a name that is no token and a value with a control character.
+/// Headers in the order given; they replace the check's own. Throws `std::invalid_argument` for a
+/// name that is no token, and for a value with a control character.
 class Headers {
  public:
   using Field = std::pair<std::string, std::string>;

@@ -29,9 +29,9 @@ inline bool equal_but_for_case(std::string_view a, std::string_view b) {
   });
 }
 
-/// The parts of a URL's authority, checked for form only.
+/// The parts of a URL. Their form is checked, and no more.
 struct URLParts {
-  explicit URLParts(const std::string& text) {
+  explicit URLParts(const std::string& url) : text{url} {
     const auto refuse = [&](const std::string& why) {
       throw std::invalid_argument{"the URL '" + text + "' " + why};
     };
@@ -60,18 +60,15 @@ struct URLParts {
     if (!target.starts_with('/')) target.insert(0, 1, '/');
   }
 
-  std::string host;
+  std::string text, host, target;
   int port = 80;
-  std::string target;
 };
 
 }  // namespace detail
 
-MIRAKURU_DECL URL::URL(const std::string& text)
-    : text_{text},
-      host_{detail::URLParts{text}.host},
-      port_{detail::URLParts{text}.port},
-      target_{detail::URLParts{text}.target} {}
+MIRAKURU_DECL URL::URL(const std::string& text) : URL{detail::URLParts{text}} {}
+MIRAKURU_DECL URL::URL(const detail::URLParts& parts)
+    : text_{parts.text}, host_{parts.host}, port_{parts.port}, target_{parts.target} {}
 
 MIRAKURU_DECL StatusPattern::StatusPattern() {
   for (std::size_t code = 200; code < 300; ++code) codes_.set(code);
@@ -121,7 +118,7 @@ MIRAKURU_DECL Headers::Headers(std::vector<Field> fields) : fields_{std::move(fi
     if (!detail::is_token(name) || std::any_of(value.begin(), value.end(), [](char c) {
           return c != '\t' && detail::is_control(c);
         }))
-      throw std::invalid_argument{"this cannot be a header: '" + name + "'"};
+      throw std::invalid_argument{"invalid header name or value: '" + name + "'"};
 }
 
 MIRAKURU_DECL bool Headers::has(std::string_view name) const {

@@ -17,10 +17,8 @@ namespace mirakuru {
 class SocketPath {
  public:
   SocketPath(std::string path);
-  SocketPath(const char* path) : SocketPath{std::string{path}} {}
-  /// From a std::filesystem::path, say.
-  template <class Text>
-    requires std::convertible_to<const Text&, std::string>
+  /// From a literal or a `std::filesystem::path`, for example.
+  template <std::convertible_to<std::string> Text>
   SocketPath(const Text& path) : SocketPath{static_cast<std::string>(path)} {}
 
   [[nodiscard]] const std::string& str() const noexcept { return path_; }
