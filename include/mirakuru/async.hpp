@@ -6,6 +6,12 @@
 #include <type_traits>
 #include <utility>
 
+#include <mirakuru/engine/asio_loop.hpp>
+#include <mirakuru/engine/start.hpp>
+#include <mirakuru/engine/stop.hpp>
+#include <mirakuru/engine/wait.hpp>
+#include <mirakuru/executor.hpp>
+
 #include <asio/associated_allocator.hpp>
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
@@ -19,12 +25,6 @@
 #include <asio/system_error.hpp>
 #include <asio/system_executor.hpp>
 #include <asio/use_awaitable.hpp>
-
-#include <mirakuru/engine/asio_loop.hpp>
-#include <mirakuru/engine/start.hpp>
-#include <mirakuru/engine/stop.hpp>
-#include <mirakuru/engine/wait.hpp>
-#include <mirakuru/executor.hpp>
 
 // The Asio forms of an executor's members, and checks that are awaitables:
 //
