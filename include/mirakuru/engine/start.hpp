@@ -122,7 +122,10 @@ class StartOperation {
         fsm_.probed();
         return false;
       case Action::poll:
-        ask([this] { fsm_.polled(probe_.poll(fsm_.now()), probe_.pending()); });
+        ask([this] {
+          const auto answer = probe_.poll(fsm_.now());  // and then, is it pending?
+          fsm_.polled(answer, probe_.pending());
+        });
         waits.again();
         return true;
       case Action::close:
