@@ -8,10 +8,13 @@
 #include <boost/hana/at.hpp>
 #include <boost/hana/basic_tuple.hpp>
 #include <boost/hana/bool.hpp>
+#include <boost/hana/count.hpp>
 #include <boost/hana/filter.hpp>
-#include <boost/hana/for_each.hpp>
+#include <boost/hana/fold_left.hpp>
 #include <boost/hana/front.hpp>
+#include <boost/hana/index_if.hpp>
 #include <boost/hana/length.hpp>
+#include <boost/hana/optional.hpp>
 #include <boost/hana/tuple.hpp>
 #include <boost/hana/type.hpp>
 #include <boost/hana/unpack.hpp>
@@ -53,15 +56,10 @@ template <Axis axis, class Default, class... Policies>
 using ChosenPolicy =
     typename decltype(+hana::front(std::declval<OnAxis<axis, Policies..., Default>>()))::type;
 
-/// The checks, in order; those without data cost no space in a basic_tuple.
-template <class... Policies>
-using ChosenChecks = typename decltype(+hana::unpack(
-    std::declval<OnAxis<Axis::check, Policies...>>(), hana::template_<hana::basic_tuple>))::type;
-
-// Each of these is one error of one line; the type in question stands in the template's arguments.
+// Each Check... is one error of one line; the type in question stands in the template's arguments.
 
 template <class Policy, Axis axis = axis_of<Policy>()>
-struct Placed {
+struct CheckAxis {
   static_assert(axis != Axis::misshapen_check,
                 "mirakuru: a readiness check is called as check(const mirakuru::Process&) and "
                 "returns bool, mirakuru::Readiness or, with <mirakuru/async.hpp>, an awaitable; "
@@ -73,19 +71,19 @@ struct Placed {
 };
 
 template <Axis axis, class Default, class... Policies>
-struct AtMostOne {
-  static constexpr std::size_t count =
-      decltype(hana::length(std::declval<OnAxis<axis, Policies..., Default>>()))::value - 1;
-  static_assert(axis != Axis::spawner || count < 2, "mirakuru: two spawners are given; take one");
-  static_assert(axis != Axis::budget || count < 2, "mirakuru: two budgets are given; take one");
-  static_assert(axis != Axis::signals || count < 2,
+struct CheckUnique {
+  static constexpr bool unique =
+      decltype(hana::length(std::declval<OnAxis<axis, Policies..., Default>>()))::value <= 2;
+  static_assert(axis != Axis::spawner || unique, "mirakuru: two spawners are given; take one");
+  static_assert(axis != Axis::budget || unique, "mirakuru: two budgets are given; take one");
+  static_assert(axis != Axis::signals || unique,
                 "mirakuru: two signal strategies are given; take one");
-  static_assert(axis != Axis::output || count < 2, "mirakuru: two outputs are given; take one");
+  static_assert(axis != Axis::output || unique, "mirakuru: two outputs are given; take one");
   static constexpr bool ok = true;
 };
 
 template <class Check, class Output>
-struct OutputFor {
+struct CheckOutputKept {
   static constexpr bool read = requires { requires Check::reads_output; };
   static_assert(!read || Output::keeps_output,
                 "mirakuru: this readiness check reads the output, which the output policy does not "
@@ -93,130 +91,111 @@ struct OutputFor {
   static constexpr bool ok = true;
 };
 
-template <class... Types>
-struct TypeList {};
-
-template <class... Others, class... Checks>
-TypeList<Others..., Checks...> places(hana::basic_type<hana::basic_tuple<Checks...>>);
-
-/// What an executor is made of.
+/// The types that an executor is made of.
 template <class... Policies>
 struct PolicySet {
-  static constexpr bool ok = (Placed<Policies>::ok && ... && true) &&
-                             AtMostOne<Axis::spawner, Defaults::Spawner, Policies...>::ok &&
-                             AtMostOne<Axis::budget, Defaults::Budget, Policies...>::ok &&
-                             AtMostOne<Axis::signals, Defaults::SignalStrategy, Policies...>::ok &&
-                             AtMostOne<Axis::output, Defaults::Output, Policies...>::ok;
+  static constexpr bool ok =
+      (CheckAxis<Policies>::ok && ... && true) &&
+      CheckUnique<Axis::spawner, Defaults::Spawner, Policies...>::ok &&
+      CheckUnique<Axis::budget, Defaults::Budget, Policies...>::ok &&
+      CheckUnique<Axis::signals, Defaults::SignalStrategy, Policies...>::ok &&
+      CheckUnique<Axis::output, Defaults::Output, Policies...>::ok;
 
   using Spawner = ChosenPolicy<Axis::spawner, Defaults::Spawner, Policies...>;
   using Budget = ChosenPolicy<Axis::budget, Defaults::Budget, Policies...>;
   using SignalStrategy = ChosenPolicy<Axis::signals, Defaults::SignalStrategy, Policies...>;
   using Output = ChosenPolicy<Axis::output, Defaults::Output, Policies...>;
-  using Checks = ChosenChecks<Policies...>;
+  /// In order; those without data cost no space in a basic_tuple.
+  using CheckTypes = OnAxis<Axis::check, Policies...>;
+  using Checks = typename decltype(+hana::unpack(std::declval<CheckTypes>(),
+                                                 hana::template_<hana::basic_tuple>))::type;
 
-  static constexpr bool readable = (OutputFor<Policies, Output>::ok && ... && true);
+  static constexpr bool readable = (CheckOutputKept<Policies, Output>::ok && ... && true);
 
-  /// The types of all places for a value.
-  using Places = decltype(places<Spawner, Budget, SignalStrategy, Output>(hana::type_c<Checks>));
+  /// The types that have a value each.
+  using Slots = decltype(hana::unpack(
+      std::declval<CheckTypes>(), []<class... Check>(hana::basic_type<Check>...) {
+        return hana::tuple_t<Spawner, Budget, SignalStrategy, Output, Check...>;
+      }));
   /// All types that were named, those in error too.
-  using Named = TypeList<Policies...>;
+  using Listed = hana::tuple<hana::type<Policies>...>;
 };
 
-// From the values that a constructor was given to the places that the type has.
+// From the values that a constructor was given to the slots of the type. The nth slot of a type
+// takes the nth value of that type. The slots that are left derive theirs, or have the default.
 
-/// How many of the first `count` types are `T`.
-template <class T, class... Types>
-consteval std::size_t count_of(std::size_t count, TypeList<Types...>) {
-  const bool same[] = {std::is_same_v<T, Types>..., false};
-  std::size_t found = 0;
-  for (std::size_t i = 0; i < count; ++i) found += same[i];
-  return found;
-}
+/// The nth `T` of a list.
+template <class T, std::size_t nth>
+struct Nth {
+  template <class Other>
+  static constexpr bool is = std::is_same_v<T, Other>;
+};
 
-/// Where the `nth` `T` stands; the number of types if there are not so many.
-template <class T, class... Types>
-consteval std::size_t position_of(std::size_t nth, TypeList<Types...>) {
-  const bool same[] = {std::is_same_v<T, Types>..., false};
-  std::size_t i = 0;
-  while (i < sizeof...(Types) && (!same[i] || nth-- > 0)) ++i;
-  return i;
-}
+template <class... Types>
+struct TypeList {
+  using Tuple = hana::tuple<hana::type<Types>...>;
+};
 
-/// The first of the other types that converts to `T`.
-template <class T, class... Types>
-consteval std::size_t source_of(TypeList<Types...>) {
-  const bool converts[] = {(!std::is_same_v<T, Types> && std::is_convertible_v<const Types&, T>)...,
-                           true};
-  std::size_t i = 0;
-  while (!converts[i]) ++i;
-  return i;
-}
+/// `Nth` for each of a tuple's types, so that no two are equal.
+template <class Types>
+using Numbered = typename decltype(+hana::fold_left(
+    Types{}, hana::type_c<TypeList<>>,
+    []<class... Before, class T>(hana::basic_type<TypeList<Before...>>, hana::basic_type<T>) {
+      return hana::type_c<TypeList<Before..., Nth<T, (Before::template is<T> + ... + 0)>>>;
+    }))::type::Tuple;
 
-/// Whether there are as many places for a `Policy` as there are values of it among `Given`. What is
-/// named in the type and has no place has had its error.
+/// Requires as many slots for a `Policy` as there are values. A listed policy without a slot has
+/// its error already.
 template <class Policy, class Set, class... Given>
-struct HasPlace {
-  template <class... Places>
-  static consteval bool enough(TypeList<Places...> places) {
-    return count_of<Policy>(sizeof...(Given), TypeList<Given...>{}) <=
-           count_of<Policy>(sizeof...(Places), places);
-  }
-  static constexpr bool ok = enough(typename Set::Places{}) || enough(typename Set::Named{});
+struct CheckAccepted {
+  template <class Types>
+  static constexpr std::size_t count =
+      decltype(hana::count(std::declval<Types>(), hana::type_c<Policy>))::value;
+  static constexpr auto given = count<hana::tuple<hana::type<Given>...>>;
+  static constexpr bool ok =
+      given <= count<typename Set::Slots> || given <= count<typename Set::Listed>;
   static_assert(ok,
                 "mirakuru: this executor's type has no place for a policy that was given; name "
                 "the policy in the type, or leave the type's arguments out");
 };
 
-/// Stands for what has no value. One error for all that an executor lacks, and none when something
-/// given has no place: that has had its error.
+/// Reports a missing value once. Silent if a surplus one is reported.
 template <class Set, class... Given>
-struct ToBeGiven {
+struct Missing {
   template <class T>
   [[noreturn]] static T value();
-  static_assert(!(HasPlace<Given, Set, Given...>::ok && ... && true),
+  static_assert(!(CheckAccepted<Given, Set, Given...>::ok && ... && true),
                 "mirakuru: a policy of this executor's type has to be given: it has no default, "
                 "and none of those given converts to it");
 };
 
-/// True when a place behind this one derives its value from a `T`.
-template <class T, class... Places>
-consteval bool is_source(std::size_t place, TypeList<Places...>) {
-  const bool derives[] = {
-      (!std::is_same_v<T, Places> && std::is_convertible_v<const T&, Places>)...};
-  for (auto i = place + 1; i < sizeof...(Places); ++i)
-    if (derives[i]) return true;
-  return false;
-}
-
-/// The value for a place of type `T`: the one given, or derived from one given, or the default.
-/// Places are filled in their order.
-template <class T, std::size_t place, class Set, class... Given>
-T value_for(hana::tuple<Given...>& given) {
-  constexpr TypeList<Given...> types;
-  constexpr typename Set::Places places;
-  constexpr auto position = position_of<T>(count_of<T>(place, places), types);
-  constexpr auto source = source_of<T>(types);
-  if constexpr (position < sizeof...(Given)) {
-    if constexpr (is_source<T>(place, places))
-      return hana::at_c<position>(given);
-    else
-      return std::move(hana::at_c<position>(given));
-  } else if constexpr (source < sizeof...(Given)) {
-    return std::as_const(hana::at_c<source>(given));
-  } else if constexpr (requires { T{}; }) {
+/// A value that is not given: derived from the first one that converts, or the default.
+template <class T, class Set, class... Given>
+T derived_from(const hana::tuple<Given...>& given) {
+  constexpr auto converts = []<class Value>(hana::basic_type<Value>) {
+    constexpr bool result = !std::is_same_v<Value, T> && std::is_convertible_v<const Value&, T>;
+    return hana::bool_c<result>;
+  };
+  constexpr auto source = hana::index_if(hana::tuple_t<Given...>, converts);
+  if constexpr (hana::is_just(source))
+    return hana::at_c<*source>(given);
+  else if constexpr (requires { T{}; })
     return T{};
-  } else {
-    return ToBeGiven<Set, Given...>::template value<T>();
-  }
+  else
+    return Missing<Set, Given...>::template value<T>();
 }
 
-/// The checks of an executor, each from `given`; their places are behind the four other ones.
-template <class Set, class... Checks, class... Given>
-hana::basic_tuple<Checks...> checks_from(hana::basic_type<hana::basic_tuple<Checks...>>,
-                                         hana::tuple<Given...>& given) {
-  return [&]<std::size_t... i>(std::index_sequence<i...>) {
-    return hana::basic_tuple<Checks...>{value_for<Checks, 4 + i, Set>(given)...};
-  }(std::index_sequence_for<Checks...>{});
+/// The value for a slot: the given one, to be moved from, or a new one.
+template <class Set, class Slot, std::size_t nth, class... Given>
+decltype(auto) value_for(hana::basic_type<Nth<Slot, nth>>, hana::tuple<Given...>& given) {
+  constexpr auto place = hana::index_if(
+      Numbered<hana::tuple<hana::type<Given>...>>{}, []<class Value>(hana::basic_type<Value>) {
+        return hana::bool_c<std::is_same_v<Value, Nth<Slot, nth>>>;
+      });
+  if constexpr (hana::is_just(place))
+    return std::move(hana::at_c<*place>(given));
+  else
+    return derived_from<Slot, Set>(given);
 }
 
 }  // namespace mirakuru::detail

@@ -121,13 +121,21 @@ struct Service : ServiceBase {
 /// An executor's data, from the values that its constructor was given.
 template <class Set, class... Given>
 Service<Set> make_service(ResolvedCommand command, hana::tuple<Given...> given) {
-  [[maybe_unused]] constexpr bool placed = (HasPlace<Given, Set, Given...>::ok && ... && true);
-  Service<Set> service{ServiceBase{std::move(command)},
-                       value_for<typename Set::Spawner, 0, Set>(given),
-                       value_for<typename Set::Budget, 1, Set>(given),
-                       value_for<typename Set::SignalStrategy, 2, Set>(given),
-                       value_for<typename Set::Output, 3, Set>(given),
-                       checks_from<Set>(hana::type_c<typename Set::Checks>, given)};
+  [[maybe_unused]] constexpr bool accepted =
+      (CheckAccepted<Given, Set, Given...>::ok && ... && true);
+  // All values are there before the first one is moved, for others may be derived from it.
+  const auto assemble = [&command](auto&& spawner, auto&& budget, auto&& signals, auto&& output,
+                                   auto&&... checks) {
+    return Service<Set>{ServiceBase{std::move(command)},
+                        std::move(spawner),
+                        std::move(budget),
+                        std::move(signals),
+                        std::move(output),
+                        typename Set::Checks{std::move(checks)...}};
+  };
+  auto service = hana::unpack(Numbered<typename Set::Slots>{}, [&](auto... slots) {
+    return assemble(value_for<Set>(slots, given)...);
+  });
   check_budget(service.budget.start, service.budget.stop);
   check_signals(service.signals.steps());
   (void)service.kill_steps();  // checks its signal, too
