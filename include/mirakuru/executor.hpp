@@ -257,8 +257,8 @@ class Executor {
                                             const std::vector<int>& accept = {}) {
     return {service_, detail::Clock::now(), steps, policy, accept};
   }
-  Executor& end(std::span<const SignalStep> steps, detail::ExitPolicy policy,
-                const std::vector<int>& accept = {}) {
+  [[gnu::noinline]] Executor& end(std::span<const SignalStep> steps, detail::ExitPolicy policy,
+                                  const std::vector<int>& accept = {}) {
     detail::run(stop_operation(steps, policy, accept), detail::PollLoop{});
     return *this;
   }

@@ -12,7 +12,9 @@
 #include <mirakuru.hpp>
 
 #include <mirakuru/command.ipp>
+#include <mirakuru/engine/loop.ipp>
 #include <mirakuru/engine/service.ipp>
+#include <mirakuru/engine/start.ipp>
 #include <mirakuru/engine/start_fsm.ipp>
 #include <mirakuru/engine/stop.ipp>
 #include <mirakuru/error.ipp>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 
 #include <mirakuru/os/clock.hpp>
@@ -17,14 +16,16 @@ namespace mirakuru::detail {
                                                              int share = 64) {
   constexpr std::chrono::nanoseconds least = std::chrono::microseconds{500};
   constexpr std::chrono::nanoseconds most = std::chrono::milliseconds{250};
-  return std::clamp(waited / share, least, most);
+  const auto pause = waited / share;
+  return pause < least ? least : pause > most ? most : pause;
 }
 
 /// The pause before the next attempt if there is an event, which may get lost.
 [[nodiscard]] constexpr std::chrono::nanoseconds pause_for_event(std::chrono::nanoseconds waited) {
   constexpr std::chrono::nanoseconds least = std::chrono::milliseconds{20};
   constexpr std::chrono::nanoseconds most = std::chrono::seconds{1};
-  return std::clamp(waited / 2, least, most);
+  const auto pause = waited / 2;
+  return pause < least ? least : pause > most ? most : pause;
 }
 
 /// The time limit of one attempt: 1 s plus the time waited. A mute server costs one attempt, and a

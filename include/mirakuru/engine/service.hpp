@@ -49,8 +49,11 @@ struct ServiceBase {
                                       std::chrono::nanoseconds stop_budget);
   /// Closes the descriptors of a run.
   void close();
-  /// Ends a start whose spawner has failed: closes standard input and makes the user's error.
-  [[nodiscard]] SpawnError spawn_error(const std::string& headline, std::error_code code);
+  /// Throws the user's error for the current exception, a `std::system_error` of the spawner.
+  [[noreturn]] void throw_spawn_error();
+  /// Keeps the news of a process's handle.
+  void record(const std::vector<Straggler>& news);
+  void record(const std::string& news);
   /// The facts for an error's message, at the moment `now`.
   [[nodiscard]] ErrorContext error_context(TimePoint now, std::string awaited = {},
                                            std::string reason = {}) const;
@@ -91,10 +94,8 @@ struct Service : ServiceBase {
     try {
       streams = open_streams(output);
       process.emplace(spawner.spawn(prepare(child_input, signals.steps(), budget.stop)));
-    } catch (const SpawnFailure& failure) {
-      throw spawn_error(failure.what(), failure.code());
-    } catch (const std::system_error& error) {
-      throw spawn_error(std::string{"cannot start: "} + error.what(), error.code());
+    } catch (const std::system_error&) {
+      throw_spawn_error();
     }
   }
 
@@ -106,8 +107,8 @@ struct Service : ServiceBase {
     if (!process) return false;
     const bool lives = process->alive();
     exit_code = process->exit_code();
-    if constexpr (TellsStragglers<Handle>) stragglers = process->stragglers();
-    if constexpr (TellsTrouble<Handle>) trouble = process->trouble();
+    if constexpr (TellsStragglers<Handle>) record(process->stragglers());
+    if constexpr (TellsTrouble<Handle>) record(process->trouble());
     return lives;
   }
 

@@ -69,11 +69,20 @@ MIRAKURU_DECL void ServiceBase::close() {
   changes.close();
 }
 
-MIRAKURU_DECL SpawnError ServiceBase::spawn_error(const std::string& headline,
-                                                  std::error_code code) {
+MIRAKURU_DECL void ServiceBase::throw_spawn_error() {
   input.reset();
-  return {error_context(Clock::now()).message(headline), code};
+  const auto context = error_context(Clock::now());
+  try {
+    throw;
+  } catch (const SpawnFailure& failure) {
+    throw SpawnError{context.message(failure.what()), failure.code()};
+  } catch (const std::system_error& error) {
+    throw SpawnError{context.message(std::string{"cannot start: "} + error.what()), error.code()};
+  }
 }
+
+MIRAKURU_DECL void ServiceBase::record(const std::vector<Straggler>& news) { stragglers = news; }
+MIRAKURU_DECL void ServiceBase::record(const std::string& news) { trouble = news; }
 
 MIRAKURU_DECL ErrorContext ServiceBase::error_context(TimePoint now, std::string awaited,
                                                       std::string reason) const {

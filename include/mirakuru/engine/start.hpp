@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <sys/types.h>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -15,7 +19,6 @@
 #include <mirakuru/engine/service.hpp>
 #include <mirakuru/engine/start_fsm.hpp>
 #include <mirakuru/engine/stop.hpp>
-#include <mirakuru/os/file_changes.hpp>
 #include <mirakuru/ready/probe.hpp>
 
 namespace mirakuru::detail {
@@ -35,21 +38,53 @@ template <class Set>
 using BlockingLoop =
     std::conditional_t<has_coroutine(hana::type_c<typename Set::Checks>), AsioLoop, PollLoop>;
 
+/// The part of a start that does not depend on policies: its decisions, and the probe at hand.
+class StartBase {
+ protected:
+  using Action = StartFSM::Action;
+
+  StartBase(ServiceBase& service, std::span<const bool> valid_after_exit, AsioLoop* loop)
+      : base_{service}, loop_{loop}, fsm_{valid_after_exit, service.timeline} {}
+  StartBase(const StartBase&) = delete;
+  StartBase& operator=(const StartBase&) = delete;
+  ~StartBase() = default;
+
+  /// Takes the readiness of the last wait; `event` is the process's descriptor, or -1.
+  void begin_round(TimePoint now, int event, WaitSet& waits);
+  void spawned(pid_t pid, std::chrono::nanoseconds budget);
+  void observed(bool alive);
+  void begin_probe(std::unique_ptr<Probe> probe);
+  void poll();
+  void close();
+  void wait(int event, WaitSet& waits);
+  void done();
+
+  // How it fails. `described` names the check at hand; empty for a predicate.
+  [[noreturn]] void throw_failure(Action action, const std::string& described,
+                                  std::chrono::nanoseconds budget) const;
+  [[noreturn]] void throw_check_failed(const std::string& described) const;
+  [[nodiscard]] std::string awaited(const std::string& described) const;
+
+  ServiceBase& base_;
+  AsioLoop* loop_;
+  StartFSM fsm_;
+  std::optional<Process> process_;
+  ProbeRun probe_;
+  std::exception_ptr error_;
+};
+
 /// The operation of `start()`: carries out the decisions of `StartFSM`.
 template <class Set>
-class StartOperation {
+class StartOperation : StartBase {
  public:
   StartOperation(Service<Set>& service, PollLoop&) : StartOperation{service, nullptr} {}
   /// Checks that are coroutines run on `loop`.
   StartOperation(Service<Set>& service, AsioLoop& loop) : StartOperation{service, &loop} {}
-  StartOperation(const StartOperation&) = delete;
-  StartOperation& operator=(const StartOperation&) = delete;
 
   /// Goes on as far as it can without waiting. Returns true when the service is ready; otherwise
   /// `waits` has the next wait. Throws the start's error when no process is left.
   bool resume(TimePoint now, WaitSet& waits) {
-    fsm_.resume(now, event() < 0 || waits.ready(0), probe_.due(now, waits));
-    waits.clear();
+    begin_round(now, event(), waits);
     if (error_) end_tree(waits);
     for (;;) {
       const auto action = fsm_.next();
@@ -80,10 +115,8 @@ class StartOperation {
   }
 
  private:
-  using Action = StartFSM::Action;
-
   StartOperation(Service<Set>& service, AsioLoop* loop)
-      : service_{service}, loop_{loop}, fsm_{valid_after_exit, service.timeline} {}
+      : StartBase{service, valid_after_exit, loop}, service_{service} {}
 
   static constexpr auto valid_after_exit =
       which_are_valid_after_exit(hana::type_c<typename Set::Checks>);
@@ -98,58 +131,51 @@ class StartOperation {
         fsm_.begun();
         return false;
       case Action::precheck:
-        ask([this] { precheck(); });
-        return false;
-      case Action::refuse:
-        service_.error_context(fsm_.now()).throw_already_running(ask([this] {
-          return conflict();
-        }));
+      case Action::probe:
+      case Action::poll:
+        try {
+          ask(action);
+        } catch (...) {
+          throw_check_failed(described());
+        }
+        if (action == Action::poll) waits.again();
+        return action == Action::poll;
       case Action::spawn:
         service_.spawn();
-        fsm_.spawned(service_.budget.start);
-        process_.emplace(service_.process->pid(), service_.streams, true,
-                         ProbeContext{fsm_.now(), &service_.changes, loop_});
+        spawned(service_.process->pid(), service_.budget.start);
         waits.again();
         return true;
       case Action::observe:
-        fsm_.observed(service_.alive(), service_.exit_code);
-        if (fsm_.exited()) process_->set_ended();
+        observed(service_.alive());
         return false;
-      case Action::probe:
-        ask([this] {
-          with_check([this](auto& check) { probe_.begin(make_probe(check, *process_)); });
-        });
-        fsm_.probed();
-        return false;
-      case Action::poll:
-        ask([this] {
-          const auto answer = probe_.poll(fsm_.now());  // and then, is it pending?
-          fsm_.polled(answer, probe_.pending());
-        });
-        waits.again();
-        return true;
       case Action::close:
-        probe_.close(fsm_.close_until());
-        fsm_.closed(probe_.pending());
+        close();
         return false;
       case Action::wait:
-        if (!error_) waits.add(event());  // the stop has added it otherwise
-        service_.changes.drop_unused();
-        fsm_.wait(waits, event() >= 0);
-        probe_.wait(fsm_.now(), waits);
+        wait(event(), waits);
         return true;
-      case Action::exit:
-        error_context().throw_exited(fsm_.exit_code());
-      case Action::time_out:
-        error_context().throw_timed_out(service_.budget.start);
       case Action::done:
-        if (FileChanges::too_many_open()) service_.changes.close();
-        service_.timeline.ready = fsm_.now();
+        done();
         return true;
-      case Action::end:
-        break;
+      default:
+        throw_failure(action, action == Action::refuse ? conflict() : described(),
+                      service_.budget.start);
     }
-    return true;
+  }
+
+  /// Calls code of the check at hand, whose exceptions come nested in the start's error.
+  void ask(Action action) {
+    if (action == Action::poll) return poll();
+    with_check([&]<class Check>(Check& check) {
+      if (action == Action::probe)
+        begin_probe(make_probe(check, *process_));
+      else if constexpr (requires { check.precheck(); })
+        begin_probe(check.precheck());
+      else if constexpr (requires { static_cast<bool>(check.already_true()); })
+        fsm_.prechecked(check.already_true());
+      else
+        fsm_.prechecked(false);
+    });
   }
 
   /// Goes on with the stop after a failure.
@@ -174,44 +200,15 @@ class StartOperation {
     });
   }
 
-  /// Calls code of a check. Its exception comes nested in the start's error.
-  template <class Body>
-  auto ask(Body body) {
-    try {
-      return body();
-    } catch (...) {
-      error_context().throw_check_failed();
-    }
-  }
-
-  void precheck() {
-    with_check([this]<class Check>(Check& check) {
-      if constexpr (requires { check.precheck(); }) {
-        probe_.begin(check.precheck());
-        fsm_.probed();
-      } else if constexpr (requires { static_cast<bool>(check.already_true()); }) {
-        fsm_.prechecked(check.already_true());
-      } else {
-        fsm_.prechecked(false);
-      }
-    });
-  }
-
-  [[nodiscard]] ErrorContext error_context() {
-    return service_.error_context(fsm_.now(), awaited(), fsm_.reason());
-  }
-
-  /// Names the check at hand. An exception from describe() must not replace the original error.
-  [[nodiscard]] std::string awaited() {
-    if (fsm_.all_passed()) return {};
-    const auto number = "check " + std::to_string(fsm_.check() + 1);
-    std::string text = "a predicate (" + number + ')';
+  /// The name of the check at hand. An exception from describe() must not replace another error.
+  [[nodiscard]] std::string described() {
+    std::string text;
     try {
       with_check([&](auto& check) {
         if constexpr (requires { check.describe(); }) text = check.describe();
       });
     } catch (...) {
-      text = number + " (its describe() throws)";
+      return "check " + std::to_string(fsm_.check() + 1) + " (its describe() throws)";
     }
     return text;
   }
@@ -219,22 +216,25 @@ class StartOperation {
   /// Says why the check at hand is true before the start.
   [[nodiscard]] std::string conflict() {
     std::string text;
-    with_check([&](auto& check) {
-      if constexpr (requires { check.describe_conflict(); })
-        text = check.describe_conflict();
-      else
-        text = awaited() + " holds before the start";
-    });
+    try {
+      with_check([&](auto& check) {
+        if constexpr (requires { check.describe_conflict(); })
+          text = check.describe_conflict();
+        else
+          text = awaited(described()) + " holds before the start";
+      });
+    } catch (...) {
+      throw_check_failed(described());
+    }
     return text;
   }
 
   Service<Set>& service_;
-  AsioLoop* loop_;
-  StartFSM fsm_;
-  std::optional<Process> process_;
-  ProbeRun probe_;
   std::optional<StopOperation<Set>> stop_;
-  std::exception_ptr error_;
 };
 
 }  // namespace mirakuru::detail
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/engine/start.ipp>
+#endif

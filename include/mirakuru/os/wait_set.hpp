@@ -2,7 +2,6 @@
 #pragma once
 
 #include <poll.h>
-#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -24,11 +23,14 @@ class WaitSet {
   /// Adds all that `other` waits for. Returns the place of the first descriptor.
   std::size_t add(const WaitSet& other) {
     until(other.deadline_);
-    descriptors_.insert(descriptors_.end(), other.descriptors_.begin(), other.descriptors_.end());
-    return size() - other.size();
+    const auto place = size();
+    for (const auto& event : other.descriptors_) descriptors_.push_back(event);
+    return place;
   }
   /// The wait ends at this moment at the latest.
-  void until(TimePoint moment) noexcept { deadline_ = std::min(deadline_, moment); }
+  void until(TimePoint moment) noexcept {
+    if (moment < deadline_) deadline_ = moment;
+  }
   /// There is nothing to wait for: who waits comes back with the time of the day.
   void again() noexcept { deadline_ = TimePoint::min(); }
   void clear() noexcept {
@@ -38,8 +40,7 @@ class WaitSet {
 
   /// True when one of the `count` descriptors from `place` on has been ready after the wait.
   [[nodiscard]] bool ready(std::size_t place, std::size_t count = 1) const noexcept {
-    const auto end = std::min(place + count, size());
-    for (; place < end; ++place)
+    for (; count > 0 && place < size(); ++place, --count)
       if (descriptors_[place].revents != 0) return true;
     return false;
   }
