@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: BSL-1.0
+// Stops of a made-up tree of processes, at made-up moments.
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru/engine/stop.hpp>
+
+#include "errors.hpp"
+#include "fake.hpp"
+#include "words.hpp"
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+using mk::detail::ExitPolicy;
+using mk::detail::single_step;
+using mk::detail::StopOperation;
+using test::contains;
+using test::epoch;
+using test::message_of;
+
+namespace {
+
+/// Stops a tree by SIGTERM, whose leader ends with `code`.
+struct Stopped {
+  explicit Stopped(int code, mk::Signals signals = {})
+      : service{test::fake_service(tree, signals)} {
+    service.spawn();
+    tree.end(code);
+  }
+
+  test::FakeTree tree;
+  decltype(test::fake_service(tree, mk::Signals{})) service;
+
+  /// The headline of the error; "nothing" if there is none.
+  std::string headline(ExitPolicy policy = ExitPolicy::check, const std::vector<int>& accept = {}) {
+    StopOperation stop{service, epoch, service.signals.steps(), policy, accept};
+    const auto message = message_of<mk::ProcessFinishedWithError>([&] { test::drive(stop, tree); });
+    CHECK_FALSE(service.process);
+    return message.substr(0, message.find('\n'));
+  }
+};
+
+constexpr auto not_accepted = ", which stop() does not accept";
+
+}  // namespace
+
+TEST_CASE("StopOperation: without a process it ends at once") {
+  test::FakeTree tree;
+  auto service = test::fake_service(tree);
+  StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+  CHECK(test::drive(stop, tree) == "0");
+  CHECK(tree.signals.empty());
+}
+
+TEST_CASE("StopOperation: each signal is sent at its moment") {
+  test::FakeTree tree;
+  SUBCASE("one signal, and SIGKILL at the end of the budget") {
+    auto service = test::fake_service(tree);
+    service.spawn();
+    StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+    test::drive(stop, tree);
+    CHECK(tree.signals == "15@0 9@10000");
+    CHECK(service.exit_code == -SIGKILL);
+  }
+  SUBCASE("steps, and SIGKILL after the last wait") {
+    auto service = test::fake_service(tree, mk::SignalLadder{{SIGINT, 2s}, {SIGTERM, 3s}});
+    service.spawn();
+    StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+    test::drive(stop, tree);
+    CHECK(tree.signals == "2@0 15@2000 9@5000");
+  }
+  SUBCASE("the budget cuts the steps") {
+    tree.event = -1;
+    auto service = test::fake_service(tree, mk::SignalLadder{{SIGINT, 2s}, {SIGTERM, 3s}},
+                                      mk::TimeoutBudget{.stop = 1500ms});
+    service.spawn();
+    StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+    test::drive(stop, tree);
+    CHECK(tree.signals == "2@0 9@1500");
+  }
+  SUBCASE("no time at all") {
+    auto service = test::fake_service(tree, mk::TimeoutBudget{.stop = 0s});
+    service.spawn();
+    StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+    test::drive(stop, tree);
+    CHECK(tree.signals == "9@0");
+  }
+  SUBCASE("late") {
+    auto service = test::fake_service(tree, mk::SignalLadder{{SIGINT, 2s}, {SIGTERM, 3s}});
+    service.spawn();
+    StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+    tree.now = epoch + 2s;
+    test::drive(stop, tree);
+    CHECK(tree.signals == "2@2000 15@2000 9@5000");
+  }
+}
+
+TEST_CASE("StopOperation: the tree's end is seen by its event, and all is let go") {
+  test::FakeTree tree{.fatal = {SIGTERM}};
+  auto service = test::fake_service(tree);
+  service.spawn();
+  StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+  mk::WaitSet waits;
+  waits.add(55);
+  CHECK_FALSE(stop.resume(epoch, waits));
+  REQUIRE(waits.size() == 1);
+  CHECK(waits.descriptors()[0].fd == tree.event);
+  CHECK(waits.deadline() == epoch + 20ms);
+  CHECK(service.input);
+  CHECK(stop.resume(epoch + 1ms, waits));
+  CHECK(waits.size() == 0);
+  CHECK(tree.signals == "15@0");
+  CHECK(service.exit_code == -SIGTERM);
+  CHECK_FALSE(service.process);
+  CHECK_FALSE(service.input);
+}
+
+TEST_CASE("StopOperation: a tree without an event is looked at after pauses that adapt") {
+  test::FakeTree tree{.event = -1};
+  auto service = test::fake_service(tree);
+  service.spawn();
+  StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+  mk::WaitSet waits;
+  CHECK_FALSE(stop.resume(epoch, waits));
+  CHECK(waits.deadline() == epoch + 500us);
+  CHECK_FALSE(stop.resume(epoch + 6400ms, waits));
+  CHECK(waits.deadline() == epoch + 6500ms);
+  CHECK_FALSE(stop.resume(epoch + 9999ms, waits));
+  CHECK(waits.deadline() == epoch + 10s);
+}
+
+TEST_CASE("StopOperation: hurry() sends SIGKILL at once") {
+  test::FakeTree tree;
+  auto service = test::fake_service(tree, mk::SignalLadder{{SIGINT, 2s}, {SIGTERM, 3s}});
+  service.spawn();
+  StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+  mk::WaitSet waits;
+  CHECK_FALSE(stop.resume(epoch, waits));
+  tree.now = epoch + 1s;
+  stop.hurry(tree.now);
+  test::drive(stop, tree);
+  CHECK(tree.signals == "2@0 9@1000");
+}
+
+TEST_CASE("StopOperation: a tree that survives SIGKILL for 10 s can be stopped again") {
+  test::FakeTree tree{.fatal = {}};
+  auto service = test::fake_service(tree, mk::TimeoutBudget{.stop = 1s});
+  service.spawn();
+  StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::ignore};
+  const auto message = message_of<mk::ExecutorError>([&] { test::drive(stop, tree); });
+  CHECK(contains(message, "a process survived SIGKILL for 10 s\n  command: fake command"));
+  CHECK(tree.now == epoch + 11s);
+  CHECK(tree.signals == "15@0 9@1000");
+  REQUIRE(service.process);
+
+  tree.fatal = {SIGTERM};
+  StopOperation again{service, tree.now, service.signals.steps(), ExitPolicy::check};
+  test::drive(again, tree);
+  CHECK(tree.signals == "15@0 9@1000 15@11000");
+  CHECK_FALSE(service.process);
+}
+
+TEST_CASE("StopOperation: 0 and an end by the strategy's signal are accepted, others are not") {
+  CHECK(Stopped{0}.headline() == "nothing");
+  CHECK(Stopped{-SIGTERM}.headline() == "nothing");
+  CHECK(Stopped{128 + SIGTERM}.headline() == "nothing");
+  CHECK(Stopped{3}.headline() == std::string{"exited with a non-zero code: 3"} + not_accepted);
+  CHECK(Stopped{-SIGKILL}.headline() == std::string{"ended by signal 9 (Killed)"} + not_accepted);
+  CHECK(Stopped{128 + SIGINT}.headline() ==
+        std::string{"exited with a non-zero code: 130"} + not_accepted);
+}
+
+TEST_CASE("StopOperation: the strategy and the call may accept more") {
+  CHECK(Stopped{3, {.accept = {3, -SIGKILL}}}.headline() == "nothing");
+  CHECK(Stopped{-SIGKILL, {.accept = {3, -SIGKILL}}}.headline() == "nothing");
+  CHECK(Stopped{3}.headline(ExitPolicy::check, {3}) == "nothing");
+  CHECK(Stopped{4, {.accept = {3}}}.headline(ExitPolicy::check, {4}) == "nothing");
+  CHECK(Stopped{5, {.accept = {3}}}.headline(ExitPolicy::check, {4}) != "nothing");
+}
+
+TEST_CASE("StopOperation: the end is no error where it is ignored") {
+  CHECK(Stopped{3}.headline(ExitPolicy::ignore) == "nothing");
+  CHECK(Stopped{-SIGSEGV}.headline(ExitPolicy::ignore) == "nothing");
+}
+
+TEST_CASE("StopOperation: the error knows the exit code") {
+  Stopped stopped{3};
+  StopOperation stop{stopped.service, epoch, stopped.service.signals.steps(), ExitPolicy::check};
+  try {
+    test::drive(stop, stopped.tree);
+    FAIL("it is accepted");
+  } catch (const mk::ProcessFinishedWithError& error) {
+    CHECK(error.exit_code() == 3);
+  }
+}
+
+TEST_CASE("StopOperation: a signal after the leader's end explains nothing") {
+  test::FakeTree tree;
+  tree.exit_code = -SIGKILL;  // by somebody else; the rest of the tree lives
+  auto service = test::fake_service(tree);
+  service.spawn();
+  StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+  CHECK_THROWS_AS(test::drive(stop, tree), mk::ProcessFinishedWithError);
+  CHECK(tree.signals == "15@0 9@10000");
+}
+
+TEST_CASE("StopOperation: trouble of the spawner is an error, however the leader has ended") {
+  Stopped stopped{0};
+  stopped.tree.trouble = "the guardian is gone";
+  CHECK(stopped.headline() == "exited with code 0");
+  CHECK(stopped.service.trouble == "the guardian is gone");
+  Stopped ignored{0};
+  ignored.tree.trouble = "the guardian is gone";
+  CHECK(ignored.headline(ExitPolicy::ignore) == "nothing");
+}
