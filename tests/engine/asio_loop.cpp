@@ -367,3 +367,14 @@ TEST_CASE("CoroutineProbe: the last attempt ends at the moment that close() name
   CHECK_FALSE(one.probe.pending());
   CHECK(one.check.calls == 1);
 }
+
+TEST_CASE("CoroutineProbe: a check that throws before it is a coroutine leaves no attempt") {
+  Driven driven;
+  const mk::Process process{1, no_streams, true, {.loop = &driven.loop}};
+  auto check = [](const mk::Process&) -> asio::awaitable<bool> {
+    throw std::runtime_error{"the disk is full"};
+  };
+  CoroutineProbe<decltype(check)> probe{check, process};
+  CHECK_THROWS_WITH_AS((void)probe.poll(epoch), "the disk is full", std::runtime_error);
+  CHECK_FALSE(probe.pending());
+}

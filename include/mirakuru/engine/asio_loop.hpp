@@ -184,8 +184,9 @@ class CoroutineProbe final : public Probe {
   }
 
   void begin() {
+    auto coroutine = as_readiness(check_(process_));  // may throw: then there is no attempt
     attempt_ = std::make_shared<Attempt>();
-    asio::co_spawn(loop_.executor(), as_readiness(check_(process_)),
+    asio::co_spawn(loop_.executor(), std::move(coroutine),
                    asio::bind_cancellation_slot(attempt_->cancellation.slot(),
                                                 [attempt = attempt_, &loop = loop_](
                                                     std::exception_ptr error, Readiness answer) {
