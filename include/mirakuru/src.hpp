@@ -33,8 +33,7 @@
 #include <mirakuru/spawn/guardian/tree.ipp>
 #include <mirakuru/spawn/launch.ipp>
 #include <mirakuru/stop/schedule.ipp>
-#include <mirakuru/text/line_search.ipp>
-#include <mirakuru/text/pattern.ipp>
+#include <mirakuru/text/line_matcher.ipp>
 #if !defined(MIRAKURU_NO_HTTP)
 #include <mirakuru/ready/http.ipp>
 #include <mirakuru/ready/http_request.ipp>

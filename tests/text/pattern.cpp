@@ -9,7 +9,7 @@
 
 #include <doctest/doctest.h>
 
-#include <mirakuru/text/pattern.hpp>
+#include <mirakuru/text/pattern_search.hpp>
 
 using namespace std::string_literals;
 using mirakuru::detail::Pattern;

@@ -7,7 +7,6 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <memory>
 #include <stdexcept>
@@ -46,35 +45,29 @@ MIRAKURU_DECL std::string authority(const std::string& host, std::uint16_t port)
   return (is_v6 ? '[' + host + ']' : host) + ':' + std::to_string(port);
 }
 
-/// An address as /proc/net/tcp and tcp6 print it: 32-bit words in host byte order.
-inline std::string as_in_proc(const void* address, std::size_t bytes) {
-  std::string text;
-  for (std::size_t i = 0; i < bytes; i += 4) {
-    std::uint32_t word = 0;
-    std::memcpy(&word, static_cast<const char*>(address) + i, 4);
-    char hex[9];
-    std::snprintf(hex, sizeof hex, "%08X", word);
-    text += hex;
-  }
-  return text;
-}
-
 /// The local addresses whose listener answers for `host`, the closest first. Empty for a name.
+/// Each is as /proc/net/tcp and tcp6 print it: 32-bit words in host byte order.
 inline std::vector<std::string> listening_addresses(const std::string& host) {
-  in_addr v4{};
-  in6_addr v6{};
   std::vector<std::string> addresses;
-  const std::string any_v4(8, '0'), any_v6(32, '0');
+  const auto add = [&addresses](int family, const std::string& text) {
+    in6_addr address{};  // large enough for both families
+    if (::inet_pton(family, text.c_str(), &address) != 1) return false;
+    addresses.emplace_back();
+    for (int i = 0; i < (family == AF_INET ? 1 : 4); ++i) {
+      char hex[9];
+      std::snprintf(hex, sizeof hex, "%08X", address.s6_addr32[i]);
+      addresses.back() += hex;
+    }
+    return true;
+  };
   const bool localhost = host == "localhost";
-  if (::inet_pton(AF_INET, localhost ? "127.0.0.1" : host.c_str(), &v4) == 1) {
-    in6_addr mapped{};
-    mapped.s6_addr[10] = mapped.s6_addr[11] = 0xff;
-    std::memcpy(&mapped.s6_addr[12], &v4, 4);
-    addresses = {as_in_proc(&v4, 4), as_in_proc(&mapped, 16), any_v4};
+  const std::string v4 = localhost ? "127.0.0.1" : host;
+  if (add(AF_INET, v4)) {
+    add(AF_INET6, "::ffff:" + v4);
+    add(AF_INET, "0.0.0.0");
   }
-  if (::inet_pton(AF_INET6, localhost ? "::1" : host.substr(0, host.find('%')).c_str(), &v6) == 1)
-    addresses.push_back(as_in_proc(&v6, 16));
-  if (!addresses.empty()) addresses.push_back(any_v6);
+  add(AF_INET6, localhost ? "::1" : host.substr(0, host.find('%')));
+  if (!addresses.empty()) add(AF_INET6, "::");
   return addresses;
 }
 

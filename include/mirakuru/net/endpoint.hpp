@@ -23,32 +23,24 @@ struct Endpoint {
     return reinterpret_cast<const sockaddr*>(&address);
   }
   /// True for the same address and port.
-  [[nodiscard]] bool operator==(const Endpoint& other) const noexcept;
+  [[nodiscard]] bool operator==(const Endpoint& other) const noexcept {
+    if (address.ss_family != other.address.ss_family) return false;
+    if (address.ss_family == AF_INET) {
+      const auto& mine = reinterpret_cast<const sockaddr_in&>(address);
+      const auto& its = reinterpret_cast<const sockaddr_in&>(other.address);
+      return mine.sin_port == its.sin_port && mine.sin_addr.s_addr == its.sin_addr.s_addr;
+    }
+    const auto& mine = reinterpret_cast<const sockaddr_in6&>(address);
+    const auto& its = reinterpret_cast<const sockaddr_in6&>(other.address);
+    return mine.sin6_port == its.sin6_port &&
+           std::memcmp(&mine.sin6_addr, &its.sin6_addr, sizeof mine.sin6_addr) == 0;
+  }
 };
 
 /// Looks up the endpoints of a host, and waits for the resolver. `flags` go into `ai_flags`, and
 /// `error` gets the result, 0 or an `EAI_` number. Rests on `getaddrinfo`.
-[[nodiscard]] std::vector<Endpoint> endpoints_of(const std::string& host, std::uint16_t port,
-                                                 int flags, int& error);
-
-/// The endpoints of an address or of `localhost`, without a resolver. Empty for any other name.
-[[nodiscard]] std::vector<Endpoint> known_endpoints(const std::string& host, std::uint16_t port);
-
-inline bool Endpoint::operator==(const Endpoint& other) const noexcept {
-  if (address.ss_family != other.address.ss_family) return false;
-  if (address.ss_family == AF_INET) {
-    const auto& mine = reinterpret_cast<const sockaddr_in&>(address);
-    const auto& its = reinterpret_cast<const sockaddr_in&>(other.address);
-    return mine.sin_port == its.sin_port && mine.sin_addr.s_addr == its.sin_addr.s_addr;
-  }
-  const auto& mine = reinterpret_cast<const sockaddr_in6&>(address);
-  const auto& its = reinterpret_cast<const sockaddr_in6&>(other.address);
-  return mine.sin6_port == its.sin6_port &&
-         std::memcmp(&mine.sin6_addr, &its.sin6_addr, sizeof mine.sin6_addr) == 0;
-}
-
-inline std::vector<Endpoint> endpoints_of(const std::string& host, std::uint16_t port, int flags,
-                                          int& error) {
+[[nodiscard]] inline std::vector<Endpoint> endpoints_of(const std::string& host, std::uint16_t port,
+                                                        int flags, int& error) {
   addrinfo hints{};
   hints.ai_flags = flags | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
@@ -63,7 +55,9 @@ inline std::vector<Endpoint> endpoints_of(const std::string& host, std::uint16_t
   return endpoints;
 }
 
-inline std::vector<Endpoint> known_endpoints(const std::string& host, std::uint16_t port) {
+/// The endpoints of an address or of `localhost`, without a resolver. Empty for any other name.
+[[nodiscard]] inline std::vector<Endpoint> known_endpoints(const std::string& host,
+                                                           std::uint16_t port) {
   Endpoint v4{.size = sizeof(sockaddr_in)}, v6{.size = sizeof(sockaddr_in6)};
   auto& in = reinterpret_cast<sockaddr_in&>(v4.address);
   in.sin_family = AF_INET;

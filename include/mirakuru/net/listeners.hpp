@@ -13,28 +13,7 @@
 
 #include <mirakuru/os/unique_fd.hpp>
 
-struct sockaddr;
-
 namespace mirakuru::detail {
-
-/// The kernel's table of listening TCP ports. A question costs an eighth of a refused connection,
-/// and no service notices it. The table does not see redirection by packet filters.
-///
-/// Rests on sock_diag(7); the first question may make the kernel load its module. If the table is
-/// not available, nothing is known.
-class Listeners {
- public:
-  /// True if certainly nobody listens at this address. False for an address outside loopback.
-  [[nodiscard]] bool none_at(const sockaddr* address);
-  /// Closes the descriptor for good. False if there is none.
-  bool close() noexcept;
-
- private:
-  void open();
-
-  std::optional<UniqueFd> socket_;  // -1 inside: the table is not available
-  std::uint32_t asked_ = 0;
-};
 
 /// A question to sock_diag. The numbers and structs are those of linux/netlink.h,
 /// linux/sock_diag.h and linux/inet_diag.h, whose macros could clash with a user's names.
@@ -89,40 +68,53 @@ struct SockDiag {
 };
 static_assert(sizeof(SockDiag) == 72);
 
-inline void Listeners::open() {
-  socket_.emplace(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, SockDiag::protocol));
-  // Without the module the kernel answers for each port as if nobody listened. So first ask for a
-  // list that is always empty, the sockets in no state: only with the module does it succeed.
-  if (*socket_ && SockDiag{AF_INET, SockDiag::dump, ++asked_}
-                          .ask(socket_->get(), SockDiag::done)
-                          .value_or(-1) != 0)
-    socket_->reset();
-}
-
-inline bool Listeners::none_at(const sockaddr* address) {
-  SockDiag question{address->sa_family, 0, 0};
-  auto& request = question.request;
-  if (address->sa_family == AF_INET) {
-    const auto& v4 = reinterpret_cast<const sockaddr_in&>(*address);
-    if (ntohl(v4.sin_addr.s_addr) >> 24 != IN_LOOPBACKNET) return false;
-    request.port = v4.sin_port;
-    std::memcpy(request.address, &v4.sin_addr, sizeof v4.sin_addr);
-  } else {
-    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(*address);
-    if (address->sa_family != AF_INET6 || !IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr)) return false;
-    request.port = v6.sin6_port;
-    std::memcpy(request.address, &v6.sin6_addr, sizeof v6.sin6_addr);
+/// The kernel's table of listening TCP ports. A question costs an eighth of a refused connection,
+/// and no service notices it. The table does not see redirection by packet filters.
+///
+/// Rests on sock_diag(7); the first question may make the kernel load its module. If the table is
+/// not available, nothing is known.
+class Listeners {
+ public:
+  /// True if certainly nobody listens at this address. False for an address outside loopback.
+  [[nodiscard]] bool none_at(const sockaddr* address) {
+    SockDiag question{address->sa_family, 0, 0};
+    auto& request = question.request;
+    if (address->sa_family == AF_INET) {
+      const auto& v4 = reinterpret_cast<const sockaddr_in&>(*address);
+      if (ntohl(v4.sin_addr.s_addr) >> 24 != IN_LOOPBACKNET) return false;
+      request.port = v4.sin_port;
+      std::memcpy(request.address, &v4.sin_addr, sizeof v4.sin_addr);
+    } else {
+      const auto& v6 = reinterpret_cast<const sockaddr_in6&>(*address);
+      if (address->sa_family != AF_INET6 || !IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr)) return false;
+      request.port = v6.sin6_port;
+      std::memcpy(request.address, &v6.sin6_addr, sizeof v6.sin6_addr);
+    }
+    request.interface = SockDiag::loopback_interface;  // a listener may be bound to it
+    if (!socket_) open();
+    question.header.number = ++asked_;
+    return *socket_ && question.ask(socket_->get(), SockDiag::error) == -ENOENT;
   }
-  request.interface = SockDiag::loopback_interface;  // a listener may be bound to it
-  if (!socket_) open();
-  question.header.number = ++asked_;
-  return *socket_ && question.ask(socket_->get(), SockDiag::error) == -ENOENT;
-}
+  /// Closes the descriptor for good. False if there is none.
+  bool close() noexcept {
+    const bool had = socket_ && *socket_;
+    if (had) socket_->reset();
+    return had;
+  }
 
-inline bool Listeners::close() noexcept {
-  const bool had = socket_ && *socket_;
-  if (had) socket_->reset();
-  return had;
-}
+ private:
+  void open() {
+    socket_.emplace(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, SockDiag::protocol));
+    // Without the module the kernel answers for each port as if nobody listened. So first ask for a
+    // list that is always empty, the sockets in no state: only with the module does it succeed.
+    if (*socket_ && SockDiag{AF_INET, SockDiag::dump, ++asked_}
+                            .ask(socket_->get(), SockDiag::done)
+                            .value_or(-1) != 0)
+      socket_->reset();
+  }
+
+  std::optional<UniqueFd> socket_;  // -1 inside: the table is not available
+  std::uint32_t asked_ = 0;
+};
 
 }  // namespace mirakuru::detail

@@ -28,7 +28,26 @@ class AsyncResolver {
  public:
   /// Begins the look-up. Without a descriptor or a thread it fails at once, and `problem()` says
   /// so.
-  AsyncResolver(const std::string& host, std::uint16_t port);
+  AsyncResolver(const std::string& host, std::uint16_t port) : state_{std::make_shared<State>()} {
+    state_->host = host;
+    state_->port = port;
+    try {
+      state_->done_event = checked_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
+      const SignalsBlocked blocked;
+      std::thread{[state = state_] {
+        try {
+          state->endpoints = endpoints_of(state->host, state->port, AI_ADDRCONFIG, state->error);
+        } catch (const std::bad_alloc&) {
+          state->error = EAI_MEMORY;
+        }
+        state->done = true;
+        ::eventfd_write(state->done_event.get(), 1);
+      }}.detach();
+    } catch (const std::system_error&) {  // a later attempt may get a descriptor and a thread
+      state_->error = EAI_AGAIN;
+      state_->done = true;
+    }
+  }
 
   /// True if the look-up has ended.
   [[nodiscard]] bool done() const noexcept { return state_->done; }
@@ -37,7 +56,9 @@ class AsyncResolver {
   /// Moves the result out, to be called once after the end. Empty if the look-up has failed.
   [[nodiscard]] std::vector<Endpoint> take() { return std::move(state_->endpoints); }
   /// The reason of the failure, to be called after the end.
-  [[nodiscard]] std::string problem() const;
+  [[nodiscard]] std::string problem() const {
+    return state_->error == EAI_NONAME ? "host not found" : ::gai_strerror(state_->error);
+  }
 
  private:
   struct State {
@@ -51,31 +72,5 @@ class AsyncResolver {
 
   std::shared_ptr<State> state_;
 };
-
-inline AsyncResolver::AsyncResolver(const std::string& host, std::uint16_t port)
-    : state_{std::make_shared<State>()} {
-  state_->host = host;
-  state_->port = port;
-  try {
-    state_->done_event = checked_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
-    const SignalsBlocked blocked;
-    std::thread{[state = state_] {
-      try {
-        state->endpoints = endpoints_of(state->host, state->port, AI_ADDRCONFIG, state->error);
-      } catch (const std::bad_alloc&) {
-        state->error = EAI_MEMORY;
-      }
-      state->done = true;
-      ::eventfd_write(state->done_event.get(), 1);
-    }}.detach();
-  } catch (const std::system_error&) {  // a later attempt may get a descriptor and a thread
-    state_->error = EAI_AGAIN;
-    state_->done = true;
-  }
-}
-
-inline std::string AsyncResolver::problem() const {
-  return state_->error == EAI_NONAME ? "host not found" : ::gai_strerror(state_->error);
-}
 
 }  // namespace mirakuru::detail

@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #include <mirakuru/ready/http_request.hpp>
-#include <mirakuru/text/pattern.hpp>
+#include <mirakuru/text/pattern_search.hpp>
 
 namespace mirakuru {
 

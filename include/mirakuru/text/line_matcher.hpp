@@ -55,5 +55,5 @@ class LineMatcher {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/text/line_search.hpp>
+#include <mirakuru/text/line_matcher.ipp>
 #endif

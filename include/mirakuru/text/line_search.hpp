@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/text/line_matcher.hpp>
-#include <mirakuru/text/pattern.hpp>
+#include <mirakuru/text/pattern_search.hpp>
 
 namespace mirakuru {
 
@@ -21,14 +23,25 @@ class LineSearch {
   static constexpr std::size_t longest_line = 256 * 1024;
 
   /// The matcher must outlive the search.
-  explicit LineSearch(const LineMatcher& matcher);
+  explicit LineSearch(const LineMatcher& matcher) : matcher_{&matcher} {
+    if (matcher.pattern_) pattern_.emplace(*matcher.pattern_);
+  }
 
   /// Reads the next piece of the text, and returns the number of bytes read. A slow search stops at
   /// `until`, but reads at least about one line.
-  std::size_t take(std::string_view piece, detail::Clock::time_point until = never);
+  std::size_t take(std::string_view piece, detail::Clock::time_point until = never) {
+    if (pattern_) return pattern_->take(piece, until);
+    if (matcher_->callable_) return take_for_callable(piece, until);
+    take_text(piece);
+    return piece.size();
+  }
   /// True if a line has matched. An unfinished last line counts as if it ended here, so the answer
   /// can become false again.
-  [[nodiscard]] bool found();
+  [[nodiscard]] bool found() {
+    if (pattern_) return pattern_->found();
+    if (std::exchange(grown_, false)) found_so_far_ = !kept_.empty() && call(kept_);
+    return found_ || found_so_far_;
+  }
   /// True if a line has matched and no later byte can undo it.
   [[nodiscard]] bool found_for_good() const noexcept {
     return pattern_ ? pattern_->found_for_good() : found_;
@@ -39,14 +52,55 @@ class LineSearch {
     return found();
   }
   /// Begins a new text.
-  void restart();
+  void restart() {
+    if (pattern_) pattern_->restart();
+    kept_.clear();
+    found_ = found_so_far_ = grown_ = false;
+  }
 
  private:
   static constexpr auto never = detail::Clock::time_point::max();
 
-  void take_text(std::string_view piece);
-  std::size_t take_for_callable(std::string_view piece, detail::Clock::time_point until);
-  [[nodiscard]] bool call(std::string_view line) const;
+  void take_text(std::string_view piece) {
+    const auto& text = matcher_->expression_;
+    // A match may cross the border of two pieces by up to this many bytes.
+    const auto reach = text.size() - 1;
+    kept_ += piece.substr(0, reach);
+    found_ = found_ || piece.find(text) != std::string_view::npos ||
+             kept_.find(text) != std::string::npos;
+    if (piece.size() > reach)
+      kept_ = piece.substr(piece.size() - reach);
+    else if (kept_.size() > reach)
+      kept_.erase(0, kept_.size() - reach);
+  }
+
+  std::size_t take_for_callable(std::string_view piece, detail::Clock::time_point until) {
+    const auto size = piece.size();
+    grown_ = true;
+    while (!piece.empty() && !found_) {
+      const auto end = piece.find('\n');
+      const auto part = piece.substr(0, std::min(end, longest_line / 2));
+      const bool whole = part.size() == end;
+      piece.remove_prefix(part.size() + (whole ? 1 : 0));
+      if (whole && kept_.empty()) {
+        found_ = call(part);
+      } else {
+        kept_ += part;
+        if (!whole && kept_.size() <= longest_line / 2) continue;
+        found_ = call(kept_);
+        kept_.erase(0,
+                    whole ? kept_.size() : kept_.size() - std::min(kept_.size(), longest_line / 2));
+      }
+      if (until != never && detail::Clock::now() >= until) break;
+    }
+    return size - piece.size();
+  }
+
+  /// Calls the callable with a line. A carriage return at its end belongs to the line's end.
+  bool call(std::string_view line) const {
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    return matcher_->call_(matcher_->callable_.get(), line);
+  }
 
   const LineMatcher* matcher_;
   std::optional<detail::PatternSearch> pattern_;
@@ -56,7 +110,3 @@ class LineSearch {
 };
 
 }  // namespace mirakuru
-
-#if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/text/line_search.ipp>
-#endif

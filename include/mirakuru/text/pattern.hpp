@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <bitset>
+#include <algorithm>
+#include <cctype>
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include <mirakuru/os/clock.hpp>
-#include <mirakuru/os/config.hpp>
+#include <mirakuru/text/pattern_reader.hpp>
 
 namespace mirakuru::detail {
 
@@ -34,118 +35,203 @@ namespace mirakuru::detail {
 /// every user more: a file that includes it compiles in 1.99 s, with this engine in 1.37 s.
 class Pattern {
  public:
-  explicit Pattern(const std::string& expression);
+  explicit Pattern(const std::string& expression) { Parser{expression, *this}.run(); }
 
-  /// True if a line of `text` matches.
+  /// True if a line of `text` matches. Its definition is in text/pattern_search.hpp.
   [[nodiscard]] bool found_in(std::string_view text) const;
 
  private:
   friend class PatternSearch;
 
-  using Bytes = std::bitset<256>;
-  enum class Op : std::uint8_t {
-    bytes,
-    fork,
-    line_begin,
-    line_end,
-    word_edge,
-    no_word_edge,
-    match
-  };
-  /// A state of the automaton. It continues at `next`, a fork also at `other`.
+  using Bytes = PatternReader::Bytes;
+  enum class Op { bytes, fork, line_begin, line_end, word_edge, no_word_edge, match };
+  /// A state of the automaton. It continues `next` states further on, a fork also `other` states
+  /// further on. To go back, an offset wraps around.
   struct State {
     Op op;
-    std::uint32_t next = 0, other = 0;
+    std::uint32_t next = 1, other = 0;
     Bytes bytes = {};
   };
-  class Parser;
+  /// A part of the automaton. It begins at its first state, and is left behind its last one.
+  using Part = std::vector<State>;
 
-  std::vector<State> states_;
+  /// Parses an expression by recursive descent. Each function returns the part that it has read.
+  class Parser : PatternReader {
+   public:
+    Parser(const std::string& expression, Pattern& pattern)
+        : PatternReader{expression}, pattern_{pattern} {}
+
+    void run() {
+      pattern_.classes_ = {{}};
+      for (int c = 0; c < 256; ++c) pattern_.classes_[0] += static_cast<char>(c);
+      split_classes(only('\n'));
+      split_classes(only('\r'));
+      pattern_.states_ = alternatives();
+      if (!rest_.empty()) refuse("a ) without a (");
+      pattern_.states_.push_back({.op = Op::match});
+    }
+
+   private:
+    /// The counts of a quantifier.
+    struct Times {
+      int least = 1, most = 1;
+    };
+    static constexpr int unbounded = -1, most_depth = 250;
+    static constexpr std::size_t most_states = 50'000;
+
+    Part alternatives() {
+      if (++depth_ > most_depth) refuse("more than 250 nested groups");
+      std::vector<Part> parts;
+      std::uint32_t left = 0;  // the parts that follow, each with a fork
+      do {
+        parts.push_back(sequence());
+        left += size(parts.back()) + 1;
+      } while (take("|"));
+      --depth_;
+      Part choice;
+      for (const auto& part : parts) {
+        left -= size(part) + 1;
+        if (left == 0) {
+          append(choice, part);
+        } else {
+          const auto first = part.empty() ? left : 1;
+          choice.push_back({.op = Op::fork, .next = first, .other = size(part) + 1});
+          append(choice, part, left - 1);
+        }
+      }
+      return choice;
+    }
+
+    Part sequence() {
+      Part whole;
+      while (!rest_.empty() && rest_[0] != '|' && rest_[0] != ')') {
+        const bool group = rest_[0] == '(';
+        const auto part = atom();
+        const auto times = quantifier();
+        if (times) {
+          take("?");  // lazy or greedy, the same lines match
+          if (quantifier()) refuse("a quantifier after a quantifier");
+          if (!group && part[0].op != Op::bytes) refuse("a quantifier after an assertion");
+        }
+        repeat(whole, part, times.value_or(Times{}));
+      }
+      return whole;
+    }
+
+    /// Reads a quantifier, if there is one. A brace that begins none is a character.
+    std::optional<Times> quantifier() {
+      if (take("*")) return Times{0, unbounded};
+      if (take("+")) return Times{1, unbounded};
+      if (take("?")) return Times{0, 1};
+      const auto before = rest_;
+      Times times;
+      if (take("{") && number(times.least)) {
+        times.most = times.least;
+        if (take(",") && !number(times.most)) times.most = unbounded;
+        if (take("}")) {
+          if (std::max(times.least, times.most) > most_repeats)
+            refuse("a count above " + std::to_string(most_repeats));
+          if (times.most != unbounded && times.most < times.least)
+            refuse("bounds in the wrong order");
+          return times;
+        }
+      }
+      rest_ = before;
+      return {};
+    }
+
+    Part atom() {
+      if (take("(")) {
+        if (!take("?:") && rest_.starts_with('?')) refuse("a (? without a : after it");
+        const auto group = alternatives();
+        if (!take(")")) refuse("a ( without a )");
+        return group;
+      }
+      if (take("^")) return assertion(Op::line_begin);
+      if (take("$")) return assertion(Op::line_end);
+      if (take("\\b")) return assertion(Op::word_edge);
+      if (take("\\B")) return assertion(Op::no_word_edge);
+      if (take(".")) return one_of((~Bytes{}).reset('\n').reset('\r'));
+      if (take("[")) return one_of(bracket());
+      if (take("\\u")) return character(code_unit());
+      if (take("\\")) return one_of(escape());
+      if (quantifier()) refuse("a quantifier with nothing to repeat");
+      return one_of(only(next()));
+    }
+
+    /// The UTF-8 bytes of a character.
+    Part character(int code) {
+      Part bytes;
+      const auto add = [&](int value) { append(bytes, one_of(only(static_cast<char>(value)))); };
+      if (code < 0x80) return one_of(only(static_cast<char>(code)));
+      add(code < 0x800 ? 0xc0 | code >> 6 : 0xe0 | code >> 12);
+      if (code >= 0x800) add(0x80 | (code >> 6 & 0x3f));
+      add(0x80 | (code & 0x3f));
+      return bytes;
+    }
+
+    Part assertion(Op op) {
+      pattern_.asks_begin_ |= op == Op::line_begin;
+      if (op == Op::word_edge || op == Op::no_word_edge) {
+        pattern_.asks_edges_ = true;
+        split_classes(word());
+      }
+      return {{.op = op}};
+    }
+    Part one_of(const Bytes& bytes) {
+      split_classes(bytes);
+      return {{.op = Op::bytes, .bytes = bytes}};
+    }
+
+    /// Splits each class that is partly in `bytes`.
+    void split_classes(const Bytes& bytes) {
+      auto& classes = pattern_.classes_;
+      if (bytes.count() == 1 && (bytes & alone_).any()) return;
+      if (bytes.count() == 1) alone_ |= bytes;
+      for (std::size_t i = classes.size(); i-- > 0;) {
+        if (classes[i].size() == 1) continue;
+        std::string in, out;
+        for (const char c : classes[i]) (bytes[static_cast<unsigned char>(c)] ? in : out) += c;
+        if (in.empty() || out.empty()) continue;
+        classes[i] = std::move(in);
+        classes.push_back(std::move(out));
+      }
+    }
+
+    static std::uint32_t size(const Part& part) { return static_cast<std::uint32_t>(part.size()); }
+
+    /// Appends `part`. It is left `beyond` states further on than behind its last state.
+    void append(Part& whole, Part part, std::uint32_t beyond = 0) {
+      if (whole.size() + part.size() >= most_states)
+        refuse("more than " + std::to_string(most_states) + " states");
+      for (std::uint32_t i = 0; beyond != 0 && i < part.size(); ++i)
+        for (auto* const offset : {&part[i].next, &part[i].other})
+          if (i + *offset == part.size()) *offset += beyond;
+      whole.insert(whole.end(), part.begin(), part.end());
+    }
+
+    /// Appends `part` as often as a quantifier says.
+    void repeat(Part& whole, const Part& part, Times times) {
+      const State fork{.op = Op::fork, .other = size(part) + 1};
+      for (int i = 0; i < times.least; ++i) append(whole, part);
+      if (times.most == unbounded) {
+        whole.push_back(fork);
+        append(whole, part, 0 - fork.other);
+      }
+      for (int i = times.least; i < times.most; ++i) {
+        whole.push_back(fork);
+        append(whole, part);
+      }
+    }
+
+    Pattern& pattern_;
+    Bytes alone_ = {};  // bytes that are a class of their own
+    int depth_ = 0;
+  };
+
+  Part states_;
   std::vector<std::string> classes_;  // bytes that no state distinguishes
   bool asks_begin_ = false, asks_edges_ = false;
-  std::uint32_t start_ = 0;
-};
-
-/// Searches a text that comes in pieces, and reads each byte once.
-///
-/// It builds a table from the automaton's sets of states as they occur, and drops the table at half
-/// a megabyte. If only a few bytes leave a set, `memchr` looks for them, because most tests are
-/// built without optimisation: 64 MB of one line then take 10 ms in place of 200 ms.
-class PatternSearch {
- public:
-  /// The pattern must outlive the search.
-  explicit PatternSearch(const Pattern& pattern);
-  PatternSearch(PatternSearch&&) = default;  // not copied: the table points into the map's nodes
-
-  /// Reads the next bytes of the text. Stops early at a match that no later byte can undo, and, if
-  /// the search is slow, at `until`. Returns the number of bytes read, at least 1 of a non-empty
-  /// piece unless the search has ended.
-  std::size_t take(std::string_view bytes, Clock::time_point until = Clock::time_point::max());
-  /// True if a line has matched. An unfinished last line counts as if it ended here, so the answer
-  /// can become false again.
-  [[nodiscard]] bool found();
-  /// True if a line has matched and no later byte can undo it.
-  [[nodiscard]] bool found_for_good() const noexcept { return current_ == is_found; }
-  /// Calls `take`, then `found`.
-  bool feed(std::string_view bytes) {
-    take(bytes);
-    return found();
-  }
-  /// Begins a new text.
-  void restart() noexcept { current_ = start_; }
-
- private:
-  /// A row's place in the table: the number of its set times 256. The rows `unknown` and `is_found`
-  /// lead to themselves.
-  using Entry = std::uint32_t;
-  static constexpr Entry row = 256, unknown = 0, is_found = row, most_sets = 512;
-  static constexpr std::size_t most_states = 1 << 18;  // in all sets together
-  static constexpr int end_of_line = 256;
-
-  /// The automaton's states before the next byte, and three facts about the last byte: it began a
-  /// line; it belongs to a word; it is a "\r" at which the line would have matched if it ended.
-  struct Set {
-    std::vector<std::uint32_t> states = {};
-    bool line_begin = false, after_word = false, ended = false;
-    bool operator<(const Set& other) const;
-    bool operator==(const Set&) const = default;
-  };
-  struct Row {
-    static constexpr std::size_t few = 3;
-    const Set* set = nullptr;
-    enum : std::uint8_t { not_known, no, yes } ends = not_known;  // matches if the line ends here
-    enum : std::uint8_t { no_idea, by_few, by_many } left = no_idea;
-    std::size_t count = 0;
-    char leaving[few] = {};
-  };
-
-  void forget();
-  [[nodiscard]] Entry intern(Set set);
-  /// Follows `byte` from a row that does not know it, and fills in the result.
-  [[nodiscard]] Entry step(Entry from, unsigned char byte);
-  /// Computes the set that follows `set` on a byte or `end_of_line`. True if the pattern matches
-  /// before that symbol.
-  [[nodiscard]] bool advance(const Set& set, int symbol, Set& next);
-  [[nodiscard]] bool ends(Entry entry);
-  void fill_in(Entry from, const std::string& bytes, Entry to);
-  void find_leaving(Entry entry);
-  /// Follows the table until its first unknown place or a match.
-  [[nodiscard]] const unsigned char* run(const unsigned char* at, const unsigned char* end);
-
-  const Pattern* pattern_;
-  std::map<Set, Entry> entries_;
-  std::vector<Row> rows_;
-  std::vector<Entry> table_;         // 256 entries a row, one for each byte
-  std::vector<std::uint64_t> seen_;  // the number of the last advance() that saw a state
-  std::vector<std::uint64_t> next_;  // one bit for each state
-  std::vector<std::uint32_t> pending_;
-  std::uint64_t advances_ = 0;
-  std::size_t kept_states_ = 0, effort_ = 0;
-  Entry start_ = unknown, current_ = unknown;
 };
 
 }  // namespace mirakuru::detail
-
-#if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/text/pattern.ipp>
-#endif

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <stdexcept>
+
+#include <mirakuru/text/line_matcher.hpp>
+#include <mirakuru/text/pattern.hpp>
+
+namespace mirakuru {
+
+MIRAKURU_DECL LineMatcher::LineMatcher(const std::string& expression) : expression_{expression} {
+  if (expression.empty()) throw std::invalid_argument{"the banner is empty"};
+  if (expression.find('\n') != std::string::npos)
+    throw std::invalid_argument{"the banner contains a newline; it is matched line by line"};
+  if (expression.find_first_of("\\^$.|?*+()[]{}") != std::string::npos)
+    pattern_ = std::make_shared<const detail::Pattern>(expression);
+}
+
+}  // namespace mirakuru
