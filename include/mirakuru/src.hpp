@@ -29,8 +29,6 @@
 #include <mirakuru/spawn/direct.ipp>
 #include <mirakuru/spawn/guarded.ipp>
 #include <mirakuru/spawn/guardian/guardian.ipp>
-#include <mirakuru/spawn/guardian/memory.ipp>
-#include <mirakuru/spawn/guardian/tree.ipp>
 #include <mirakuru/spawn/launch.ipp>
 #include <mirakuru/stop/schedule.ipp>
 #include <mirakuru/text/line_matcher.ipp>

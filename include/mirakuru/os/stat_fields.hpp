@@ -49,11 +49,8 @@ struct [[gnu::visibility("hidden")]] ProcessStat {
   if (at == nullptr) return stat;
   if (at[1] == ' ') stat.state = at[2];
   std::uint64_t fields[52] = {};
-  for (std::size_t field = 3; *at != '\0' && field < 52; ++at) {
-    if (*at != ' ') continue;
-    const char* value = at + 1;
-    fields[field++] = number_at(value);
-  }
+  for (std::size_t field = 3; *at != '\0' && field < 52;)
+    if (*at++ == ' ') fields[field++] = number_at(at);
   stat.parent = static_cast<pid_t>(fields[4]);
   stat.group = static_cast<pid_t>(fields[5]);
   stat.threads = static_cast<pid_t>(fields[20]);

@@ -54,8 +54,6 @@ namespace detail {
 
 /// The exit code from the members `si_code` and `si_status` of a `siginfo_t`.
 [[nodiscard]] int decode_exit(int code, int status) noexcept;
-/// True while this process group has a member that is no zombie. Rests on /proc.
-[[nodiscard]] bool group_lives(pid_t group);
 
 }  // namespace detail
 }  // namespace mirakuru

@@ -6,7 +6,6 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -24,7 +23,8 @@ MIRAKURU_DECL int decode_exit(int code, int status) noexcept {
   return code == CLD_EXITED ? status : -status;
 }
 
-MIRAKURU_DECL bool group_lives(pid_t group) {
+/// True while this process group has a member that is no zombie. Rests on /proc.
+inline bool group_lives(pid_t group) {
   bool found = false;
   const bool can_tell = for_each_pid([&](pid_t pid) {
     const auto stat = process_stat(pid);
@@ -72,7 +72,6 @@ class SpawnParameters {
 /// The strings as `execve` takes them.
 inline std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> result;
-  result.reserve(strings.size() + 1);
   for (const auto& string : strings) result.push_back(const_cast<char*>(string.c_str()));
   result.push_back(nullptr);
   return result;
@@ -87,10 +86,7 @@ MIRAKURU_DECL bool DirectProcess::alive() {
   if (::getpid() != owner_) return false;
   if (!exit_code_) {
     siginfo_t info{};
-    int error = 0;
-    while ((error = ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG)) != 0 &&
-           errno == EINTR) {
-    }
+    const int error = ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG);
     if (error == 0 && info.si_pid == 0) return true;
     // ECHILD: the host ignores SIGCHLD or reaps every child, and has got the status.
     exit_code_ = error == 0 ? detail::decode_exit(info.si_code, info.si_status)

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,7 +15,6 @@ namespace mirakuru {
 
 namespace detail {
 
-struct RlimitTag;
 struct Report;
 
 /// The control group of a command; empty for none.
@@ -56,8 +56,7 @@ class GuardedProcess {
   [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
 
  private:
-  GuardedProcess(pid_t guardian, detail::UniqueFd channel, const detail::RlimitTag& mark,
-                 const std::string& id, std::string program, std::string cgroup);
+  GuardedProcess() = default;
 
   void await_leader();
   bool receive(bool& more);
@@ -69,11 +68,11 @@ class GuardedProcess {
   [[nodiscard]] bool is_ours(pid_t pid) const;
   bool kill_rest();
 
-  pid_t guardian_;  // 0 when it has ended
-  pid_t owner_;     // a fork of the owner has a copy of this, and must not use it
+  pid_t guardian_ = 0;  // 0 when it has ended
+  pid_t owner_ = 0;     // a fork of the owner has a copy of this, and must not use it
   pid_t leader_ = 0;
   bool reply_pending_ = false;  // the guardian has not answered a signal yet
-  std::uint64_t mark_;          // 0: none
+  std::uint64_t mark_ = 0;      // 0: none
   std::string env_tag_;         // the id, as an entry of the command's environment
   std::string program_;
   std::string cgroup_;  // a directory
@@ -82,11 +81,7 @@ class GuardedProcess {
   std::optional<int> exit_code_;
   std::vector<Straggler> stragglers_;
   std::string trouble_;
-  struct Killed {
-    pid_t pid;
-    std::uint64_t started;
-  };
-  std::vector<Killed> killed_;  // after the guardian's end
+  std::map<pid_t, std::uint64_t> killed_;  // with their start times, after the guardian's end
 };
 
 /// Starts a command below a guardian process, which leaves nothing behind. The default.

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include <cinttypes>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -63,17 +65,6 @@ inline pid_t fork_guardian(const LaunchRequest& request, const LocalExec& exec, 
 
 }  // namespace detail
 
-MIRAKURU_DECL GuardedProcess::GuardedProcess(pid_t guardian, detail::UniqueFd channel,
-                                             const detail::RlimitTag& mark, const std::string& id,
-                                             std::string program, std::string cgroup)
-    : guardian_{guardian},
-      owner_{::getpid()},
-      mark_{mark.soft},
-      env_tag_{id.empty() ? id : "mirakuru_uuid=" + id},
-      program_{std::move(program)},
-      cgroup_{std::move(cgroup)},
-      channel_{std::move(channel)} {}
-
 MIRAKURU_DECL GuardedProcess::GuardedProcess(GuardedProcess&&) noexcept = default;
 MIRAKURU_DECL GuardedProcess& GuardedProcess::operator=(GuardedProcess&&) noexcept = default;
 MIRAKURU_DECL GuardedProcess::~GuardedProcess() = default;
@@ -91,19 +82,17 @@ MIRAKURU_DECL bool GuardedProcess::receive(bool& more) {
 }
 
 MIRAKURU_DECL void GuardedProcess::add_straggler(pid_t pid, std::string command) {
-  const bool known = std::any_of(stragglers_.begin(), stragglers_.end(),
-                                 [pid](const Straggler& other) { return other.pid == pid; });
-  if (!known) stragglers_.push_back({pid, std::move(command)});
+  if (std::ranges::find(stragglers_, pid, &Straggler::pid) == stragglers_.end())
+    stragglers_.push_back({pid, std::move(command)});
 }
 
 namespace detail {
 
 /// The command's id as the owner sees it, if its children are in another pid namespace.
 inline pid_t only_child(pid_t parent) {
-  const auto id = std::to_string(parent);
-  std::ifstream children{"/proc/" + id + "/task/" + id + "/children"};
-  pid_t child = 0;
-  if (!(children >> child)) throw_error(ESRCH, "the command's id in this namespace");
+  const auto file = "task/" + std::to_string(parent) + "/children";
+  const pid_t child = std::atoi(read_proc(parent, file.c_str()).c_str());
+  if (child <= 0) throw_error(ESRCH, "the command's id in this namespace");
   return child;
 }
 
@@ -141,33 +130,20 @@ MIRAKURU_DECL void GuardedProcess::reap_guardian() {
   leader_fd_.reset();
 }
 
-namespace detail {
-
-/// The limits of a process on file locks. A process of another user tells them in /proc only.
-inline RlimitTag limits_of(pid_t pid) {
-  rlimit limit;
-  if (::prlimit(pid, RLIMIT_LOCKS, nullptr, &limit) == 0) return {limit.rlim_cur, limit.rlim_max};
-  RlimitTag found;
-  std::ifstream file{"/proc/" + std::to_string(pid) + "/limits"};
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("Max file locks"))
-      std::sscanf(line.c_str(), "Max file locks %" SCNu64 " %" SCNu64, &found.soft, &found.hard);
-  return found;
-}
-
-inline bool has_variable(pid_t pid, const std::string& variable) {
-  std::ifstream file{"/proc/" + std::to_string(pid) + "/environ"};
-  for (std::string entry; std::getline(file, entry, '\0');)
-    if (entry == variable) return true;
-  return false;
-}
-
-}  // namespace detail
-
 MIRAKURU_DECL bool GuardedProcess::is_ours(pid_t pid) const {
-  const auto limits = detail::limits_of(pid);
-  if (detail::RlimitTag{mark_}.is_on(limits.soft, limits.hard)) return true;
-  return !env_tag_.empty() && detail::has_variable(pid, env_tag_);
+  detail::RlimitTag limits;
+  // A process of another user tells its limits in /proc only.
+  if (detail::syscalls::call(SYS_prlimit64, pid, RLIMIT_LOCKS, nullptr, &limits) != 0) {
+    const auto text = detail::read_proc(pid, "limits");
+    if (const auto at = text.find("Max file locks"); at != text.npos)
+      std::sscanf(&text[at], "Max file locks %" SCNu64 " %" SCNu64, &limits.soft, &limits.hard);
+  }
+  if (detail::RlimitTag{mark_}.is_on(limits)) return true;
+  if (env_tag_.empty()) return false;
+  std::ifstream environment{"/proc/" + std::to_string(pid) + "/environ"};
+  for (std::string entry; std::getline(environment, entry, '\0');)
+    if (entry == env_tag_) return true;
+  return false;
 }
 
 /// Kills the tree of a guardian that was killed. True while anything of it lives.
@@ -188,17 +164,15 @@ MIRAKURU_DECL bool GuardedProcess::kill_rest() {
       }
       found = true;
       if (pid != leader_) add_straggler(pid, detail::command_line(pid));
-      if (::kill(pid, SIGKILL) != 0) return true;
-      std::erase_if(killed_, [pid](const Killed& killed) { return killed.pid == pid; });
-      killed_.push_back({pid, stat.started});
+      if (::kill(pid, SIGKILL) == 0) killed_[pid] = stat.started;
       return true;
     });
     found |= !can_tell;
   }
   // An exiting process loses its marks before its files.
-  std::erase_if(killed_, [](const Killed& killed) {
-    const auto stat = detail::process_stat(killed.pid);
-    return stat.state != '?' && (!stat.lives() || stat.started != killed.started);
+  std::erase_if(killed_, [](const auto& killed) {
+    const auto stat = detail::process_stat(killed.first);
+    return stat.state != '?' && (!stat.lives() || stat.started != killed.second);
   });
   if (found || !killed_.empty()) return true;
   if (!exit_code_) exit_code_ = -SIGKILL;
@@ -217,9 +191,8 @@ MIRAKURU_DECL bool GuardedProcess::drain() {
 /// then stays open.
 MIRAKURU_DECL bool GuardedProcess::guardian_has_ended() {
   siginfo_t info{};
-  if (::waitid(P_PID, static_cast<id_t>(guardian_), &info, WEXITED | WNOHANG | WNOWAIT | __WALL) ==
-          0 &&
-      info.si_pid == 0)
+  const auto id = static_cast<id_t>(guardian_);
+  if (::waitid(P_PID, id, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid == 0)
     return false;
   if (!drain()) return true;
   if (info.si_pid == 0) return false;  // a host's wait() has reaped it; the channel will close
@@ -276,14 +249,18 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const LaunchRequest& request, 
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
     detail::throw_errno("socketpair");
+  GuardedProcess process;
   detail::UniqueFd ours{ends[0]}, theirs{ends[1]};
-  ours = detail::move_above_stdio(std::move(ours));
+  process.channel_ = detail::move_above_stdio(std::move(ours));
   theirs = detail::move_above_stdio(std::move(theirs));
   const auto mark = detail::RlimitTag::make();
-  const pid_t guardian = detail::fork_guardian(request, exec, group, theirs.get(), mark);
-  GuardedProcess process{guardian,   std::move(ours),         mark,
-                         request.id, std::move(exec.program), std::move(group.path)};
+  process.mark_ = mark.soft;
+  if (!request.id.empty()) process.env_tag_ = "mirakuru_uuid=" + request.id;
+  process.owner_ = ::getpid();
+  process.guardian_ = detail::fork_guardian(request, exec, group, theirs.get(), mark);
   theirs.reset();
+  process.program_ = std::move(exec.program);
+  process.cgroup_ = std::move(group.path);
   try {
     process.await_leader();
   } catch (...) {

@@ -28,8 +28,8 @@ MIRAKURU_DECL SpawnFailure exec_failure(const std::string& program, int error) {
           error == ENOENT ? "its interpreter is not there" : ""};
 }
 
-[[noreturn]] inline void throw_spawn_failure(int error, const std::string& step) {
-  throw SpawnFailure{step, {error, std::generic_category()}};
+inline void check_launch(int error, const std::string& step) {
+  if (error != 0) throw SpawnFailure{step, {error, std::generic_category()}};
 }
 
 /// The errno value of why a directory or a file cannot be entered or executed; 0 if it can.
@@ -43,8 +43,7 @@ inline int access_error(const std::string& path, mode_t type, int error_of_type)
 inline std::string resolve_program(const LaunchRequest& request) {
   const auto& cwd = request.cwd;
   if (!cwd.empty())
-    if (const int error = access_error(cwd, S_IFDIR, ENOTDIR); error != 0)
-      throw_spawn_failure(error, "cannot run in the directory " + cwd);
+    check_launch(access_error(cwd, S_IFDIR, ENOTDIR), "cannot run in the directory " + cwd);
 
   // A relative name starts at the directory that the command runs in.
   const auto program_error = [&cwd](const std::string& path) {
@@ -52,8 +51,7 @@ inline std::string resolve_program(const LaunchRequest& request) {
   };
   const std::string& name = request.words.at(0);
   if (name.find('/') != std::string::npos) {
-    if (const int error = program_error(name); error != 0)
-      throw_spawn_failure(error, "cannot run " + name);
+    check_launch(program_error(name), "cannot run " + name);
     return name;
   }
 
@@ -72,7 +70,8 @@ inline std::string resolve_program(const LaunchRequest& request) {
     if (its_error == EACCES) error = EACCES;
     begin = end + 1;
   }
-  throw_spawn_failure(error, "cannot run " + name + ", looked up in PATH=" + path);
+  const auto step = "cannot run " + name + ", looked up in PATH=" + path;
+  throw SpawnFailure{step, {error, std::generic_category()}};
 }
 
 inline std::vector<std::string> full_environment(const LaunchRequest& request) {
@@ -82,11 +81,7 @@ inline std::vector<std::string> full_environment(const LaunchRequest& request) {
   result.reserve(64);
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text{*entry};
-    const auto has_its_name = [text](const auto& variable) {
-      const auto size = variable.first.size();
-      return text.starts_with(variable.first) && (text.size() == size || text[size] == '=');
-    };
-    if (std::none_of(added.begin(), added.end(), has_its_name)) result.emplace_back(text);
+    if (!added.contains(std::string{text.substr(0, text.find('='))})) result.emplace_back(text);
   }
   for (const auto& [name, value] : added) result.push_back(name + '=' + value);
   return result;

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <poll.h>
 #include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/wait.h>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <span>
 
-#include <mirakuru/os/config.hpp>
 #include <mirakuru/spawn/guardian/memory.hpp>
 #include <mirakuru/spawn/guardian/tree.hpp>
 #include <mirakuru/spawn/launch.hpp>
@@ -45,10 +50,9 @@ struct LastSignal {
 /// The process between the owner, which is the test, and the command. It is a fork of the owner
 /// and executes no other program.
 ///
-/// From the fork on it uses system calls and the memory of this object alone. Locks of the owner's
-/// other threads stay locked in the fork for ever. And once the command runs, the guardian unmaps
-/// the owner's memory and all libraries but the C library. So it calls no library function but
-/// `syscall`, and `clone` before the unmapping; see syscalls.hpp.
+/// From the fork on it uses system calls and the memory of this object alone; see syscalls.hpp.
+/// Once the command runs, it unmaps the owner's memory and all libraries but the C library. So it
+/// calls no library function but `syscall`, and `clone` before the unmapping.
 ///
 ///     spawn the command -> reap, signal, wait, until nothing is below it -> exit
 ///
@@ -76,7 +80,11 @@ class [[gnu::visibility("hidden")]] Guardian {
   explicit Guardian(const Task& task);
 
   /// The fork runs this, on a stack of its own. Never returns.
-  static int main(void* guardian);
+  static int main(void* guardian) {
+    static_cast<Guardian*>(guardian)->run();
+    syscalls::call(SYS_exit_group, 0);
+    return 0;
+  }
   [[nodiscard]] char* stack_top() noexcept { return stack_ + stack_size; }
 
   [[nodiscard]] const NeededRanges& needed() const noexcept { return needed_; }
@@ -85,30 +93,181 @@ class [[gnu::visibility("hidden")]] Guardian {
   static constexpr int max_reports = 100;
 
   void run();
-  void reset_signals();
-  static int run_command(void* guardian);
   pid_t spawn();
   void become_command();
-  [[nodiscard]] bool in_cgroup() const;
-  void fail(const char* call);
-  void report(Report::Kind kind, pid_t pid, int value, const char* text = nullptr,
-              bool last = false);
-
-  void unmap_unused();
   void close_others();
   static void close_range(unsigned first, unsigned last, bool at_exec = false);
 
-  bool reap();
-  void report_end(bool last);
-  void wait();
-  void receive(int events);
-  void on_owner_exit();
-  void keep_to_schedule();
-  void begin_step(int signal, bool group_signalled);
-  [[nodiscard]] std::int64_t time_of_step(int signal) const;
-  void signal_rest();
-  void report_straggler(pid_t pid);
-  [[nodiscard]] static std::int64_t now();
+  /// Resets all handlers, as `execve` keeps ignored signals. An ignored SIGCHLD would also take the
+  /// exit status of children away.
+  void reset_signals() {
+    const unsigned long defaults[4] = {};  // the kernel's struct sigaction in its largest form
+    for (int signal = 1; signal <= 64; ++signal)
+      if (signal != SIGKILL && signal != SIGSTOP)
+        syscalls::call(SYS_rt_sigaction, signal, defaults, nullptr, sizeof(std::uint64_t));
+  }
+
+  void report(Report::Kind kind, pid_t pid, int value, const char* text = nullptr,
+              bool last = false) {
+    report_.kind = kind;
+    report_.pid = pid;
+    report_.value = value;
+    report_.last = last;
+    std::size_t size = 0;
+    if (text != nullptr)
+      for (; text[size] != '\0' && size + 1 < sizeof report_.text; ++size)
+        report_.text[size] = text[size];
+    report_.text[size] = '\0';
+    syscalls::call(SYS_sendto, channel_, &report_, sizeof report_, MSG_NOSIGNAL | MSG_DONTWAIT,
+                   nullptr, 0);
+  }
+
+  /// A system may accept the group of the clone and ignore it.
+  [[nodiscard]] bool in_cgroup() const {
+    syscalls::File groups{"/proc/self/cgroup"};
+    std::size_t same = 0;
+    for (char c; (c = groups.get()) != '\0' && group_name_[same] != '\0';)
+      same = c == group_name_[same] ? same + 1 : c == group_name_[0] ? 1 : 0;
+    return group_name_[same] == '\0';
+  }
+
+  void fail(const char* call) {
+    report(Report::failed, 0, errno, call);
+    syscalls::call(SYS_exit_group, 127);
+  }
+
+  /// Runs when there is nothing else to do. The owner waits for the guardian's exit, which is
+  /// faster with less memory.
+  void unmap_unused() {
+    if (unmap_unused_) modules_.unmap_others(needed_);
+    unmap_unused_ = false;
+  }
+
+  /// One message for the end of the leader and of its tree: with two, the owner could see a lone
+  /// process end and its tree live.
+  void report_end(bool last) {
+    if (leader_ended_ && !end_reported_) {
+      end_reported_ = true;
+      report(Report::ended, leader_, exit_code_, nullptr, last);
+    } else if (last) {
+      report(Report::empty, 0, 0, nullptr, last);
+    }
+  }
+
+  /// Not `clock_gettime`: a test may replace that function.
+  [[nodiscard]] static std::int64_t now() {
+    timespec time{};
+    syscalls::call(SYS_clock_gettime, CLOCK_MONOTONIC, &time);
+    return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
+  }
+
+  /// Reaps all that has ended. False when nothing is below the guardian any more.
+  bool reap() {
+    for (;;) {
+      info_.si_pid = 0;
+      const bool empty =
+          syscalls::call(SYS_waitid, P_ALL, 0, &info_, WEXITED | WNOHANG | __WALL, nullptr) != 0;
+      if (empty || info_.si_pid == 0) {
+        report_end(empty);
+        return !empty;
+      }
+      if (info_.si_pid == leader_) {
+        leader_ended_ = true;
+        exit_code_ = info_.si_code == CLD_EXITED ? info_.si_status : -info_.si_status;
+      }
+      if (leader_ended_) look_at_ = 0;
+    }
+  }
+
+  /// Waits for a child's end, a message from the owner, the owner's end, or the next due time.
+  void wait() {
+    constexpr std::int64_t never = INT64_MAX, second = 1'000'000'000;
+    const auto time = now();
+    auto left = never;
+    if (signal_ != 0) left = syscalls::least(left, look_at_ - time);
+    if (orphaned_at_ != 0 && next_signal_ < signal_count_)
+      left = syscalls::least(left, signals_[next_signal_].after - (time - orphaned_at_));
+    if (left < 0) left = 0;
+    const timespec limit{.tv_sec = left / second, .tv_nsec = left % second};
+
+    pollfd events[3] = {{.fd = orphaned_at_ != 0 ? -1 : channel_, .events = POLLIN, .revents = 0},
+                        {.fd = orphaned_at_ != 0 ? -1 : owner_, .events = POLLIN, .revents = 0},
+                        {.fd = children_, .events = POLLIN, .revents = 0}};
+    constexpr timespec at_once = {};
+    const timespec* const how_long = unmap_unused_ ? &at_once : left == never ? nullptr : &limit;
+    if (syscalls::call(SYS_ppoll, events, 3, how_long, nullptr, 0) <= 0) return unmap_unused();
+    if (events[0].revents != 0) receive(events[0].revents);
+    if (events[1].revents != 0) on_owner_exit();
+    signalfd_siginfo news;
+    if (events[2].revents != 0) syscalls::call(SYS_read, children_, &news, sizeof news);
+  }
+
+  /// While the leader lives, a signal goes to its process group. The leader has half of the step's
+  /// time to end its tree. Then, or when it has ended, each process left gets the signal by its own
+  /// id; SIGKILL goes to all at once. A while after each step the guardian searches the tree.
+  void begin_step(int signal, bool group_signalled) {
+    signal_ = signal;
+    tree_.begin_step();
+    group_signalled_ =
+        group_signalled || (!leader_ended_ && syscalls::call(SYS_kill, -leader_, signal) == 0);
+    if (signal == SIGKILL && group_kill_ >= 0) syscalls::call(SYS_write, group_kill_, "1", 1);
+    pause_ = 4'000'000;
+    const auto time = now();
+    look_at_ = group_signalled_ ? time + pause_ : 0;
+    spread_at_ = time + time_of_step(signal) / 2;
+    spin_until_ = group_signalled_ ? time + 80'000 : 0;
+  }
+
+  void receive(int events) {
+    unsigned char signal = 0;
+    if (syscalls::call(SYS_recvfrom, channel_, &signal, 1, MSG_DONTWAIT, nullptr, nullptr) == 1)
+      begin_step(signal & ~group_has_it, (signal & group_has_it) != 0);
+    else if ((events & (POLLHUP | POLLERR)) != 0)
+      on_owner_exit();
+  }
+
+  void on_owner_exit() {
+    if (orphaned_at_ == 0) orphaned_at_ = now();
+  }
+
+  void keep_to_schedule() {
+    while (orphaned_at_ != 0 && next_signal_ < signal_count_ &&
+           now() - orphaned_at_ >= signals_[next_signal_].after)
+      begin_step(signals_[next_signal_++].signal, false);
+  }
+
+  /// The time from a signal to the next one; the whole budget for a signal that is in no step.
+  [[nodiscard]] std::int64_t time_of_step(int signal) const {
+    for (std::size_t i = 0; i + 1 < signal_count_; ++i)
+      if (signals_[i].signal == signal) return signals_[i + 1].after - signals_[i].after;
+    return signals_[signal_count_ - 1].after;
+  }
+
+  void signal_rest() {
+    tree_.find(self_);
+    const bool everyone = leader_ended_ || signal_ == SIGKILL || now() >= spread_at_;
+    tree_.send(signal_, group_signalled_ ? leader_ : 0, everyone,
+               [this](pid_t pid) { report_straggler(pid); });
+    // Processes may be born, or stopped, at any time, so look again.
+    pause_ = syscalls::least(pause_ * 2, 100'000'000);
+    look_at_ = now() + pause_;
+  }
+
+  void report_straggler(pid_t pid) {
+    // A limited number, as the channel must hold all for an owner that does not read.
+    if (reports_ == max_reports) return;
+    ++reports_;
+    char text[sizeof report_.text];
+    long size = syscalls::read_file(syscalls::Path{} << "/proc/" << pid << "/cmdline", text);
+    while (size > 0 && text[size - 1] == '\0') --size;
+    for (long i = 0; i < size; ++i)
+      if (text[i] == '\0') text[i] = ' ';
+    if (size == 0) {
+      size = syscalls::read_file(syscalls::Path{} << "/proc/" << pid << "/comm", text);
+      if (size > 0) text[size - 1] = '\0';
+    }
+    report(Report::straggler, pid, 0, text);
+  }
 
   // The stack grows down from the start of the data, so the used ends of both share a page. A fork
   // copies each page at its first write.
@@ -136,9 +295,8 @@ class [[gnu::visibility("hidden")]] Guardian {
   pid_t self_ = 0, leader_ = 0;
   bool leader_ended_ = false, end_reported_ = false;
   int exit_code_ = 0;
-  bool orphaned_ = false;
-  std::size_t next_signal_ = 0;  // of signals_, once orphaned
-  std::int64_t orphaned_at_ = 0;
+  std::size_t next_signal_ = 0;   // of signals_, after the owner's end
+  std::int64_t orphaned_at_ = 0;  // 0: the owner lives
   int signal_ = 0;                // the last one that it got to send; 0: none yet
   bool group_signalled_ = false;  // the leader's group has got it as a whole
   std::int64_t spread_at_ = 0;    // when all others get it, even if the leader still lives

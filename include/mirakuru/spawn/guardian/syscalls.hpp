@@ -85,11 +85,10 @@ class File {
 
   /// The next character; zero at the end, and zero without a file.
   char get() {
-    if (at_ == size_) {
+    if (at_ >= size_) {
       at_ = 0;
       size_ = file_ < 0 ? 0 : call(SYS_read, file_, buffer_, sizeof buffer_);
-      if (size_ <= 0) size_ = 0;
-      if (size_ == 0) return '\0';
+      if (size_ <= 0) return '\0';
     }
     return buffer_[at_++];
   }
@@ -163,14 +162,10 @@ void each_mapping(Visit visit) {
     char permissions[4];
     for (char& permission : permissions) permission = maps.get();
     char path[2] = {}, before = '\0';
-    int field = 0;
+    int field = 0, size = 0;
     for (char c; (c = maps.get()) != '\n' && c != '\0'; before = c) {
       if (c != ' ' && before == ' ') ++field;
-      if (field != 4) continue;
-      if (path[0] == '\0')
-        path[0] = c;
-      else if (path[1] == '\0')
-        path[1] = c;
+      if (field == 4 && size < 2) path[size++] = c;
     }
     // [heap], [stack], and [anon:...], a name that the program has given.
     mapping.stack = path[0] == '[' && path[1] == 's';

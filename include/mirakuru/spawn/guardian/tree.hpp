@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <cstdint>
 
-#include <mirakuru/os/config.hpp>
+#include <mirakuru/os/errno.hpp>
 #include <mirakuru/spawn/guardian/syscalls.hpp>
 
 // The processes below a guardian.
@@ -21,11 +24,22 @@ struct RlimitTag {
   std::uint64_t soft = 0, hard = 0;  // zero: no number is left for a mark
 
   /// Throws `std::system_error`. Rests on `getrandom`.
-  [[nodiscard]] static RlimitTag make();
+  [[nodiscard]] static RlimitTag make() {
+    // So large that nobody else has them, and no larger than an unprivileged process may set.
+    constexpr std::uint64_t least = std::uint64_t{1} << 61, most = std::uint64_t{1} << 62;
+    rlimit limit{};
+    ::getrlimit(RLIMIT_LOCKS, &limit);
+    if (limit.rlim_max <= least) return {};
+    std::uint64_t random = 0;
+    if (::getrandom(&random, sizeof random, 0) != sizeof random) throw_errno("getrandom");
+    const bool below_another = limit.rlim_max < most;
+    const auto soft = least + random % ((below_another ? limit.rlim_max : most) - least);
+    return {.soft = soft, .hard = below_another ? limit.rlim_max : soft};
+  }
+
   /// True for the limits of a process with this mark, soft or hard.
-  [[nodiscard, gnu::visibility("hidden")]] bool is_on(std::uint64_t its_soft,
-                                                      std::uint64_t its_hard) const noexcept {
-    return soft != 0 && (its_soft == soft || its_hard == soft);
+  [[nodiscard, gnu::visibility("hidden")]] bool is_on(const RlimitTag& limits) const noexcept {
+    return soft != 0 && (limits.soft == soft || limits.hard == soft);
   }
 };
 
@@ -37,23 +51,106 @@ class [[gnu::visibility("hidden")]] Tree {
   [[nodiscard]] const RlimitTag& mark() const noexcept { return mark_; }
 
   /// Finds the tree below `root`, the calling process. The next call finds later births.
-  void find(pid_t root);
+  void find(pid_t root) {
+    found_count_ = 0;
+    // In a pid namespace, /proc may be missing or may show the namespace around it.
+    char own[16] = {};
+    syscalls::call(SYS_readlinkat, AT_FDCWD, "/proc/self", own, sizeof own - 1);
+    const char* digits = own;
+    proc_is_own_ = static_cast<pid_t>(number_at(digits)) == root;
+    if (!proc_is_own_) return find_marked();
+    if (syscalls::call(SYS_faccessat, AT_FDCWD, "/proc/thread-self/children", R_OK) == 0) {
+      find_children(root);
+      for (int i = 0; i < found_count_; ++i) find_children(found_[i]);
+      return;
+    }
+    // A kernel without CONFIG_PROC_CHILDREN: search all processes, once for each generation.
+    for (int before = -1; before != found_count_;) {
+      before = found_count_;
+      syscalls::each_number("/proc", [&](pid_t pid) {
+        if (const auto process = stat(pid);
+            process.state != 0 && (process.parent == root || found(process.parent)) && !found(pid))
+          add(pid);
+      });
+    }
+  }
 
   /// Begins a step: nobody has got its signal.
   void begin_step() noexcept { signalled_count_ = 0; }
   /// Signals each process found that has not got the signal yet, and calls `visit` before that. The
   /// `group` has got it as a whole; 0 for none. Without `everyone` it only wakes stopped members.
   template <class Visit>
-  void send(int signal, pid_t group, bool everyone, Visit visit);
+  void send(int signal, pid_t group, bool everyone, Visit visit) {
+    for (int i = 0; i < found_count_; ++i) {
+      const pid_t pid = found_[i];
+      const auto process = stat(pid);
+      if (!process.lives()) continue;
+      const bool by_group = group != 0 && process.group == group;
+      bool has_it = by_group;
+      for (int j = 0; j < signalled_count_ && !has_it; ++j) has_it = signalled_[j] == pid;
+      if (!has_it && everyone) {
+        has_it = true;
+        visit(pid);
+        if (signalled_count_ < max_signalled) signalled_[signalled_count_++] = pid;
+        syscalls::call(SYS_kill, pid, signal);
+      }
+      // The whole group, as a member may hand over to its child. Again, as the id may be a new
+      // one's.
+      if (has_it && !by_group && signal == SIGKILL)
+        syscalls::call(SYS_kill, process.group > 1 ? -process.group : pid, SIGKILL);
+      // A stopped process does not see the signal.
+      if (has_it && process.state == 'T') syscalls::call(SYS_kill, pid, SIGCONT);
+    }
+  }
 
  private:
   static constexpr int max_found = 4096, max_signalled = 1024;
 
-  void add(pid_t pid);
-  [[nodiscard]] bool found(pid_t pid) const;
-  void find_marked();
-  void find_children(pid_t parent);
-  [[nodiscard]] ProcessStat stat(pid_t pid) const;
+  void add(pid_t pid) {
+    if (found_count_ < max_found) found_[found_count_++] = pid;
+  }
+
+  bool found(pid_t pid) const {
+    int i = 0;
+    while (i < found_count_ && found_[i] != pid) ++i;
+    return i < found_count_;
+  }
+
+  /// Finds the tree by its mark, among all possible ids.
+  void find_marked() {
+    constexpr pid_t most_ids = 1 << 22;
+    for (pid_t pid = 2; pid < most_ids; ++pid) {
+      RlimitTag limits;
+      if (syscalls::call(SYS_prlimit64, pid, RLIMIT_LOCKS, nullptr, &limits) == 0 &&
+          mark_.is_on(limits))
+        add(pid);
+    }
+  }
+
+  /// /proc lists a child at the thread that has made it.
+  void find_children(pid_t parent) {
+    syscalls::each_number(
+        syscalls::Path{} << "/proc/" << parent << "/task", [=, this](pid_t thread) {
+          syscalls::File children{syscalls::Path{} << "/proc/" << parent << "/task/" << thread
+                                                   << "/children"};
+          pid_t child = 0;
+          for (char c; (c = children.get()) != '\0';) {
+            if (c == ' ') add(child);
+            child = c == ' ' ? 0 : child * 10 + (c - '0');
+          }
+        });
+  }
+
+  ProcessStat stat(pid_t pid) const {
+    ProcessStat stat;
+    if (!proc_is_own_) {
+      stat.state = '?';
+      return stat;
+    }
+    char text[512];
+    syscalls::read_file(syscalls::Path{} << "/proc/" << pid << "/stat", text);
+    return stat_fields(text);
+  }
 
   RlimitTag mark_;
   bool proc_is_own_ = true;  // /proc shows this pid namespace
@@ -62,31 +159,4 @@ class [[gnu::visibility("hidden")]] Tree {
   pid_t signalled_[max_signalled];  // each by its own id, since begin_step()
 };
 
-template <class Visit>
-void Tree::send(int signal, pid_t group, bool everyone, Visit visit) {
-  for (int i = 0; i < found_count_; ++i) {
-    const pid_t pid = found_[i];
-    const auto process = stat(pid);
-    if (!process.lives()) continue;
-    const bool by_group = group != 0 && process.group == group;
-    bool has_it = by_group;
-    for (int j = 0; j < signalled_count_ && !has_it; ++j) has_it = signalled_[j] == pid;
-    if (!has_it && everyone) {
-      has_it = true;
-      visit(pid);
-      if (signalled_count_ < max_signalled) signalled_[signalled_count_++] = pid;
-      syscalls::call(SYS_kill, pid, signal);
-    }
-    // The whole group, as a member may hand over to its child. Again, as the id may be a new one's.
-    if (has_it && !by_group && signal == SIGKILL)
-      syscalls::call(SYS_kill, process.group > 1 ? -process.group : pid, SIGKILL);
-    // A stopped process does not see the signal.
-    if (has_it && process.state == 'T') syscalls::call(SYS_kill, pid, SIGCONT);
-  }
-}
-
 }  // namespace mirakuru::detail
-
-#if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/spawn/guardian/tree.ipp>
-#endif
