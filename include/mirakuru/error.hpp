@@ -73,6 +73,13 @@ class ProcessFinishedWithError : public ProcessExitedWithError {
 
 namespace detail {
 
+/// A duration in seconds or milliseconds, rounded to three digits: "3600 s", "1.5 s", "20 ms".
+[[nodiscard]] std::string to_text(std::chrono::nanoseconds duration);
+/// The end of a process as text: "exited with a non-zero code: 3", "ended by signal 9 (Killed)".
+[[nodiscard]] std::string exit_headline(int exit_code);
+/// The message of an error code, with a small first letter: "connection refused".
+[[nodiscard]] std::string reason_text(const std::error_code& code);
+
 /// The facts about a failure, and the message that a developer reads.
 struct ErrorContext {
   std::string command;
@@ -87,20 +94,23 @@ struct ErrorContext {
   [[nodiscard]] std::string message(const std::string& headline) const;
 
   // Each throws the error of its name.
-  [[noreturn]] void throw_already_running(const std::string& holder) const;
-  [[noreturn]] void throw_exited(int exit_code) const;
-  [[noreturn]] void throw_timed_out(std::chrono::nanoseconds budget) const;
-  [[noreturn]] void throw_finished(int exit_code, bool accepted) const;
+  [[noreturn]] void throw_already_running(const std::string& holder) const {
+    throw AlreadyRunning{message(holder + ": it seems to be already running")};
+  }
+  [[noreturn]] void throw_exited(int exit_code) const {
+    throw ProcessExitedWithError{message(exit_headline(exit_code) + " before it was ready"),
+                                 exit_code};
+  }
+  [[noreturn]] void throw_timed_out(std::chrono::nanoseconds budget) const {
+    throw TimeoutExpired{message("timed out after " + to_text(budget)), budget};
+  }
+  [[noreturn]] void throw_finished(int exit_code, bool accepted) const {
+    const auto* const why = accepted ? "" : ", which stop() does not accept";
+    throw ProcessFinishedWithError{message(exit_headline(exit_code) + why), exit_code};
+  }
   /// Rethrows the current exception nested in an ExecutorError.
   [[noreturn]] void throw_check_failed() const;
 };
-
-/// A duration in seconds or milliseconds, rounded to three digits: "3600 s", "1.5 s", "20 ms".
-[[nodiscard]] std::string to_text(std::chrono::nanoseconds duration);
-/// The end of a process as text: "exited with a non-zero code: 3", "ended by signal 9 (Killed)".
-[[nodiscard]] std::string exit_headline(int exit_code);
-/// The message of an error code, with a small first letter: "connection refused".
-[[nodiscard]] std::string reason_text(const std::error_code& code);
 
 }  // namespace detail
 }  // namespace mirakuru

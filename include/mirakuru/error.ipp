@@ -58,24 +58,6 @@ MIRAKURU_DECL std::string ErrorContext::message(const std::string& headline) con
   return text;
 }
 
-MIRAKURU_DECL void ErrorContext::throw_already_running(const std::string& holder) const {
-  throw AlreadyRunning{message(holder + ": it seems to be already running")};
-}
-
-MIRAKURU_DECL void ErrorContext::throw_exited(int exit_code) const {
-  throw ProcessExitedWithError{message(exit_headline(exit_code) + " before it was ready"),
-                               exit_code};
-}
-
-MIRAKURU_DECL void ErrorContext::throw_timed_out(std::chrono::nanoseconds budget) const {
-  throw TimeoutExpired{message("timed out after " + to_text(budget)), budget};
-}
-
-MIRAKURU_DECL void ErrorContext::throw_finished(int exit_code, bool accepted) const {
-  const auto* const why = accepted ? "" : ", which stop() does not accept";
-  throw ProcessFinishedWithError{message(exit_headline(exit_code) + why), exit_code};
-}
-
 MIRAKURU_DECL void ErrorContext::throw_check_failed() const {
   const std::string headline = "a readiness check failed";
   try {

@@ -45,14 +45,19 @@ namespace detail {
 
 using namespace mirakuru::detail;
 
-/// Asks each millisecond until the predicate is true. False if that takes longer than `patience`.
-template <class Predicate>
-bool until(std::chrono::nanoseconds patience, Predicate predicate) {
+/// Asks until the predicate is true: when the event is readable, or each millisecond if it is -1.
+/// False if that takes longer than `patience`.
+template <class Predicate, class Event = int (*)()>
+bool until(
+    std::chrono::nanoseconds patience, Predicate predicate, Event event = [] { return -1; }) {
   const auto begin = Clock::now();
   while (!predicate()) {
+    pollfd ready{.fd = event(), .events = POLLIN, .revents = 0};
+    const auto pause = ready.fd < 0 ? std::chrono::nanoseconds{1'000'000} : patience;
+    const timespec limit{.tv_sec = pause / std::chrono::seconds{1},
+                         .tv_nsec = (pause % std::chrono::seconds{1}).count()};
+    ::ppoll(&ready, 1, &limit, nullptr);
     if (Clock::now() - begin > patience) return false;
-    const timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
-    ::ppoll(nullptr, 0, &pause, nullptr);
   }
   return true;
 }
@@ -61,20 +66,6 @@ bool until(std::chrono::nanoseconds patience, Predicate predicate) {
 template <ProcessHandle Handle>
 bool gone(Handle& handle, std::chrono::nanoseconds patience) {
   return until(patience, [&] { return !handle.alive(); });
-}
-
-/// Waits until the tree is gone, on the handle's event alone if it has one. False as above.
-template <ProcessHandle Handle>
-bool tells_end(Handle& handle, std::chrono::nanoseconds patience) {
-  const timespec limit{.tv_sec = patience / std::chrono::seconds{1},
-                       .tv_nsec = (patience % std::chrono::seconds{1}).count()};
-  const auto begin = Clock::now();
-  while (handle.alive()) {
-    pollfd event{.fd = handle.event(), .events = POLLIN, .revents = 0};
-    if (event.fd < 0) return gone(handle, patience);
-    if (::ppoll(&event, 1, &limit, nullptr) == 0 || Clock::now() - begin > patience) return false;
-  }
-  return true;
 }
 
 /// True if nobody has to reap this process any more.
@@ -172,7 +163,9 @@ Broken check_spawner(const T& spawner,
   {
     detail::Run run{"sleep 0.3"};
     auto handle = spawner.spawn(run.request);
-    require(detail::tells_end(handle, patience), "event() turns readable at the end, or is -1");
+    require(detail::until(
+                patience, [&] { return !handle.alive(); }, [&] { return handle.event(); }),
+            "event() turns readable at the end, or is -1");
   }
   {
     detail::Run run{"sleep 300 & echo $!; sleep 300 & echo $!; wait"};
