@@ -332,7 +332,7 @@ TEST_CASE("CoroutineProbe: after close() a check is not asked") {
   CHECK(one.check.calls == 0);
 }
 
-TEST_CASE("CoroutineProbe: a check of what is left is asked once more after the end") {
+TEST_CASE("CoroutineProbe: a check of the remains is asked once more after the end") {
   for (const bool under_way : {false, true}) {
     CAPTURE(under_way);
     Probed<GatedRemains> one;

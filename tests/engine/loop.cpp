@@ -17,7 +17,7 @@ using mk::detail::PollLoop;
 
 namespace {
 
-/// Says at once that the first descriptor is ready, and notes what it was to wait for.
+/// Says at once that the first descriptor is ready, and notes the size of the set.
 struct FakeLoop {
   std::string& log;
 

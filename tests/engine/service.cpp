@@ -34,7 +34,7 @@ namespace {
 const mk::Command command{
     .argv = {"server", "--name", "a b"}, .cwd = "/tmp", .env = {{"LANG", "C"}, {"PORT", "80"}}};
 
-/// Standard input gives this process what the service writes.
+/// True if a byte gets from the end that is held open to standard input.
 bool reads_from(int in, const UniqueFd& held_open) {
   char byte = 0;
   return ::write(held_open.get(), "x", 1) == 1 && ::read(in, &byte, 1) == 1 && byte == 'x';
@@ -83,7 +83,7 @@ TEST_CASE("ServiceBase: one that has been moved from starts nothing") {
         "this executor has been moved from");
 }
 
-TEST_CASE("ServiceBase: error_context() tells what is known at the moment") {
+TEST_CASE("ServiceBase: error_context() tells all that is known at the moment") {
   ServiceBase service{command};
   const auto before = service.error_context(epoch);
   CHECK(before.command == "server --name 'a b'");
@@ -176,7 +176,7 @@ TEST_CASE("Service: an error of the spawner becomes the user's SpawnError") {
   CHECK(test::open_fds() == fds);
 }
 
-TEST_CASE("Service: alive() keeps what the process tells") {
+TEST_CASE("Service: alive() keeps all that the process tells") {
   test::FakeTree tree;
   auto service = test::fake_service(tree);
   CHECK_FALSE(service.alive());

@@ -30,7 +30,7 @@ using test::message_of;
 
 namespace {
 
-/// The facts about a check, and what it has been asked.
+/// The facts about a check, and a log of the calls.
 struct Script {
   std::chrono::milliseconds ready_at = 24h;     // from `epoch` on
   std::chrono::milliseconds throws_at = 24h;    // from `epoch` on
@@ -38,8 +38,8 @@ struct Script {
   std::chrono::milliseconds close_takes = 0ms;  // a lasting attempt, after close()
   std::string log = {};                         // "poll@0 close@1000 "
 
-  void note(const std::string& what, mk::TimePoint now) {
-    log += what + '@' + test::in_ms(now) + ' ';
+  void note(const std::string& call, mk::TimePoint now) {
+    log += call + '@' + test::in_ms(now) + ' ';
   }
 };
 
@@ -108,7 +108,7 @@ struct Already {
   bool operator()(const mk::Process&) const { return true; }
 };
 
-/// A check of what the process has left.
+/// A check of the remains of the process.
 struct Remains : Scripted {
   static constexpr bool valid_after_exit = true;
 };
@@ -334,7 +334,7 @@ TEST_CASE("StartOperation: the process's end before it is ready ends the rest of
   CHECK(script.log.empty());
 }
 
-TEST_CASE("StartOperation: a check of what is left is asked once more after the end") {
+TEST_CASE("StartOperation: a check of the remains is asked once more after the end") {
   test::FakeTree tree;
   Script script{.ready_at = 24h};
   auto service = test::fake_service(tree, Remains{{&script}});

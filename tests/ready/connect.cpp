@@ -96,7 +96,7 @@ TEST_CASE("ConnectProbe: a port that refuses, then listens") {
   CHECK(probe.families == "4");
 }
 
-TEST_CASE("ConnectProbe: every seventh attempt connects, whatever the kernel's table says") {
+TEST_CASE("ConnectProbe: every seventh attempt connects without a look at the kernel's table") {
   const test::Port port;
   Talker probe{"127.0.0.1", port};
   for (int attempt = 0; attempt <= 14; ++attempt) {

@@ -117,7 +117,7 @@ TEST_CASE("ProbeRun: due at its own moment, not at an earlier one of the set") {
   CHECK(run.due(epoch + 10ms, waits));
 }
 
-TEST_CASE("ProbeRun: due with whatever ends the wait while an attempt is under way") {
+TEST_CASE("ProbeRun: any end of the wait makes an attempt under way due") {
   TwoDescriptors::Facts facts{.pending = true, .closed = {}};
   ProbeRun run;
   run.begin(std::make_unique<TwoDescriptors>(facts));
