@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <exception>
-#include <memory>
-#include <type_traits>
-#include <utility>
-
 #include <mirakuru/engine/asio_loop.hpp>
 #include <mirakuru/engine/start.hpp>
 #include <mirakuru/engine/stop.hpp>
-#include <mirakuru/engine/wait.hpp>
 #include <mirakuru/executor.hpp>
 
 #include <asio/associated_allocator.hpp>

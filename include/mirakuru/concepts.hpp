@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <sys/types.h>
-#include <chrono>
-#include <concepts>
 #include <optional>
 #include <span>
-#include <string>
 #include <type_traits>
-#include <vector>
 
 #include <mirakuru/output/streams.hpp>
 #include <mirakuru/process.hpp>

@@ -1,16 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <sys/types.h>
-#include <chrono>
-#include <concepts>
-#include <optional>
-#include <span>
-#include <string>
-#include <type_traits>
-#include <utility>
-#include <vector>
-
+#include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/budget/timeout.hpp>
 #include <mirakuru/command.hpp>
 #include <mirakuru/concepts.hpp>
@@ -19,7 +10,6 @@
 #include <mirakuru/engine/service.hpp>
 #include <mirakuru/engine/start.hpp>
 #include <mirakuru/engine/stop.hpp>
-#include <mirakuru/engine/wait.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/fwd.hpp>
 #include <mirakuru/output/capture.hpp>
@@ -52,15 +42,27 @@ class Executor {
   /// Throws `std::invalid_argument` for a command without words or one that cannot be split, for a
   /// number that is no signal (1 to `SIGRTMAX`), and for a negative budget or wait.
   template <class... Given>
-  explicit Executor(detail::ResolvedCommand command, Given... given);
+  explicit Executor(detail::ResolvedCommand command, Given... given)
+      : service_{detail::make_service<Set>(std::move(command),
+                                           detail::hana::tuple<Given...>{std::move(given)...})} {}
 
   Executor(Executor&& other) noexcept : service_{std::move(other.service_)} {
     other.service_.process.reset();
   }
   /// Ends the command of this executor first, as the destructor does.
-  Executor& operator=(Executor&& other) noexcept;
+  Executor& operator=(Executor&& other) noexcept {
+    if (this == &other) return *this;
+    std::destroy_at(this);
+    return *std::construct_at(this, std::move(other));
+  }
   /// Ends the tree by the signal strategy and within the stop budget. Never throws.
-  ~Executor();
+  ~Executor() {
+    if (!service_.process) return;
+    try {
+      end(service_.signals.steps(), detail::ExitPolicy::ignore);
+    } catch (...) {  // a destructor has nobody to tell
+    }
+  }
 
   /// Starts the command and blocks until each check holds. Does nothing when it runs already.
   ///
@@ -119,7 +121,37 @@ class Executor {
   /// `TimeoutExpired` at the end of it, and kills the tree first. An exception of the predicate
   /// passes through, and the command runs on.
   template <class Predicate>
-  Executor& wait_for(Predicate predicate, std::chrono::nanoseconds timeout) &;
+  Executor& wait_for(Predicate predicate, std::chrono::nanoseconds timeout) & {
+    static_assert(std::is_invocable_r_v<bool, Predicate&> ||
+                      std::is_invocable_r_v<bool, Predicate&, const Process&>,
+                  "mirakuru: wait_for() takes a predicate that is called as predicate() or "
+                  "predicate(const mirakuru::Process&) and returns bool");
+    const auto holds = [&]() -> bool {
+      if constexpr (std::is_invocable_r_v<bool, Predicate&>)
+        return predicate();
+      else if constexpr (std::is_invocable_r_v<bool, Predicate&, const Process&>)
+        return predicate(Process{pid(), service_.streams, running()});
+      else
+        return true;  // has had its error
+    };
+    detail::PollLoop loop;
+    const auto begin = detail::Clock::now(), deadline = detail::after(begin, timeout);
+    while (!holds()) {
+      const auto now = detail::Clock::now();
+      if (now >= deadline) {
+        auto error_context = service_.error_context(now, "the predicate of wait_for");
+        error_context.waited = now - begin;
+        TimeoutExpired error{error_context.message("timed out after " + detail::to_text(timeout)),
+                             timeout};
+        kill();
+        throw error;
+      }
+      WaitSet pause;
+      pause.until(std::min(deadline, detail::after(now, detail::pause_after(now - begin))));
+      loop.wait(pause);
+    }
+    return *this;
+  }
   template <class Predicate>
   Executor& wait_for(Predicate predicate) & {
     return wait_for(std::move(predicate), service_.budget.start);
@@ -134,7 +166,24 @@ class Executor {
   /// not running is not started. An exception of `stop()` passes through without a call of the
   /// body.
   template <class Body>
-  Executor& stopped(Body&& body) &;
+  Executor& stopped(Body&& body) & {
+    const bool was_running = running();
+    if (was_running) stop();
+    try {
+      if constexpr (std::is_invocable_v<Body, Executor&>)
+        std::forward<Body>(body)(*this);
+      else
+        std::forward<Body>(body)();
+    } catch (...) {
+      try {
+        if (was_running) start();
+      } catch (const std::exception&) {  // the body's own exception is the one to be seen
+      }
+      throw;
+    }
+    if (was_running) start();
+    return *this;
+  }
   template <class Body>
   Executor&& stopped(Body&& body) && {
     return std::move(stopped(std::forward<Body>(body)));
@@ -186,20 +235,15 @@ class Executor {
     return service_.stragglers;
   }
 
-  // The Asio forms need <mirakuru/async.hpp>. Each runs on a strand of the token's
-  // associated executor: any number of threads may run the context, and any number of executors may
-  // be started on it. A token without an executor runs on `asio::system_executor`, for which Asio
-  // makes threads. The executor stays where it is until the operation has completed, and no other
-  // member function is called meanwhile.
-  //
-  // The completion signature of each is `void(std::exception_ptr)`: null, or the error that the
-  // blocking form throws. An `error_code` has no room for its message.
+  // The Asio forms need <mirakuru/async.hpp>. Each runs on a strand of the token's associated
+  // executor; a token without one runs on `asio::system_executor`, for which Asio makes threads.
+  // The executor stays where it is until the operation has completed, and no other member function
+  // is called meanwhile. An `error_code` has no room for the message of an error: so an
+  // exception_ptr.
 
   /// Starts the command and completes when each check holds, as `start()` does.
   ///
-  /// @par Completion Signature
-  /// `void(std::exception_ptr)`
-  ///
+  /// @par Completion Signature `void(std::exception_ptr)`
   /// @par Per-Operation Cancellation
   /// Any type. The kill signal ends the tree; then the operation completes with
   /// `asio::error::operation_aborted`. No process is left.
@@ -211,9 +255,7 @@ class Executor {
 
   /// Ends the tree and completes when no process is left, as `stop()` does.
   ///
-  /// @par Completion Signature
-  /// `void(std::exception_ptr)`
-  ///
+  /// @par Completion Signature `void(std::exception_ptr)`
   /// @par Per-Operation Cancellation
   /// Any type. SIGKILL follows at once; the operation completes as it would have otherwise.
   template <class CompletionToken>
@@ -225,9 +267,7 @@ class Executor {
 
   /// Ends the tree by the strategy's kill signal, as `kill()` does.
   ///
-  /// @par Completion Signature
-  /// `void(std::exception_ptr)`
-  ///
+  /// @par Completion Signature `void(std::exception_ptr)`
   /// @par Per-Operation Cancellation
   /// Any type. SIGKILL follows at once; the operation completes as it would have otherwise.
   template <class CompletionToken>
@@ -239,9 +279,7 @@ class Executor {
 
   /// Completes when the command has ended by itself, as `wait()` does.
   ///
-  /// @par Completion Signature
-  /// `void(std::exception_ptr)`
-  ///
+  /// @par Completion Signature `void(std::exception_ptr)`
   /// @par Per-Operation Cancellation
   /// Any type. The operation completes with `asio::error::operation_aborted`; the command runs on.
   template <class CompletionToken>
@@ -279,5 +317,3 @@ template <class... Policies>
 Executor(detail::ResolvedCommand, Policies...) -> Executor<Policies...>;
 
 }  // namespace mirakuru
-
-#include <mirakuru/executor.impl.hpp>

@@ -1,24 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/types.h>
 #include <sys/wait.h>
-#include <unistd.h>
-#include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstddef>
-#include <cstdlib>
 #include <ctime>
 #include <exception>
-#include <span>
-#include <string>
-#include <system_error>
-#include <utility>
-#include <vector>
 
 #include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/command.hpp>

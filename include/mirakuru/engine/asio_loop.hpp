@@ -8,12 +8,8 @@
 #endif
 
 #include <fcntl.h>
-#include <cstddef>
 #include <exception>
-#include <memory>
 #include <optional>
-#include <utility>
-#include <vector>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>

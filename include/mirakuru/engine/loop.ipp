@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <poll.h>
 #include <algorithm>
-#include <chrono>
 #include <ctime>
 
 #include <mirakuru/engine/loop.hpp>

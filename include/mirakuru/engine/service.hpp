@@ -2,16 +2,9 @@
 #pragma once
 
 #include <array>
-#include <chrono>
-#include <concepts>
-#include <cstddef>
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
-#include <system_error>
-#include <utility>
-#include <vector>
 
 #include <mirakuru/command.hpp>
 #include <mirakuru/engine/policy_set.hpp>

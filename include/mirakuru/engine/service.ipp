@@ -2,9 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <csignal>
-#include <stdexcept>
-#include <utility>
 
 #include <mirakuru/engine/service.hpp>
 

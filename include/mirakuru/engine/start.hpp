@@ -2,16 +2,8 @@
 #pragma once
 
 #include <sys/types.h>
-#include <array>
-#include <chrono>
-#include <cstddef>
 #include <exception>
-#include <memory>
-#include <optional>
-#include <span>
-#include <string>
 #include <type_traits>
-#include <utility>
 
 #include <boost/hana/for_each.hpp>
 

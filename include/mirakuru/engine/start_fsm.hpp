@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
-#include <cstddef>
 #include <optional>
-#include <span>
-#include <string>
 
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/config.hpp>

@@ -2,15 +2,8 @@
 #pragma once
 
 #include <arpa/inet.h>
-#include <dirent.h>
-#include <fcntl.h>
-#include <unistd.h>
-#include <algorithm>
-#include <cstdio>
 #include <fstream>
-#include <memory>
 #include <stdexcept>
-#include <utility>
 #include <vector>
 
 #include <mirakuru/net/address.hpp>

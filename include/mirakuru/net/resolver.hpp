@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <netdb.h>
 #include <sys/eventfd.h>
 #include <atomic>
-#include <cstdint>
-#include <memory>
 #include <new>
-#include <string>
-#include <system_error>
 #include <thread>
-#include <utility>
-#include <vector>
 
 #include <mirakuru/net/endpoint.hpp>
 #include <mirakuru/os/signals_blocked.hpp>

@@ -2,10 +2,8 @@
 #pragma once
 
 #include <sys/inotify.h>
-#include <unistd.h>
 #include <algorithm>
 #include <atomic>
-#include <utility>
 
 #include <mirakuru/os/file_changes.hpp>
 

@@ -2,15 +2,11 @@
 #pragma once
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <sys/syscall.h>
-#include <sys/types.h>
-#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
-#include <string>
 
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/os/stat_fields.hpp>

@@ -4,7 +4,7 @@
 #include <sys/random.h>
 #include <string>
 
-#include <mirakuru/os/errno.hpp>
+#include <mirakuru/os/unique_fd.hpp>
 
 namespace mirakuru::detail {
 

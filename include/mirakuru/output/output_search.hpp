@@ -2,10 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <cstddef>
 #include <limits>
-#include <memory>
-#include <span>
 
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/output/output_file.hpp>

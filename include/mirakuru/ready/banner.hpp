@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <memory>
-#include <string>
-
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/output/streams.hpp>
 #include <mirakuru/ready/probe.hpp>

@@ -2,9 +2,6 @@
 #pragma once
 
 #include <sys/inotify.h>
-#include <algorithm>
-#include <chrono>
-#include <vector>
 
 #include <mirakuru/output/output_search.hpp>
 #include <mirakuru/ready/banner.hpp>

@@ -1,17 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <poll.h>
-#include <sys/socket.h>
 #include <algorithm>
-#include <cerrno>
-#include <cstddef>
-#include <cstdint>
-#include <optional>
-#include <string>
-#include <system_error>
-#include <utility>
-#include <vector>
 
 #include <mirakuru/error.hpp>
 #include <mirakuru/net/endpoint.hpp>

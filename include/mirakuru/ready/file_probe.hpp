@@ -2,9 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
-#include <string>
-#include <utility>
 
 #include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/os/clock.hpp>

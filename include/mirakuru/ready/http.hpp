@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <memory>
-#include <string>
-
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/ready/http_request.hpp>
 #include <mirakuru/ready/probe.hpp>

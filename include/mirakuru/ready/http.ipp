@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <sys/socket.h>
-#include <array>
-#include <cerrno>
-#include <optional>
-#include <string_view>
-
 #include <mirakuru/ready/connect.hpp>
 #include <mirakuru/ready/http.hpp>
 #include <mirakuru/ready/http_response.hpp>

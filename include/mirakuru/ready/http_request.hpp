@@ -3,7 +3,6 @@
 
 #include <bitset>
 #include <initializer_list>
-#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
-#include <cctype>
 #include <cstdio>
-#include <stdexcept>
 
 #include <mirakuru/ready/http_request.hpp>
 #include <mirakuru/text/pattern_search.hpp>

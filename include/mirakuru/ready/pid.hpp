@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <memory>
-#include <string>
-
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/os/file_name.hpp>
 #include <mirakuru/ready/probe.hpp>

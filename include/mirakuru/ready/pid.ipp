@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
-#include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <chrono>
 #include <string_view>
-#include <system_error>
-#include <utility>
 
 #include <mirakuru/error.hpp>
 #include <mirakuru/os/proc.hpp>

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <concepts>
-#include <cstddef>
 #include <memory>
-#include <utility>
 
 #include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/os/clock.hpp>

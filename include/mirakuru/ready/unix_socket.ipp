@@ -4,12 +4,6 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <algorithm>
-#include <cerrno>
-#include <chrono>
-#include <cstddef>
-#include <stdexcept>
-#include <system_error>
 
 #include <mirakuru/error.hpp>
 #include <mirakuru/os/proc.hpp>

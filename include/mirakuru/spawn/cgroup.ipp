@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
-#include <cerrno>
 #include <fstream>
 #include <sstream>
-#include <string>
-#include <utility>
 
-#include <mirakuru/os/errno.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/os/uuid.hpp>
 #include <mirakuru/spawn/cgroup.hpp>

@@ -5,14 +5,9 @@
 #include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
-#include <unistd.h>
-#include <cstdint>
-#include <string>
-#include <utility>
-#include <vector>
 
-#include <mirakuru/os/errno.hpp>
 #include <mirakuru/os/proc.hpp>
+#include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/spawn/direct.hpp>
 
 namespace mirakuru {

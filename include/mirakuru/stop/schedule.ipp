@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <csignal>
 
 #include <mirakuru/stop/schedule.hpp>
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <stdexcept>
-
 #include <mirakuru/text/line_matcher.hpp>
 #include <mirakuru/text/pattern.hpp>
 

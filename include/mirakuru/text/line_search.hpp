@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
-#include <cstddef>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
-
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/text/line_matcher.hpp>
 #include <mirakuru/text/pattern_search.hpp>

@@ -1,17 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <bit>
-#include <cctype>
-#include <cstddef>
-#include <cstdint>
 #include <cstring>
 #include <map>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
 
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/text/pattern.hpp>

@@ -2,16 +2,10 @@
 #pragma once
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/types.h>
 #include <sys/wait.h>
-#include <cerrno>
-#include <cstddef>
-#include <cstdint>
 #include <ctime>
-#include <span>
 
 #include <mirakuru/spawn/guardian/memory.hpp>
 #include <mirakuru/spawn/guardian/tree.hpp>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <fcntl.h>
 #include <linux/close_range.h>
 #include <sched.h>
 #include <climits>

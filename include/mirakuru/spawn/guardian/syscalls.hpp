@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <cstddef>
-#include <cstdint>
 #include <type_traits>
 
 #include <mirakuru/os/stat_fields.hpp>

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/types.h>
-#include <cstdint>
 
-#include <mirakuru/os/errno.hpp>
+#include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/spawn/guardian/syscalls.hpp>
 
 // The processes below a guardian.
