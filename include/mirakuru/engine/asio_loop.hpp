@@ -16,12 +16,14 @@
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/co_spawn.hpp>
+#include <asio/error.hpp>
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/os/clock.hpp>
+#include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/os/wait_set.hpp>
 #include <mirakuru/ready/probe.hpp>
 
@@ -62,18 +64,22 @@ class AsioLoop {
     descriptors_.reserve(waits.size());
     for (auto& event : waits.descriptors()) {
       if (event.fd < 0) continue;
-      const int copy = ::fcntl(event.fd, F_DUPFD_CLOEXEC, 3);
-      if (copy < 0) {  // no descriptor is left: look at this one once in a while
+      UniqueFd copy{::fcntl(event.fd, F_DUPFD_CLOEXEC, 3)};
+      Descriptor descriptor{executor_};
+      asio::error_code failed;
+      if (copy) descriptor.assign(copy.get(), failed);
+      if (!copy || failed) {  // the system has no more: look at this one once in a while
         event.revents = event.events;
         waits.until(Clock::now() + pause_after({}));
         continue;
       }
+      (void)copy.release();
       ++waiting_;
-      auto& descriptor = descriptors_.emplace_back(executor_, copy);
-      descriptor.async_wait(
+      descriptors_.push_back(std::move(descriptor));
+      descriptors_.back().async_wait(
           event.events == POLLOUT ? Descriptor::wait_write : Descriptor::wait_read,
           [this, &event](asio::error_code error) {
-            if (!error) event.revents = event.events;
+            if (error != asio::error::operation_aborted) event.revents = event.events;
             end_one();
           });
     }

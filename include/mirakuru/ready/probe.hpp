@@ -32,7 +32,7 @@ class Probe {
   [[nodiscard]] virtual bool pending() const noexcept { return false; }
   /// The process has ended, or the start's time is up: no new input counts, and an attempt that is
   /// under way is given up. The next poll() is the last look at the input of now. It may stay
-  /// pending() until `until`.
+  /// pending() until `until`. A second call may name an earlier moment.
   virtual void close([[maybe_unused]] TimePoint until) {}
 };
 
@@ -45,7 +45,6 @@ class ProbeRun {
     probe_ = std::move(probe);
     rests_ = false;
   }
-  void end() noexcept { probe_.reset(); }
 
   /// True when the wait that it has asked for is over; `waits` is the set after the wait.
   [[nodiscard]] bool due(TimePoint now, const WaitSet& waits) const noexcept {
