@@ -23,7 +23,7 @@ struct [[gnu::visibility("hidden")]] ProcessStat {
   char state = 0;  // 0: the process is gone; '?': unknown
   pid_t parent = 0, group = 0, threads = 0;
   std::uint64_t started = 0;  // clock ticks since the system's start
-  Range arguments, environment;
+  Range arguments = {}, environment = {};
 
   /// A process whose first thread has ended is a zombie, and lives on in its other threads.
   [[nodiscard]] constexpr bool lives() const noexcept {

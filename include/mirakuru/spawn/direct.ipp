@@ -122,11 +122,10 @@ MIRAKURU_DECL DirectProcess DirectSpawner::spawn(const LaunchRequest& request) c
         "posix_spawn_file_actions_addclosefrom_np");
 
   pid_t pid = 0;
-  if (const int error = ::posix_spawn(&pid, exec.program.c_str(), &spawn.actions, &spawn.attributes,
-                                      detail::pointers(request.words).data(),
-                                      detail::pointers(exec.environment).data());
-      error != 0)
-    throw detail::exec_failure(exec.program, error);
+  const int error = ::posix_spawn(&pid, exec.program.c_str(), &spawn.actions, &spawn.attributes,
+                                  detail::pointers(request.words).data(),
+                                  detail::pointers(exec.environment).data());
+  if (error != 0) throw detail::exec_failure(exec.program, error);
   return DirectProcess{pid};
 }
 

@@ -70,23 +70,16 @@ MIRAKURU_DECL void GuardedProcess::add_straggler(pid_t pid, std::string command)
     stragglers_.push_back({pid, std::move(command)});
 }
 
-namespace detail {
-
-/// The command's id as the owner sees it, if its children are in another pid namespace.
-inline pid_t only_child(pid_t parent) {
-  const auto file = "task/" + std::to_string(parent) + "/children";
-  const pid_t child = std::atoi(read_proc(parent, file.c_str()).c_str());
-  if (child <= 0) throw_error(ESRCH, "the command's id in this namespace");
-  return child;
-}
-
-}  // namespace detail
-
 MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
   using Kind = detail::Report::Kind;
   reply_pending_ = false;
-  if (report.kind == Kind::spawned)
-    leader_ = report.value == guardian_ ? report.pid : detail::only_child(guardian_);
+  if (report.kind == Kind::spawned) leader_ = report.pid;
+  if (report.kind == Kind::spawned && report.value != guardian_) {
+    // The guardian's children are in another pid namespace, so the owner sees another id.
+    const auto children = "task/" + std::to_string(guardian_) + "/children";
+    leader_ = std::atoi(detail::read_proc(guardian_, children.c_str()).c_str());
+    if (leader_ == 0) detail::throw_error(ESRCH, "the command's id in this namespace");
+  }
   if (report.kind == Kind::ended) exit_code_ = report.value;
   if (report.kind == Kind::straggler) add_straggler(report.pid, report.text);
   if (report.kind == Kind::failed) {

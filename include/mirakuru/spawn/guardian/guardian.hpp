@@ -18,7 +18,7 @@ struct Cgroup;
 
 /// One message from a guardian to its owner.
 struct Report {
-  enum Kind : int { spawned, failed, straggler, ended, empty };
+  enum Kind : int { spawned, failed, straggler, ended };
 
   Kind kind;
   pid_t pid;
@@ -101,16 +101,14 @@ class [[gnu::visibility("hidden")]] Guardian {
         syscalls::call(SYS_rt_sigaction, signal, defaults, nullptr, sizeof(std::uint64_t));
   }
 
-  void report(Report::Kind kind, pid_t pid, int value, const char* text = nullptr,
-              bool last = false) {
+  void report(Report::Kind kind, pid_t pid, int value, const char* text = "", bool last = false) {
     report_.kind = kind;
     report_.pid = pid;
     report_.value = value;
     report_.last = last;
     std::size_t size = 0;
-    if (text != nullptr)
-      for (; text[size] != '\0' && size + 1 < sizeof report_.text; ++size)
-        report_.text[size] = text[size];
+    for (; text[size] != '\0' && size + 1 < sizeof report_.text; ++size)
+      report_.text[size] = text[size];
     report_.text[size] = '\0';
     syscalls::call(SYS_sendto, channel_, &report_, sizeof report_, MSG_NOSIGNAL | MSG_DONTWAIT,
                    nullptr, 0);
@@ -140,12 +138,9 @@ class [[gnu::visibility("hidden")]] Guardian {
   /// One message for the end of the leader and of its tree: with two, the owner could see a lone
   /// process end and its tree live.
   void report_end(bool last) {
-    if (leader_ended_ && !end_reported_) {
-      end_reported_ = true;
-      report(Report::ended, leader_, exit_code_, nullptr, last);
-    } else if (last) {
-      report(Report::empty, 0, 0, nullptr, last);
-    }
+    if (last || (leader_ended_ && !end_reported_))
+      report(Report::ended, leader_, exit_code_, "", last);
+    end_reported_ = leader_ended_;
   }
 
   /// Not `clock_gettime`: a test may replace that function.

@@ -12,13 +12,6 @@ namespace mirakuru::detail {
 
 // Its orders -------------------------------------------------------------------------------------
 
-inline std::string guardian_title(const LaunchRequest& request) {
-  std::string title = "mirakuru: guards";
-  for (const auto& word : request.words) (title += ' ') += word;
-  title.resize(std::min<std::size_t>(title.size(), 1000));
-  return title;
-}
-
 MIRAKURU_DECL std::size_t Guardian::extra_size(const Task& task) {
   std::size_t size = task.exec.program.size() + task.request.cwd.size() + task.group.path.size() +
                      1100 + task.last_signals.size_bytes();
@@ -47,7 +40,9 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task)
   environment_ = arena.strings(task.exec.environment);
   program_ = arena.string(task.exec.program);
   cwd_ = arena.string(task.request.cwd);
-  title_ = arena.string(guardian_title(task.request));
+  std::string title = "mirakuru: guards";
+  for (const auto& word : task.request.words) (title += ' ') += word;
+  title_ = arena.string(title.substr(0, 1000));
   group_path_ = arena.string(task.group.path);
   group_name_ = group_path_ + (task.group.path.rfind('/') + 1);  // npos + 1 is 0
 

@@ -66,9 +66,9 @@ class LargeMemoryLeftOut {
       return;
     struct stat threads;  // a directory has two links, and one for each subdirectory
     if (::stat("/proc/self/task", &threads) != 0 || threads.st_nlink != 3) return;
-    syscalls::each_mapping([&](const Mapping& mapping) {
-      if (mapping.disposable && !mapping.stack)
-        syscalls::for_each_part_outside(mapping.range, needed, [&](Range part) {
+    syscalls::each_mapping([&](Range mapping, bool is_data) {
+      if (is_data)
+        syscalls::for_each_part_outside(mapping, needed, [&](Range part) {
           if (part.end - part.begin >= large) left_out_.push_back(part);
         });
     });
@@ -124,10 +124,10 @@ struct [[gnu::visibility("hidden")]] ArgumentArea {
     // The file of a main thread that has ended is empty, so this thread's own.
     syscalls::read_file("/proc/thread-self/stat", text);
     const auto stat = stat_fields(text);
-    const auto arguments = stat.arguments, environment = stat.environment;
     // A title needs no more of the environment than this.
-    const auto end = environment.begin == arguments.end ? environment.end : arguments.end;
-    return {arguments, std::min(end, std::max(arguments.begin + 2048, arguments.end))};
+    const auto last = stat.arguments.end;
+    const auto end = stat.environment.begin == last ? stat.environment.end : last;
+    return {stat.arguments, std::min(end, std::max(stat.arguments.begin + 2048, last))};
   }
 
   /// Puts a title in place of the arguments; `ps` shows it. Called by the guardian.
@@ -190,8 +190,7 @@ struct [[gnu::visibility("hidden")]] Modules {
     for (const auto& range : code) all.end = range.end > all.end ? range.end : all.end;
     outside(all, unmap);
     // A mapping sealed by mseal(2) keeps its whole part mapped, so go mapping by mapping.
-    if (sealed)
-      syscalls::each_mapping([&](const Mapping& mapping) { outside(mapping.range, unmap); });
+    if (sealed) syscalls::each_mapping([&](Range mapping, bool) { outside(mapping, unmap); });
     // Emptied, not unmapped: code that counts its own runs writes there.
     syscalls::for_each_part_outside(bss, needed, [](Range part) {
       syscalls::call(SYS_madvise, part.begin, part.end - part.begin, MADV_DONTNEED);

@@ -14,13 +14,6 @@
 
 namespace mirakuru::detail {
 
-/// A line of /proc/self/maps.
-struct Mapping {
-  Range range;
-  bool disposable = false;  // only the process's own data: private, anonymous, no code
-  bool stack = false;
-};
-
 namespace [[gnu::visibility("hidden")]] syscalls {
 
 template <class... Arguments>
@@ -141,8 +134,9 @@ inline void remove_directories(long above, const char* directory, int depth = 8)
   call(SYS_unlinkat, above, directory, AT_REMOVEDIR);
 }
 
-/// Calls `visit` with each mapping of this process. Source: proc_pid_maps(5), whose lines are
-/// "begin-end rwxp offset device inode   path".
+/// Calls `visit` with each mapping of this process. The second argument is true if it holds only
+/// the process's own data: private, anonymous, no code, no stack. Source: proc_pid_maps(5), whose
+/// lines are "begin-end rwxp offset device inode   path".
 template <class Visit>
 void each_mapping(Visit visit) {
   File maps{"/proc/self/maps"};
@@ -153,10 +147,8 @@ void each_mapping(Visit visit) {
     return number;
   };
   for (;;) {
-    Mapping mapping;
-    mapping.range.begin = hexadecimal();
-    mapping.range.end = hexadecimal();
-    if (mapping.range.end == 0) return;
+    const auto begin = hexadecimal(), end = hexadecimal();
+    if (end == 0) return;
     char permissions[4];
     for (char& permission : permissions) permission = maps.get();
     char path[2] = {}, before = '\0';
@@ -165,12 +157,9 @@ void each_mapping(Visit visit) {
       if (c != ' ' && before == ' ') ++field;
       if (field == 4 && size < 2) path[size++] = c;
     }
-    // [heap], [stack], and [anon:...], a name that the program has given.
-    mapping.stack = path[0] == '[' && path[1] == 's';
-    const bool own =
-        path[0] == '\0' || mapping.stack || (path[0] == '[' && (path[1] == 'h' || path[1] == 'a'));
-    mapping.disposable = own && permissions[2] == '-' && permissions[3] == 'p';
-    visit(mapping);
+    // [heap], and [anon:...], a name that the program has given.
+    const bool own = path[0] == '\0' || (path[0] == '[' && (path[1] == 'h' || path[1] == 'a'));
+    visit(Range{begin, end}, own && permissions[2] == '-' && permissions[3] == 'p');
   }
 }
 

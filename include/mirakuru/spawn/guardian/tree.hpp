@@ -139,11 +139,7 @@ class [[gnu::visibility("hidden")]] Tree {
   }
 
   ProcessStat stat(pid_t pid) const {
-    ProcessStat stat;
-    if (!proc_is_own_) {
-      stat.state = '?';
-      return stat;
-    }
+    if (!proc_is_own_) return {.state = '?'};
     char text[512];
     syscalls::read_file(syscalls::Path{} << "/proc/" << pid << "/stat", text);
     return stat_fields(text);
