@@ -10,6 +10,7 @@
 #include <mirakuru/engine/policy_set.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/os/clock.hpp>
+#include <mirakuru/os/config.hpp>
 #include <mirakuru/os/file_changes.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/output/streams.hpp>

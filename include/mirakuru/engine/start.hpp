@@ -11,6 +11,7 @@
 #include <mirakuru/engine/service.hpp>
 #include <mirakuru/engine/start_fsm.hpp>
 #include <mirakuru/engine/stop.hpp>
+#include <mirakuru/os/config.hpp>
 #include <mirakuru/ready/probe.hpp>
 
 namespace mirakuru::detail {

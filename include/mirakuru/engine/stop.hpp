@@ -6,6 +6,7 @@
 #include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/engine/service.hpp>
 #include <mirakuru/os/clock.hpp>
+#include <mirakuru/os/config.hpp>
 #include <mirakuru/os/wait_set.hpp>
 #include <mirakuru/stop/schedule.hpp>
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include <mirakuru/os/config.hpp>
 #include <mirakuru/os/file_name.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 

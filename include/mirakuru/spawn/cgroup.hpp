@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include <mirakuru/os/config.hpp>
 #include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/spawn/launch.hpp>
 

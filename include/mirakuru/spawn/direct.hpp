@@ -4,6 +4,7 @@
 #include <sys/types.h>
 #include <optional>
 
+#include <mirakuru/os/config.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/spawn/launch.hpp>
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <mirakuru/os/config.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/spawn/launch.hpp>
 

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <ctime>
 
+#include <mirakuru/os/config.hpp>
 #include <mirakuru/spawn/guardian/memory.hpp>
 #include <mirakuru/spawn/guardian/tree.hpp>
 #include <mirakuru/spawn/launch.hpp>
