@@ -455,3 +455,59 @@ TEST_CASE("Awaitable check: one that ignores cancellation does not pass after th
   context.run();
   CHECK_THROWS_AS(future.get(), mk::TimeoutExpired);
 }
+
+TEST_CASE(
+    "async_wait: completes at the end of the command, and a cancelled one leaves it running") {
+  asio::io_context context;
+  mk::SimpleExecutor ending{test::helper("exit", "3", "after=50")};
+  ending.start();
+  Outcome outcome;
+  ending.async_wait(asio::bind_executor(context, std::ref(outcome)));
+  context.run();
+  CHECK(outcome.good());
+  CHECK(ending.exit_code() == 3);
+
+  mk::SimpleExecutor waiting{"sleep 300"};
+  waiting.start();
+  asio::cancellation_signal signal;
+  outcome = {};
+  waiting.async_wait(
+      asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, std::ref(outcome))));
+  context.restart();
+  context.run_for(20ms);
+  CHECK_FALSE(outcome.done());
+  signal.emit(asio::cancellation_type::terminal);
+  context.run();
+  CHECK(outcome.cancelled());
+  CHECK(waiting.running());
+}
+
+TEST_CASE("async_kill: ends the tree by the kill signal") {
+  asio::io_context context;
+  mk::SimpleExecutor executor{"sleep 300"};
+  executor.start();
+  Outcome outcome;
+  executor.async_kill(asio::bind_executor(context, std::ref(outcome)));
+  context.run();
+  CHECK(outcome.good());
+  CHECK(executor.exit_code() == -SIGKILL);
+}
+
+TEST_CASE("async_start: the stop budget of a cancelled start begins with the cancellation") {
+  asio::io_context context;
+  mk::Executor executor{test::helper("trap", "TERM", "exit=0"), mk::BannerCheck{"never"},
+                        mk::Signals{.kill = SIGTERM}, mk::TimeoutBudget{.start = 30s, .stop = 10s}};
+  asio::cancellation_signal signal;
+  Outcome outcome;
+  executor.async_start(
+      asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, std::ref(outcome))));
+  const test::Elapsed elapsed;
+  while (executor.pid() == 0 || executor.output() != "ready\n") {
+    context.run_for(1ms);
+    REQUIRE(elapsed < 20s);
+  }
+  signal.emit(asio::cancellation_type::terminal);
+  context.run();
+  CHECK(outcome.cancelled());
+  CHECK(executor.exit_code() == 0);
+}

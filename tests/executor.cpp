@@ -766,3 +766,65 @@ TEST_CASE("Executor: a restart that fails keeps nothing of the run before") {
   CHECK_THROWS_AS(executor.start(), mk::SpawnError);
   CHECK_FALSE(executor.exit_code());
 }
+
+namespace {
+
+/// A check whose probe throws at one of its functions.
+struct Throwing {
+  enum class At { make, poll, wait, close } at;
+
+  struct Probe : mk::Probe {
+    explicit Probe(At where) : at{where} {}
+    void may_throw(At here) const {
+      if (at == here) throw std::runtime_error{"of the probe"};
+    }
+    mk::Readiness poll(mk::TimePoint) override { return may_throw(At::poll), false; }
+    void wait(mk::TimePoint now, mk::WaitSet& waits) const override {
+      may_throw(At::wait);
+      waits.until(now + 1ms);
+    }
+    void close(mk::TimePoint) override { may_throw(At::close); }
+    At at;
+  };
+  std::unique_ptr<mk::Probe> probe(const mk::Process&) const {
+    if (at == At::make) throw std::runtime_error{"of the probe"};
+    return std::make_unique<Probe>(at);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("Executor: an exception of a probe comes nested, whichever function throws it") {
+  using At = Throwing::At;
+  for (const auto at : {At::make, At::poll, At::wait, At::close}) {
+    CAPTURE(static_cast<int>(at));
+    mk::Executor executor{"sleep 300", Throwing{at}, mk::TimeoutBudget{.start = 50ms, .stop = 5s}};
+    const test::Elapsed elapsed;
+    try {
+      executor.start();
+      FAIL("start() returned");
+    } catch (const mk::ExecutorError& error) {
+      CHECK(std::string{error.what()}.starts_with("a readiness check failed: of the probe\n"));
+      CHECK_THROWS_AS(std::rethrow_if_nested(error), std::runtime_error);
+    }
+    CHECK(elapsed < 5s);
+    CHECK_FALSE(executor.running());
+  }
+}
+
+TEST_CASE("Executor: the start budget begins with the spawn, however long the checks took before") {
+  struct Slow {
+    bool already_true() const {
+      const test::Elapsed elapsed;
+      while (elapsed < 300ms) {
+      }
+      return false;
+    }
+    bool operator()(const mk::Process&) const { return true; }
+  };
+  mk::Executor executor{"sleep 300", Slow{}, [](const mk::Process&) { return true; },
+                        mk::TimeoutBudget{.start = 100ms, .stop = 5s}};
+  const auto before = std::chrono::steady_clock::now();
+  executor.start();
+  CHECK(executor.timeline().spawned - before >= 300ms);
+}

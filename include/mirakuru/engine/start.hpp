@@ -64,6 +64,9 @@ class StartBase {
   std::optional<Process> process_;
   ProbeRun probe_;
   std::exception_ptr error_;
+
+ private:
+  TimePoint round_began_ = {};
 };
 
 /// The operation of `start()`: carries out the decisions of `StartFSM`.
@@ -79,21 +82,21 @@ class StartOperation : StartBase {
   bool resume(TimePoint now, WaitSet& waits) {
     begin_round(now, event(), waits);
     if (error_) end_tree(waits);
-    for (;;) {
+    for (bool first = true;; first = false) {
       const auto action = fsm_.next();
       if (action == Action::end) {
         if (stop_) return false;
         std::rethrow_exception(error_);
       }
+      if (action == Action::spawn && !first) return again(waits);  // the budget begins there
       try {
         if (carry_out(action, waits)) return action == Action::done || action == Action::begin;
       } catch (...) {
-        if (error_) {  // of a probe that is called off: the start has its error
-          fsm_.polled({}, probe_.pending());
-        } else {
+        if (!error_) {
           fail(std::current_exception());
-          end_tree(waits);
+          return again(waits);  // the stop budget begins there
         }
+        fsm_.closed(false);  // a probe that throws while it is called off has no attempt left
       }
     }
   }
@@ -103,8 +106,6 @@ class StartOperation : StartBase {
     if (error_) return;
     error_ = std::move(error);
     fsm_.failed();
-    if (service_.process)
-      stop_.emplace(service_, fsm_.now(), service_.kill_steps(), ExitPolicy::ignore);
   }
 
  private:
@@ -126,13 +127,15 @@ class StartOperation : StartBase {
       case Action::precheck:
       case Action::probe:
       case Action::poll:
+      case Action::close:
+      case Action::wait:
         try {
-          ask(action);
+          ask(action, waits);
         } catch (...) {
           throw_check_failed(described());
         }
         if (action == Action::poll) waits.again();
-        return action == Action::poll;
+        return action == Action::poll || action == Action::wait;
       case Action::spawn:
         service_.spawn();
         spawned(service_.process->pid(), service_.budget.start);
@@ -141,12 +144,6 @@ class StartOperation : StartBase {
       case Action::observe:
         observed(service_.alive());
         return false;
-      case Action::close:
-        close();
-        return false;
-      case Action::wait:
-        wait(event(), waits);
-        return true;
       case Action::done:
         done();
         return true;
@@ -157,8 +154,10 @@ class StartOperation : StartBase {
   }
 
   /// Calls code of the check at hand, whose exceptions come nested in the start's error.
-  void ask(Action action) {
+  void ask(Action action, WaitSet& waits) {
     if (action == Action::poll) return poll();
+    if (action == Action::close) return close();
+    if (action == Action::wait) return wait(event(), waits);
     with_check([&]<class Check>(Check& check) {
       if (action == Action::probe)
         begin_probe(make_probe(check, *process_));
@@ -171,9 +170,17 @@ class StartOperation : StartBase {
     });
   }
 
-  /// Goes on with the stop after a failure.
+  /// Resume() comes back with a fresh time.
+  static bool again(WaitSet& waits) {
+    waits.again();
+    return false;
+  }
+
+  /// Begins the stop after a failure, or goes on with it.
   void end_tree(WaitSet& waits) {
     try {
+      if (!std::exchange(stops_, true) && service_.process)
+        stop_.emplace(service_, fsm_.now(), service_.kill_steps(), ExitPolicy::ignore);
       if (!stop_ || !stop_->resume(fsm_.now(), waits)) return;
     } catch (...) {
       error_ = std::current_exception();
@@ -224,6 +231,7 @@ class StartOperation : StartBase {
 
   Service<Set>& service_;
   std::optional<StopOperation<Set>> stop_;
+  bool stops_ = false;  // once
 };
 
 }  // namespace mirakuru::detail

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <stdexcept>
+
 #include <mirakuru/engine/start.hpp>
 #include <mirakuru/error.hpp>
 
@@ -9,6 +11,8 @@ namespace mirakuru::detail {
 MIRAKURU_DECL void StartBase::begin_round(TimePoint now, int event, WaitSet& waits) {
   fsm_.resume(now, event < 0 || waits.ready(0), probe_.due(now, waits));
   waits.clear();
+  round_began_ = Clock::now();
+  if (!fsm_.has_probe()) probe_.end();  // it may hold a port that the service needs
 }
 
 MIRAKURU_DECL void StartBase::spawned(pid_t pid, std::chrono::nanoseconds budget) {
@@ -22,6 +26,7 @@ MIRAKURU_DECL void StartBase::observed(bool alive) {
 }
 
 MIRAKURU_DECL void StartBase::begin_probe(std::unique_ptr<Probe> probe) {
+  if (!probe) throw std::logic_error{"a check has made no probe"};
   probe_.begin(std::move(probe));
   fsm_.probed();
 }
@@ -37,7 +42,7 @@ MIRAKURU_DECL void StartBase::close() {
 }
 
 MIRAKURU_DECL void StartBase::wait(int event, WaitSet& waits) {
-  if (!error_) waits.add(event);  // otherwise the stop has added it
+  if (!error_) waits.add(fsm_.watches_process() ? event : -1);  // else the stop has added it
   base_.changes.drop_unused();
   fsm_.wait(waits, event >= 0);
   probe_.wait(fsm_.now(), waits);
@@ -62,7 +67,8 @@ MIRAKURU_DECL void StartBase::throw_failure(Action action, const std::string& de
 }
 
 MIRAKURU_DECL void StartBase::throw_check_failed(const std::string& described) const {
-  base_.error_context(fsm_.now(), awaited(described), fsm_.reason()).throw_check_failed();
+  const auto now = fsm_.now() + (Clock::now() - round_began_);  // the check has taken its time
+  base_.error_context(now, awaited(described), fsm_.reason()).throw_check_failed();
 }
 
 }  // namespace mirakuru::detail

@@ -75,6 +75,9 @@ class StartFSM {
   /// The last reason that the check at hand gave.
   [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
   [[nodiscard]] bool exited() const noexcept { return exited_; }
+  [[nodiscard]] bool has_probe() const noexcept { return has_probe_; }
+  /// False when news of the process no longer matter.
+  [[nodiscard]] bool watches_process() const noexcept { return stage_ == Stage::probing; }
   [[nodiscard]] int exit_code() const noexcept { return exit_code_.value_or(0); }
   [[nodiscard]] TimePoint now() const noexcept { return now_; }
   /// When the last look has to be over.

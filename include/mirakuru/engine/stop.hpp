@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <exception>
+
 #include <utility>
 
 #include <mirakuru/budget/backoff.hpp>
@@ -86,6 +88,7 @@ class WaitOperation {
   /// wait.
   bool resume(TimePoint now, WaitSet& waits) {
     waits.clear();
+    if (error_) std::rethrow_exception(error_);
     if (!service_.alive() || service_.exit_code) return true;
     const int event = service_.process->event();
     waits.add(event);
@@ -94,9 +97,13 @@ class WaitOperation {
     return false;
   }
 
+  /// Makes the next resume() throw `error`.
+  void fail(std::exception_ptr error) { error_ = std::move(error); }
+
  private:
   Service<Set>& service_;
   TimePoint begin_;
+  std::exception_ptr error_;
 };
 
 }  // namespace mirakuru::detail

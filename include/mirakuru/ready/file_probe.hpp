@@ -73,7 +73,7 @@ inline void ChangeProbe::count_look(TimePoint now) {
 inline void ChangeProbe::wait_for_change(TimePoint now, std::chrono::nanoseconds longest,
                                          WaitSet& waits) const {
   constexpr int many_looks = 50;
-  if (more_) return waits.until(now);
+  if (pending()) return waits.until(now);
   if (!following_)
     return waits.until(detail::after(now, detail::pause_after(process_.waited(now))));
   if (looks_ > many_looks) return waits.until(detail::after(now, detail::pause_after({})));

@@ -46,6 +46,8 @@ class ProbeRun {
     rests_ = false;
   }
 
+  void end() noexcept { probe_.reset(); }
+
   /// True when the wait that it has asked for is over; `waits` is the set after the wait.
   [[nodiscard]] bool due(TimePoint now, const WaitSet& waits) const noexcept {
     return probe_ && rests_ &&
