@@ -94,8 +94,8 @@ struct ErrorContext {
   [[nodiscard]] std::string message(const std::string& headline) const;
 
   // Each throws the error of its name.
-  [[noreturn]] void throw_already_running(const std::string& holder) const {
-    throw AlreadyRunning{message(holder + ": it seems to be already running")};
+  [[noreturn]] void throw_already_running(const std::string& conflict) const {
+    throw AlreadyRunning{message(conflict + ": it seems to be already running")};
   }
   [[noreturn]] void throw_exited(int exit_code) const {
     throw ProcessExitedWithError{message(exit_headline(exit_code) + " before it was ready"),

@@ -215,7 +215,7 @@ class Executor {
     return service_.streams.err().text();
   }
   /// The command as one printable line.
-  [[nodiscard]] const std::string& command() const noexcept { return service_.invocation.text(); }
+  [[nodiscard]] const std::string& command() const noexcept { return service_.command.text(); }
 
   /// The moments of the last start, and how often each check was tried.
   [[nodiscard]] const Timeline& timeline() const noexcept { return service_.timeline; }

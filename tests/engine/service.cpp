@@ -51,7 +51,7 @@ TEST_CASE("ServiceBase: prepare() gives the spawner all that the user has asked 
   CHECK(request.words == std::vector<std::string>{"server", "--name", "a b"});
   CHECK(request.cwd == "/tmp");
   CHECK(request.env == command.env);
-  CHECK(request.id == service.invocation.id());
+  CHECK(request.id == service.command.id());
   CHECK(request.id.starts_with(std::to_string(::getpid()) + ':'));
   CHECK(request.in == child_input.get());
   CHECK(reads_from(request.in, service.input));

@@ -8,11 +8,11 @@
 #include <boost/hana/basic_tuple.hpp>
 #include <boost/hana/bool.hpp>
 #include <boost/hana/count.hpp>
+#include <boost/hana/count_if.hpp>
 #include <boost/hana/filter.hpp>
+#include <boost/hana/find_if.hpp>
 #include <boost/hana/fold_left.hpp>
-#include <boost/hana/front.hpp>
 #include <boost/hana/index_if.hpp>
-#include <boost/hana/length.hpp>
 #include <boost/hana/optional.hpp>
 #include <boost/hana/tuple.hpp>
 #include <boost/hana/type.hpp>
@@ -47,13 +47,10 @@ template <Axis axis>
 inline constexpr auto is_on =
     []<class T>(hana::basic_type<T>) { return hana::bool_c < axis_of<T>() == axis > ; };
 
-template <Axis axis, class... Policies>
-using OnAxis = decltype(hana::filter(hana::tuple_t<Policies...>, is_on<axis>));
-
 /// The policy of an axis: the one given, or the default.
 template <Axis axis, class Default, class... Policies>
 using ChosenPolicy =
-    typename decltype(+hana::front(std::declval<OnAxis<axis, Policies..., Default>>()))::type;
+    typename decltype(+*hana::find_if(hana::tuple_t<Policies..., Default>, is_on<axis>))::type;
 
 // Each Check... is one error of one line; the type in question stands in the template's arguments.
 
@@ -69,15 +66,15 @@ struct CheckAxis {
   static constexpr bool ok = true;
 };
 
-template <Axis axis, class Default, class... Policies>
+template <class... Policies>
 struct CheckUnique {
+  template <Axis axis>
   static constexpr bool unique =
-      decltype(hana::length(std::declval<OnAxis<axis, Policies..., Default>>()))::value <= 2;
-  static_assert(axis != Axis::spawner || unique, "mirakuru: two spawners are given; take one");
-  static_assert(axis != Axis::budget || unique, "mirakuru: two budgets are given; take one");
-  static_assert(axis != Axis::signals || unique,
-                "mirakuru: two signal strategies are given; take one");
-  static_assert(axis != Axis::output || unique, "mirakuru: two outputs are given; take one");
+      decltype(hana::count_if(hana::tuple_t<Policies...>, is_on<axis>))::value <= 1;
+  static_assert(unique<Axis::spawner>, "mirakuru: two spawners are given; take one");
+  static_assert(unique<Axis::budget>, "mirakuru: two budgets are given; take one");
+  static_assert(unique<Axis::signals>, "mirakuru: two signal strategies are given; take one");
+  static_assert(unique<Axis::output>, "mirakuru: two outputs are given; take one");
   static constexpr bool ok = true;
 };
 
@@ -93,19 +90,14 @@ struct CheckOutputKept {
 /// The types that an executor is made of.
 template <class... Policies>
 struct PolicySet {
-  static constexpr bool ok =
-      (CheckAxis<Policies>::ok && ... && true) &&
-      CheckUnique<Axis::spawner, Defaults::Spawner, Policies...>::ok &&
-      CheckUnique<Axis::budget, Defaults::Budget, Policies...>::ok &&
-      CheckUnique<Axis::signals, Defaults::SignalStrategy, Policies...>::ok &&
-      CheckUnique<Axis::output, Defaults::Output, Policies...>::ok;
+  static constexpr bool ok = (CheckAxis<Policies>::ok && ... && CheckUnique<Policies...>::ok);
 
   using Spawner = ChosenPolicy<Axis::spawner, Defaults::Spawner, Policies...>;
   using Budget = ChosenPolicy<Axis::budget, Defaults::Budget, Policies...>;
   using SignalStrategy = ChosenPolicy<Axis::signals, Defaults::SignalStrategy, Policies...>;
   using Output = ChosenPolicy<Axis::output, Defaults::Output, Policies...>;
   /// In order; those without data cost no space in a basic_tuple.
-  using CheckTypes = OnAxis<Axis::check, Policies...>;
+  using CheckTypes = decltype(hana::filter(hana::tuple_t<Policies...>, is_on<Axis::check>));
   using Checks = typename decltype(+hana::unpack(std::declval<CheckTypes>(),
                                                  hana::template_<hana::basic_tuple>))::type;
 

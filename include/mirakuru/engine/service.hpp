@@ -22,11 +22,11 @@ namespace mirakuru::detail {
 
 /// The part of an executor that does not depend on its policies: the command and its last run.
 struct ServiceBase {
-  explicit ServiceBase(ResolvedCommand command);
+  explicit ServiceBase(ResolvedCommand resolved);
   ServiceBase(ServiceBase&&) noexcept;
   ~ServiceBase();
 
-  ResolvedCommand invocation;
+  ResolvedCommand command;
   OutputStreams streams = {};
   UniqueFd input = {};  // the writing end of standard input, held open
   Timeline timeline = {};

@@ -31,7 +31,7 @@ MIRAKURU_DECL std::array<SignalStep, 1> single_step(int signal) {
   return steps;
 }
 
-MIRAKURU_DECL ServiceBase::ServiceBase(ResolvedCommand command) : invocation{std::move(command)} {}
+MIRAKURU_DECL ServiceBase::ServiceBase(ResolvedCommand resolved) : command{std::move(resolved)} {}
 MIRAKURU_DECL ServiceBase::ServiceBase(ServiceBase&&) noexcept = default;
 MIRAKURU_DECL ServiceBase::~ServiceBase() = default;
 
@@ -46,14 +46,14 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
 MIRAKURU_DECL LaunchRequest ServiceBase::prepare(UniqueFd& child_input,
                                                  std::span<const SignalStep> steps,
                                                  std::chrono::nanoseconds stop_budget) {
-  if (invocation.words().empty()) throw std::logic_error{"this executor has been moved from"};
+  if (command.words().empty()) throw std::logic_error{"this executor has been moved from"};
   auto pipe = make_pipe();
   child_input = std::move(pipe.reading);
   input = std::move(pipe.writing);
-  return {.words = invocation.words(),
-          .cwd = invocation.cwd(),
-          .env = invocation.env(),
-          .id = invocation.id(),
+  return {.words = command.words(),
+          .cwd = command.cwd(),
+          .env = command.env(),
+          .id = command.id(),
           .in = child_input.get(),
           .out = streams.out().fd(),
           .err = streams.err().fd(),
@@ -83,7 +83,7 @@ MIRAKURU_DECL void ServiceBase::record(const std::string& news) { trouble = news
 
 MIRAKURU_DECL ErrorContext ServiceBase::error_context(TimePoint now, std::string awaited,
                                                       std::string reason) const {
-  return {.command = invocation.text(),
+  return {.command = command.text(),
           .awaited = std::move(awaited),
           .waited = timeline.spawned == TimePoint{} ? Clock::duration{} : now - timeline.spawned,
           .reason = std::move(reason),

@@ -25,19 +25,6 @@ bool for_each_pid(Visit visit) {
   return true;
 }
 
-/// The state of a process now; none for one that is gone. Rests on /proc/PID/stat.
-[[nodiscard]] ProcessStat process_stat(pid_t pid);
-
-/// A descriptor that turns readable when the process ends; none if it is gone, or if the kernel has
-/// no `pidfd_open`.
-[[nodiscard]] UniqueFd open_pidfd(pid_t pid) noexcept;
-
-/// The arguments of a process, separated by blanks; its name in brackets if it has no arguments.
-[[nodiscard]] std::string command_line(pid_t pid);
-
-/// "pid 42 (nginx -p /tmp)".
-[[nodiscard]] std::string describe_process(pid_t pid);
-
 /// The first 4 kB of a file in /proc/PID. Empty on failure, with the reason in `errno`.
 inline std::string read_proc(pid_t pid, const char* name) {
   const UniqueFd file{
@@ -47,7 +34,8 @@ inline std::string read_proc(pid_t pid, const char* name) {
   return {text, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
 }
 
-inline ProcessStat process_stat(pid_t pid) {
+/// The state of a process now; none for one that is gone. Rests on /proc/PID/stat.
+[[nodiscard]] inline ProcessStat process_stat(pid_t pid) {
   const auto text = read_proc(pid, "stat");
   const int error = errno;
   auto stat = stat_fields(text.c_str());
@@ -55,11 +43,14 @@ inline ProcessStat process_stat(pid_t pid) {
   return stat;
 }
 
-inline UniqueFd open_pidfd(pid_t pid) noexcept {
+/// A descriptor that turns readable when the process ends; none if it is gone, or if the kernel has
+/// no `pidfd_open`.
+[[nodiscard]] inline UniqueFd open_pidfd(pid_t pid) noexcept {
   return UniqueFd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
 }
 
-inline std::string command_line(pid_t pid) {
+/// The arguments of a process, separated by blanks; its name in brackets if it has no arguments.
+[[nodiscard]] inline std::string command_line(pid_t pid) {
   auto text = read_proc(pid, "cmdline");
   while (!text.empty() && text.back() == '\0') text.pop_back();
   if (text.empty()) {
@@ -71,7 +62,8 @@ inline std::string command_line(pid_t pid) {
   return text;
 }
 
-inline std::string describe_process(pid_t pid) {
+/// "pid 42 (nginx -p /tmp)".
+[[nodiscard]] inline std::string describe_process(pid_t pid) {
   return "pid " + std::to_string(pid) + " (" + one_line(command_line(pid)) + ')';
 }
 

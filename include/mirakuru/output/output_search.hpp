@@ -21,8 +21,8 @@ class OutputSearch {
   OutputSearch(const OutputFile& file, const LineMatcher& matcher)
       : file_{&file}, search_{matcher} {}
 
-  /// Searches the next block, which ends early at `until` but after one line at least. Returns
-  /// `found()`. Throws `std::system_error` when the file cannot be read. Rests on `pread`.
+  /// Searches the next block, until `until` but one line at least. Returns true if a line matches.
+  /// Throws `std::system_error` when the file cannot be read. Rests on `pread`.
   bool look(TimePoint until = TimePoint::max()) {
     std::span block{block_.get(), block_size};
     if (end_ - offset_ < static_cast<long long>(block.size()))
@@ -31,22 +31,20 @@ class OutputSearch {
     if (read == 0) {
       const auto size = file_->size();
       more_ = offset_ > size;
-      if (!more_) return found_ = search_.found();
+      if (!more_) return search_.found();
       // The file has been cut.
       offset_ = size < 0 ? -file_->begin() : 0;
       search_.restart();
-      return found_ = false;
+      return false;
     }
     const auto taken = search_.take({block.data(), read}, until);
     offset_ += static_cast<long long>(taken);
     more_ = taken < read || read == block.size();
     // A last line without an end is looked at when it is known to be the last one.
-    return found_ = more_ ? search_.found_for_good() : search_.found();
+    return more_ ? search_.found_for_good() : search_.found();
   }
   /// True if the last look has left something that can be read at once.
   [[nodiscard]] bool more() const noexcept { return more_; }
-  /// True if a line had matched at the last look.
-  [[nodiscard]] bool found() const noexcept { return found_; }
   /// Freezes the input: later looks see only what is in the file now. Throws `std::system_error`.
   void freeze() { end_ = std::max(offset_, file_->size()); }
 
@@ -58,7 +56,7 @@ class OutputSearch {
   std::unique_ptr<char[]> block_ = std::make_unique_for_overwrite<char[]>(block_size);
   long long offset_ = 0;
   long long end_ = std::numeric_limits<long long>::max() / 2;
-  bool more_ = false, found_ = false;
+  bool more_ = false;
 };
 
 }  // namespace mirakuru

@@ -3,9 +3,8 @@
 
 #include <sys/inotify.h>
 
-#include <mirakuru/output/output_search.hpp>
 #include <mirakuru/ready/banner.hpp>
-#include <mirakuru/ready/file_probe.hpp>
+#include <mirakuru/ready/line_probe.hpp>
 
 namespace mirakuru {
 
@@ -20,53 +19,26 @@ MIRAKURU_DECL std::string BannerCheck::describe() const {
 namespace detail {
 
 /// Searches the output of a process.
-class BannerProbe final : public ChangeProbe {
+class BannerProbe final : public LineProbe {
  public:
-  BannerProbe(const BannerCheck& check, const Process& process) : ChangeProbe{process} {
+  BannerProbe(const BannerCheck& check, const Process& process)
+      : LineProbe{process, {}, check.pattern} {
     following_ = true;
-    if (check.stream != Stream::err) search(process.streams().out(), check.pattern);
-    if (check.stream != Stream::out) search(process.streams().err(), check.pattern);
+    if (check.stream != Stream::err) search(process.streams().out());
+    if (check.stream != Stream::out) search(process.streams().err());
   }
 
-  Readiness poll(TimePoint now) override {
-    using namespace std::chrono_literals;
-    const auto until = Clock::now() + 2ms;
-    count_look(now);
-    if (found(until)) return true;
-    // The events are taken before a look, so that no change falls in between.
-    const bool ready = !more_ && changes_.drain() && found(until);
-    if (now >= closed_at_) more_ = false;
-    return ready;
-  }
   void wait(TimePoint now, WaitSet& waits) const override {
     wait_for_change(now, std::chrono::seconds{1}, waits);
   }
-  void close(TimePoint until) override {
-    closed_at_ = until;
-    for (auto& search : searches_) search.freeze();
-  }
 
  private:
-  void search(const OutputFile& file, const LineMatcher& matcher) {
-    searches_.emplace_back(file, matcher);
+  void search(const OutputFile& file) {
+    searches_.emplace_back(file, pattern_);
     bool news = false;
     following_ &=
         changes_.follow("/proc/self/fd/" + std::to_string(file.fd()), IN_MODIFY, {}, news);
   }
-
-  bool found(TimePoint until) {
-    do {
-      more_ = false;
-      for (auto& search : searches_) {
-        if (search.look(until)) return true;
-        more_ |= search.more();
-      }
-    } while (more_ && Clock::now() < until);
-    return false;
-  }
-
-  std::vector<OutputSearch> searches_;
-  TimePoint closed_at_ = TimePoint::max();
 };
 
 }  // namespace detail

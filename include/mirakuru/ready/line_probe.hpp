@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/stat.h>
+#include <cerrno>
+
+#include <mirakuru/error.hpp>
+#include <mirakuru/output/output_search.hpp>
+#include <mirakuru/ready/file_probe.hpp>
+
+namespace mirakuru {
+
+/// Ready when a line of a file matches. The file may not exist yet. A file that takes its place is
+/// searched from its begin.
+class LineProbe : public FileProbe {
+ public:
+  /// The process and the pattern must outlive the probe. If `path` is empty, a derived class fills
+  /// `searches_`.
+  LineProbe(const Process& process, std::string path, const LineMatcher& pattern)
+      : FileProbe{process, std::move(path)}, pattern_{pattern} {}
+
+  void close(TimePoint until) override {
+    closed_at_ = until;
+    for (auto& search : searches_) search.freeze();
+  }
+
+ protected:
+  [[nodiscard]] Readiness look(TimePoint now) override {
+    constexpr std::chrono::milliseconds longest_look{2};
+    const auto until = detail::Clock::now() + longest_look;
+    if (!path().empty()) reopen();
+    if (searches_.empty()) return not_ready(detail::reason_text({errno, std::generic_category()}));
+    do {
+      more_ = false;
+      for (auto& search : searches_) {
+        if (search.look(until)) return true;
+        more_ |= search.more();
+      }
+    } while (more_ && detail::Clock::now() < until);
+    if (now >= closed_at_) more_ = false;
+    return false;
+  }
+
+  const LineMatcher& pattern_;
+  std::vector<OutputSearch> searches_;
+
+ private:
+  void reopen() {
+    struct stat there{}, ours{};
+    if (::stat(path().c_str(), &there) != 0) return;
+    if (!searches_.empty() && ::fstat(file_.fd(), &ours) == 0 && there.st_dev == ours.st_dev &&
+        there.st_ino == ours.st_ino)
+      return;
+    searches_.clear();
+    file_ = OutputFile::open(path());
+    searches_.emplace_back(file_, pattern_);
+    if (closed_at_ != TimePoint::max()) searches_.back().freeze();
+  }
+
+  OutputFile file_;
+  TimePoint closed_at_ = TimePoint::max();
+};
+
+}  // namespace mirakuru
