@@ -60,7 +60,7 @@ TEST_CASE("LineProbe: finds a line of a file that comes later") {
 
 TEST_CASE("LineProbe: a file that replaces another one is searched from its begin") {
   Log log;
-  log.print("begun\n");
+  log.print("the service begins\n");
   CHECK_FALSE(log.probe.poll(epoch));
   SUBCASE("at once") {
     std::ofstream{log.directory / "new"} << "ready\n";
