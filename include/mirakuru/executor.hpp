@@ -121,7 +121,7 @@ class Executor {
   /// `TimeoutExpired` at the end of it, and kills the tree first. An exception of the predicate
   /// passes through, and the command runs on.
   template <class Predicate>
-  Executor& wait_for(Predicate predicate, std::chrono::nanoseconds timeout) & {
+  Executor& wait_for(Predicate predicate, Duration timeout) & {
     static_assert(std::is_invocable_r_v<bool, Predicate&> ||
                       std::is_invocable_r_v<bool, Predicate&, const Process&>,
                   "mirakuru: wait_for() takes a predicate that is called as predicate() or "

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
+#include <mirakuru/budget/duration.hpp>
 
 namespace mirakuru {
 
@@ -9,9 +9,9 @@ namespace mirakuru {
 /// `std::invalid_argument` for a negative time.
 struct TimeoutBudget {
   /// From the spawn until all checks have passed; zero: they must pass at once.
-  std::chrono::nanoseconds start = std::chrono::hours{1};
+  Duration start = std::chrono::hours{1};
   /// From the first signal to SIGKILL; zero: SIGKILL follows at once.
-  std::chrono::nanoseconds stop = std::chrono::seconds{10};
+  Duration stop = std::chrono::seconds{10};
 };
 
 }  // namespace mirakuru

@@ -2,16 +2,17 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <csignal>
 #include <vector>
+
+#include <mirakuru/budget/duration.hpp>
 
 namespace mirakuru {
 
 /// A signal, and the time that the tree gets before the next signal.
 struct SignalStep {
-  int signal;                     ///< 1 to `SIGRTMAX`
-  std::chrono::nanoseconds wait;  ///< zero or more; zero: the next signal follows at once
+  int signal;     ///< 1 to `SIGRTMAX`
+  Duration wait;  ///< zero or more; zero: the next signal follows at once
 };
 
 /// Stops a tree by one signal, and kills it by another. The default signal strategy.
