@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 
 #include <mirakuru.hpp>
 
+#include "child.hpp"
 #include "errors.hpp"
 #include "files.hpp"
 #include "time.hpp"
@@ -108,11 +110,60 @@ TEST_CASE("PidCheck: a file that is there already is refused [scenario 44, defec
   CHECK(message() == "the pid file " + file + " is there, of pid " + std::to_string(first.pid()) +
                          " (" + test::helper() + " pidfile " + file +
                          "): it seems to be already running\n  command: sleep 300");
-  const auto dead = first.pid();
-  first.stop();
-  CHECK(message() == "the pid file " + file + " is there, of process " + std::to_string(dead) +
-                         ", which is not alive: it seems to be already running\n"
-                         "  command: sleep 300");
+}
+
+TEST_CASE("PidCheck: a file that is left over does not count, until it has another content") {
+  const test::TempDir directory;
+  const auto file = directory / "pid";
+  const auto service = mk::Shell{"sleep 0.1; echo $$ > " + file + "; exec sleep 300"};
+  std::ofstream{file} << "3999999\n";
+  for (const bool alive : {false, true}) {
+    const mk::PidCheck check{.path = file, .alive = alive};
+    mk::PidExecutor executor{service, check, in_time};
+    for (int runs = 0; runs < 3; ++runs) {
+      executor.start();
+      CHECK(test::slurp(file) == std::to_string(executor.pid()) + "\n");
+      executor.kill();  // and its file stays
+    }
+    // Another process has got the id since.
+    std::ofstream{file} << ::getpid() << '\n';
+    const timespec old[2] = {{.tv_sec = 1000, .tv_nsec = 0}, {.tv_sec = 1000, .tv_nsec = 0}};
+    REQUIRE(::utimensat(AT_FDCWD, file.c_str(), old, 0) == 0);
+    executor.start();
+    CHECK(test::slurp(file) == std::to_string(executor.pid()) + "\n");
+    executor.kill();
+
+    mk::PidExecutor never{"sleep 300", check, mk::TimeoutBudget{.start = 100ms}};
+    try {
+      never.start();
+      CHECK_MESSAGE(false, "start() did not throw");
+    } catch (const mk::TimeoutExpired& error) {
+      CHECK(std::string{error.what()}.find("last answer: it is left over from process ") !=
+            std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("PidCheck: a file without an id, or that nobody may read, is refused") {
+  const test::TempDir directory;
+  const auto file = directory / "pid";
+  std::ofstream{file} << "begins\n";
+  const auto message = [&] {
+    try {
+      mk::PidExecutor{"sleep 300", mk::PidCheck{file}, in_time}.start();
+    } catch (const mk::AlreadyRunning& error) {
+      return std::string{error.what()};
+    }
+    return std::string{"started"};
+  };
+  CHECK(message().starts_with("the pid file " + file + " is there, with no process id in it: "));
+  REQUIRE(::chmod(file.c_str(), 0) == 0);
+  REQUIRE(::chmod(directory.path().c_str(), 0755) == 0);
+  CHECK(test::in_child([&] {
+          return (::geteuid() != 0 || ::setresuid(65534, 65534, 65534) == 0) &&
+                 message().starts_with("the pid file " + file +
+                                       " is there, and nobody may read it: permission denied: ");
+        }) == 0);
 }
 
 TEST_CASE("PidCheck: a file in a directory that is made later") {

@@ -2,10 +2,14 @@
 #pragma once
 
 #include <dirent.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
 
 #include <mirakuru/os/printable.hpp>
@@ -43,10 +47,38 @@ inline std::string read_proc(pid_t pid, const char* name) {
   return stat;
 }
 
+/// True if /proc shows the pid namespace of this process.
+[[nodiscard]] inline bool proc_is_own() {
+  char own[16] = {};
+  return ::readlink("/proc/self", own, sizeof own - 1) > 0 && std::atoi(own) == ::getpid();
+}
+
 /// A descriptor that turns readable when the process ends; none if it is gone, or if the kernel has
 /// no `pidfd_open`.
 [[nodiscard]] inline UniqueFd open_pidfd(pid_t pid) noexcept {
   return UniqueFd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+}
+
+/// True if the process lives. Rests on /proc/PID/stat; where /proc shows other processes, on
+/// `pidfd_open`, else on `kill`, which cannot tell a zombie.
+[[nodiscard]] inline bool process_lives(pid_t pid) {
+  if (proc_is_own()) return process_stat(pid).lives();
+  const auto descriptor = open_pidfd(pid);
+  pollfd end{.fd = descriptor.get(), .events = POLLIN, .revents = 0};
+  if (descriptor) return ::poll(&end, 1, 0) == 0;
+  return ::kill(pid, 0) == 0 || errno == EPERM;
+}
+
+/// When the process was made, on the clock of file times. Rests on /proc/PID/stat.
+[[nodiscard]] inline std::chrono::nanoseconds started_at(const ProcessStat& stat) {
+  const auto now = [](clockid_t clock) {
+    timespec time{};
+    ::clock_gettime(clock, &time);
+    return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
+  };
+  const auto ticks = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  const std::chrono::milliseconds since_boot{stat.started * 1000 / ticks};
+  return now(CLOCK_REALTIME) - now(CLOCK_BOOTTIME) + since_boot;
 }
 
 /// The arguments of a process, separated by blanks; its name in brackets if it has no arguments.

@@ -10,8 +10,9 @@ namespace mirakuru {
 /// Ready when a pid file is there. Its directory need not exist at the start. A relative path is
 /// relative to the test's own directory, whatever `Command::cwd` is.
 ///
-/// A file that is there before the start is `AlreadyRunning`, and the message says whether its
-/// process lives. Rests on inotify, and follows the target of a symbolic link.
+/// A file that is there before the start is `AlreadyRunning`, unless it is left over: its process
+/// is gone. Then the check waits for another content. Rests on inotify, and follows the target of a
+/// symbolic link.
 struct PidCheck {
   FileName path;
   /// True: the file must hold the id of a living process in its first four kilobytes. An id without
@@ -21,9 +22,9 @@ struct PidCheck {
 
   /// Names the check in messages.
   [[nodiscard]] std::string describe() const;
-  /// True when the file is there before the start.
+  /// True when the file is there before the start, and its process may live.
   [[nodiscard]] bool already_true() const;
-  /// Says that the file is there, and whether its process lives.
+  /// Says that the file is there, and which process it belongs to.
   [[nodiscard]] std::string describe_conflict() const;
   /// Asked after the spawn.
   [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const;

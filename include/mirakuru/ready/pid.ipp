@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 #include <charconv>
+#include <chrono>
 #include <string_view>
 
 #include <mirakuru/error.hpp>
@@ -17,20 +18,34 @@ namespace detail {
 
 /// The begin of a pid file.
 struct PidFile {
-  pid_t pid = 0;         // 0: no process id
-  bool finished = true;  // something follows the id
+  pid_t pid = 0;                          // 0: no process id
+  bool finished = true;                   // something follows the id
+  int error = 0;                          // the reason why it cannot be read
+  std::chrono::nanoseconds written = {};  // on the clock of file times
+
+  /// True if the process in it lives, and has not got the id of one that is gone.
+  [[nodiscard]] bool is_current() const {
+    if (!process_lives(pid)) return false;
+    constexpr std::chrono::seconds tolerance{2};  // of two clocks
+    return !proc_is_own() || started_at(process_stat(pid)) <= written + tolerance;
+  }
 };
 
 inline PidFile read_pid_file(const std::string& path) {
   constexpr std::string_view blanks{" \t\n\v\f\r\0", 7};
   const UniqueFd file{::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+  struct stat status{};
+  if (!file || ::fstat(file.get(), &status) != 0) return {.error = errno};
   char text[4096];
   const auto size = ::read(file.get(), text, sizeof text);
-  std::string_view word{text, size > 0 ? static_cast<std::size_t>(size) : 0};
+  if (size < 0) return {.error = errno};
+  std::string_view word{text, static_cast<std::size_t>(size)};
   word.remove_prefix(std::min(word.find_first_not_of(blanks), word.size()));
   const auto length = word.find_first_of(blanks);
   word = word.substr(0, length);
-  PidFile result{.finished = length != std::string_view::npos};
+  PidFile result{.finished = length != std::string_view::npos,
+                 .written = std::chrono::seconds{status.st_mtim.tv_sec} +
+                            std::chrono::nanoseconds{status.st_mtim.tv_nsec}};
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), result.pid);
   if (error != std::errc{} || end != word.data() + word.size() || result.pid < 0) result.pid = 0;
   return result;
@@ -68,12 +83,21 @@ class PidProbe final : public FileProbe {
   Readiness look(TimePoint now) override {
     using namespace std::chrono_literals;
     auto readiness = look_at_pid_file(path());
-    if (!readiness || !alive_) return readiness;
-    const auto [pid, finished] = read_pid_file(path());
+    if (!readiness) return readiness;
+    const auto file = read_pid_file(path());
+    const auto pid = file.pid;
     const auto before = std::exchange(unfinished_, 0);
+    const std::chrono::nanoseconds wall = std::chrono::system_clock::now().time_since_epoch();
+    if (pid != 0 && file.written < wall - process_.waited(now) && !file.is_current()) {
+      left_over_ = true;
+      return not_ready("it is left over from process " + std::to_string(pid) + ", which is gone");
+    }
+    // One that is written over is empty for a moment.
+    if (!alive_ && !left_over_) return readiness;
+    if (file.error != 0) return not_ready(reason_text({file.error, std::generic_category()}));
     if (pid == 0) return not_ready("it holds no process id");
-    if (!process_stat(pid).lives()) return not_ready("there is no process " + std::to_string(pid));
-    if (finished) return true;
+    if (!process_lives(pid)) return not_ready("there is no process " + std::to_string(pid));
+    if (file.finished) return true;
     // More digits may follow. An unfinished number is hardly the id of a descendant by chance, but
     // may well be the id of any process.
     unfinished_ = pid;
@@ -82,7 +106,7 @@ class PidProbe final : public FileProbe {
     return not_ready("the process id " + std::to_string(pid) + " has no line end behind it yet");
   }
 
-  bool alive_;
+  bool alive_, left_over_ = false;
   pid_t unfinished_ = 0;  // an id that has no line end behind it
   TimePoint settled_at_ = {};
 };
@@ -98,15 +122,19 @@ MIRAKURU_DECL std::string PidCheck::describe() const {
 }
 
 MIRAKURU_DECL bool PidCheck::already_true() const {
-  return static_cast<bool>(detail::look_at_pid_file(path.str()));
+  if (!detail::look_at_pid_file(path.str())) return false;
+  const auto file = detail::read_pid_file(path.str());
+  return file.pid == 0 || file.is_current();
 }
 
 MIRAKURU_DECL std::string PidCheck::describe_conflict() const {
-  const auto pid = detail::read_pid_file(path.str()).pid;
+  const auto file = detail::read_pid_file(path.str());
   std::string text = "the pid file " + path.str() + " is there, ";
-  if (pid == 0) return text + "with no process id in it";
-  if (detail::process_stat(pid).lives()) return text + "of " + detail::describe_process(pid);
-  return text + "of process " + std::to_string(pid) + ", which is not alive";
+  if (file.error != 0)
+    return text +
+           "and nobody may read it: " + detail::reason_text({file.error, std::generic_category()});
+  if (file.pid == 0) return text + "with no process id in it";
+  return text + "of " + detail::describe_process(file.pid);
 }
 
 }  // namespace mirakuru
