@@ -76,23 +76,11 @@ class Listeners {
  public:
   /// True if certainly nobody listens at this address. False for an address outside loopback.
   [[nodiscard]] bool none_at(const sockaddr* address) {
-    SockDiag question{address->sa_family, 0, 0};
-    auto& request = question.request;
-    if (address->sa_family == AF_INET) {
-      const auto& v4 = reinterpret_cast<const sockaddr_in&>(*address);
-      if (ntohl(v4.sin_addr.s_addr) >> 24 != IN_LOOPBACKNET) return false;
-      request.port = v4.sin_port;
-      std::memcpy(request.address, &v4.sin_addr, sizeof v4.sin_addr);
-    } else {
-      const auto& v6 = reinterpret_cast<const sockaddr_in6&>(*address);
-      if (address->sa_family != AF_INET6 || !IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr)) return false;
-      request.port = v6.sin6_port;
-      std::memcpy(request.address, &v6.sin6_addr, sizeof v6.sin6_addr);
-    }
-    request.interface = SockDiag::loopback_interface;  // a listener may be bound to it
-    if (!socket_) open();
-    question.header.number = ++asked_;
-    return *socket_ && question.ask(socket_->get(), SockDiag::error) == -ENOENT;
+    return answer_about(address, SockDiag::error) == -ENOENT;
+  }
+  /// True if certainly somebody listens at this address, even with a full queue.
+  [[nodiscard]] bool one_at(const sockaddr* address) {
+    return answer_about(address, SockDiag::by_family).has_value();
   }
   /// Closes the descriptor for good. False if there is none.
   bool close() noexcept {
@@ -102,6 +90,27 @@ class Listeners {
   }
 
  private:
+  /// The number in an answer of this type; none for an address outside loopback.
+  std::optional<int> answer_about(const sockaddr* address, std::uint16_t type) {
+    SockDiag question{address->sa_family, 0, 0};
+    auto& request = question.request;
+    if (address->sa_family == AF_INET) {
+      const auto& v4 = reinterpret_cast<const sockaddr_in&>(*address);
+      if (ntohl(v4.sin_addr.s_addr) >> 24 != IN_LOOPBACKNET) return {};
+      request.port = v4.sin_port;
+      std::memcpy(request.address, &v4.sin_addr, sizeof v4.sin_addr);
+    } else {
+      const auto& v6 = reinterpret_cast<const sockaddr_in6&>(*address);
+      if (address->sa_family != AF_INET6 || !IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr)) return {};
+      request.port = v6.sin6_port;
+      std::memcpy(request.address, &v6.sin6_addr, sizeof v6.sin6_addr);
+    }
+    request.interface = SockDiag::loopback_interface;  // a listener may be bound to it
+    if (!socket_) open();
+    question.header.number = ++asked_;
+    return *socket_ ? question.ask(socket_->get(), type) : std::nullopt;
+  }
+
   void open() {
     socket_.emplace(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, SockDiag::protocol));
     // Without the module the kernel answers for each port as if nobody listened. So first ask for a

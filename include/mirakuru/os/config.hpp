@@ -10,6 +10,10 @@
 #define MIRAKURU_DECL inline
 #endif
 
+#if !defined(__cpp_exceptions)
+#error "mirakuru: needs exceptions; do not compile with -fno-exceptions"
+#endif
+
 // Defined under a sanitizer: the guardian must not unmap its memory, nor be made by clone().
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MIRAKURU_SANITIZED 1

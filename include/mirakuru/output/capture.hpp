@@ -29,7 +29,10 @@ inline UniqueFd nameless_file() {
     }
     if (fd >= 0 || errno == EMFILE || errno == ENFILE) break;
   }
-  return checked_fd(fd, "a temporary file for the output");
+  const std::string first = preferred == nullptr ? "" : preferred;
+  const auto step = "a temporary file for the output, in " + (first.empty() ? "" : first + ", ") +
+                    "/tmp, /var/tmp or /dev/shm";
+  return checked_fd(fd, step.c_str());
 }
 
 }  // namespace detail

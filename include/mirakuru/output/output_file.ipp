@@ -3,12 +3,15 @@
 
 #include <sys/stat.h>
 #include <algorithm>
+#include <memory>
 
 #include <mirakuru/output/output_file.hpp>
 
 namespace mirakuru {
 
 namespace detail {
+
+inline constexpr std::size_t output_block_size = 256 * 1024;
 
 [[nodiscard]] inline long long file_size(int fd) {
   struct stat status{};
@@ -61,8 +64,17 @@ MIRAKURU_DECL std::string OutputFile::text_from(long long position) const {
   if (!kept()) return {};
   const auto size = detail::file_size(fd());
   if (size < position) position = 0;  // cut since, as by `truncate -s 0`: all in it is new
-  std::string text(static_cast<std::size_t>(size - position), '\0');
-  text.resize(read(position - begin_, text));
+  // By blocks: the first touch of a page costs more than the copy.
+  const auto block = std::make_unique_for_overwrite<char[]>(detail::output_block_size);
+  std::string text;
+  text.reserve(static_cast<std::size_t>(size - position));
+  while (text.size() < static_cast<std::size_t>(size - position)) {
+    const auto left = static_cast<std::size_t>(size - position) - text.size();
+    const auto offset = position - begin_ + static_cast<long long>(text.size());
+    const auto count = read(offset, {block.get(), std::min(left, detail::output_block_size)});
+    if (count == 0) break;
+    text.append(block.get(), count);
+  }
   return text;
 }
 

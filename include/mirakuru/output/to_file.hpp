@@ -2,7 +2,10 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <cerrno>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include <mirakuru/os/file_name.hpp>
@@ -24,12 +27,18 @@ struct ToFile {
   /// A file of its own for standard error; none: the same file.
   std::optional<FileName> err_path = {};
 
-  /// Throws `std::system_error` naming the file that cannot be opened.
+  /// Throws `std::system_error` naming the file that cannot be opened, or is no regular file.
   [[nodiscard]] OutputStreams open() const {
     const auto append_to = [](const FileName& file) {
       constexpr int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC;
-      return OutputFile{detail::checked_fd(::open(file.str().c_str(), flags, 0666),
-                                           ("open " + file.str()).c_str())};
+      const auto step = "open " + file.str();
+      // Not for writing alone, so that to open a FIFO does not block.
+      auto fd = detail::checked_fd(::open(file.str().c_str(), flags, 0666), step.c_str());
+      struct stat status{};
+      if (::fstat(fd.get(), &status) != 0) detail::throw_errno(step.c_str());
+      if (!S_ISREG(status.st_mode))
+        detail::throw_error(EINVAL, step + ": it is no regular file, so nobody can read it back");
+      return OutputFile{std::move(fd)};
     };
     auto out = append_to(path);
     return {std::move(out), append_to(err_path.value_or(path))};

@@ -130,7 +130,11 @@ class ConnectProbe : public Probe {
     if (connecting_) {
       // On this machine a connection is made or refused when connect() has returned.
       pollfd event{.fd = socket_.get(), .events = POLLOUT, .revents = 0};
-      if (::poll(&event, 1, 0) == 0) return {};
+      if (::poll(&event, 1, 0) == 0) {
+        // Before the start: the queue of somebody who listens is full.
+        const bool taken = process_ == nullptr && listeners_.one_at(endpoints_[next_ - 1].data());
+        return taken ? std::optional{Readiness{true}} : std::nullopt;
+      }
       if (const int error = outcome(endpoints_[next_ - 1]); error != 0) return refusal(error);
       connecting_ = false;
       begin_talk();
