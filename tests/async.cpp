@@ -441,8 +441,9 @@ TEST_CASE("Awaitable check: one that ignores cancellation does not pass after th
   mk::Executor ended{{test::helper(), "exit", "3", "after=50"}, Stubborn{.delay = 300ms}, in_time};
   CHECK_THROWS_AS(ended.start(), mk::ProcessExitedWithError);
 
-  mk::Executor telling{"sleep 300", Stubborn{.delay = 300ms, .answer = mk::not_ready("half way")},
-                       start_budget};
+  // Long enough that the attempt begins in time on a busy machine.
+  mk::Executor telling{"sleep 300", Stubborn{.delay = 900ms, .answer = mk::not_ready("half way")},
+                       mk::TimeoutBudget{.start = 500ms}};
   try {
     telling.start();
     FAIL("start() returned");

@@ -47,7 +47,7 @@ TEST_CASE("ServiceBase: prepare() gives the spawner all that the user has asked 
   service.streams = mk::Capture{}.open();
   const mk::SignalStep steps[] = {{SIGINT, 2s}, {SIGTERM, 3s}};
   UniqueFd child_input;
-  const auto request = service.prepare(child_input, steps, 7s);
+  const auto request = service.prepare(child_input, steps, 7s, 8s);
   CHECK(request.words == std::vector<std::string>{"server", "--name", "a b"});
   CHECK(request.cwd == "/tmp");
   CHECK(request.env == command.env);
@@ -64,12 +64,13 @@ TEST_CASE("ServiceBase: prepare() gives the spawner all that the user has asked 
   CHECK(request.steps[0].wait == 2s);
   CHECK(request.steps[1].signal == SIGTERM);
   CHECK(request.stop_budget == 7s);
+  CHECK(request.start_budget == 8s);
 }
 
 TEST_CASE("ServiceBase: where the output is the parent's own the spawner gets no descriptor") {
   ServiceBase service{command};
   UniqueFd child_input;
-  const auto request = service.prepare(child_input, {}, 7s);
+  const auto request = service.prepare(child_input, {}, 7s, 8s);
   CHECK(request.out == -1);
   CHECK(request.err == -1);
   CHECK(request.in >= 3);
@@ -79,7 +80,7 @@ TEST_CASE("ServiceBase: one that has been moved from starts nothing") {
   ServiceBase service{command};
   const ServiceBase moved{std::move(service)};
   UniqueFd child_input;
-  CHECK(message_of<std::logic_error>([&] { (void)service.prepare(child_input, {}, 7s); }) ==
+  CHECK(message_of<std::logic_error>([&] { (void)service.prepare(child_input, {}, 7s, 8s); }) ==
         "this executor has been moved from");
 }
 

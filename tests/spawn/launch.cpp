@@ -283,7 +283,7 @@ TEST_CASE_TEMPLATE("SpawnFailure: a program without its interpreter", Spawner, m
   const auto orphan = directory.file("orphan");
   std::ofstream{orphan} << "#!/no/such/interpreter\n";
   CHECK(headline(Spawner{}, {.argv = {orphan, ""}}) ==
-        "cannot run " + orphan + ": its interpreter is not there");
+        "cannot run " + orphan + ": its interpreter '/no/such/interpreter' is not there");
 }
 
 namespace {

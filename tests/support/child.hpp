@@ -36,12 +36,18 @@ int in_child(Body body) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-// Makes the system call fail with ENOSYS in this thread, as on a kernel without it.
-inline bool take_away(unsigned call) {
+// Makes the system call fail with `error` in this thread and its children: ENOSYS, as on a kernel
+// without it. With a mask only calls whose argument `index` has the bits `value` of the mask fail.
+inline bool take_away(unsigned call, unsigned error = ENOSYS, unsigned index = 0, unsigned mask = 0,
+                      unsigned value = 0) {
+  const auto argument = static_cast<unsigned>(offsetof(seccomp_data, args) + 8 * index);
   std::array filter{
       sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
-      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 4),
+      sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument),
+      sock_filter BPF_STMT(BPF_ALU | BPF_AND | BPF_K, mask),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
       sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
   const sock_fprog program{.len = filter.size(), .filter = filter.data()};

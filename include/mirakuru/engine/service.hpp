@@ -33,6 +33,7 @@ struct ServiceBase {
   std::optional<int> exit_code = {};
   std::vector<Straggler> stragglers = {};
   std::string trouble = {};  // of the spawner, such as the end of a guardian
+  bool refused = false;      // a process may not be signalled
   FileChanges changes = {};  // to the files that checks follow
 
   /// Clears the state of the last run.
@@ -40,11 +41,12 @@ struct ServiceBase {
   /// Begins a run: opens standard input and makes the spawner's request. Throws
   /// `std::system_error` if there is no descriptor left.
   [[nodiscard]] LaunchRequest prepare(UniqueFd& child_input, std::span<const SignalStep> steps,
-                                      std::chrono::nanoseconds stop_budget);
+                                      std::chrono::nanoseconds stop_budget,
+                                      std::chrono::nanoseconds start_budget);
   /// Closes the descriptors of a run.
   void close();
   /// Throws the user's error for the current exception, a `std::system_error` of the spawner.
-  [[noreturn]] void throw_spawn_error();
+  [[noreturn]] void throw_spawn_error(std::chrono::nanoseconds start_budget);
   /// Keeps the news of a process's handle.
   void record(const std::vector<Straggler>& news);
   void record(const std::string& news);
@@ -70,6 +72,11 @@ concept TellsTrouble = requires(const Handle& handle) {
   { handle.trouble() } -> std::convertible_to<std::string>;
 };
 
+template <class Handle>
+concept TellsRefusal = requires(const Handle& handle) {
+  { handle.refused() } -> std::same_as<bool>;
+};
+
 /// An executor's data.
 template <class Set>
 struct Service : ServiceBase {
@@ -87,9 +94,10 @@ struct Service : ServiceBase {
     UniqueFd child_input;
     try {
       streams = open_streams(output);
-      process.emplace(spawner.spawn(prepare(child_input, signals.steps(), budget.stop)));
+      process.emplace(
+          spawner.spawn(prepare(child_input, signals.steps(), budget.stop, budget.start)));
     } catch (const std::system_error&) {
-      throw_spawn_error();
+      throw_spawn_error(budget.start);
     }
   }
 
@@ -103,6 +111,7 @@ struct Service : ServiceBase {
     exit_code = process->exit_code();
     if constexpr (TellsStragglers<Handle>) record(process->stragglers());
     if constexpr (TellsTrouble<Handle>) record(process->trouble());
+    if constexpr (TellsRefusal<Handle>) refused = process->refused();
     return lives;
   }
 

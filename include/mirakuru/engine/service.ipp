@@ -41,11 +41,13 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
   exit_code.reset();
   stragglers.clear();
   trouble.clear();
+  refused = false;
 }
 
 MIRAKURU_DECL LaunchRequest ServiceBase::prepare(UniqueFd& child_input,
                                                  std::span<const SignalStep> steps,
-                                                 std::chrono::nanoseconds stop_budget) {
+                                                 std::chrono::nanoseconds stop_budget,
+                                                 std::chrono::nanoseconds start_budget) {
   if (command.words().empty()) throw std::logic_error{"this executor has been moved from"};
   auto pipe = make_pipe();
   child_input = std::move(pipe.reading);
@@ -58,7 +60,8 @@ MIRAKURU_DECL LaunchRequest ServiceBase::prepare(UniqueFd& child_input,
           .out = streams.out().fd(),
           .err = streams.err().fd(),
           .steps = {steps.begin(), steps.end()},
-          .stop_budget = stop_budget};
+          .stop_budget = stop_budget,
+          .start_budget = start_budget};
 }
 
 MIRAKURU_DECL void ServiceBase::close() {
@@ -66,12 +69,14 @@ MIRAKURU_DECL void ServiceBase::close() {
   changes.close();
 }
 
-MIRAKURU_DECL void ServiceBase::throw_spawn_error() {
+MIRAKURU_DECL void ServiceBase::throw_spawn_error(std::chrono::nanoseconds start_budget) {
   input.reset();
   const auto context = error_context(Clock::now());
   try {
     throw;
   } catch (const SpawnFailure& failure) {
+    if (failure.code() == std::errc::timed_out)
+      throw TimeoutExpired{context.message(failure.what()), start_budget};
     throw SpawnError{context.message(failure.what()), failure.code()};
   } catch (const std::system_error& error) {
     throw SpawnError{context.message(std::string{"cannot start: "} + error.what()), error.code()};

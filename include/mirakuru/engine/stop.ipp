@@ -23,8 +23,12 @@ MIRAKURU_DECL StopBase::StopBase(ServiceBase& service, TimePoint begin,
 }
 
 MIRAKURU_DECL int StopBase::signal_due(TimePoint now) {
-  if (schedule_.over(now))
-    throw ExecutorError{base_.error_context(now).message("a process survived SIGKILL for 10 s")};
+  if (base_.refused) schedule_.shorten_grace();
+  if (schedule_.over(now)) {
+    const auto headline =
+        base_.refused ? "a process may not be ended" : "a process survived SIGKILL for 10 s";
+    throw ExecutorError{base_.error_context(now).message(headline)};
+  }
   const int signal = schedule_.due(now);
   if (signal != 0 && !base_.exit_code) signals_.push_back(signal);
   return signal;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <dirent.h>
 #include <sys/stat.h>
+#include <csignal>
 #include <fstream>
+#include <memory>
 #include <sstream>
 
 #include <mirakuru/os/unique_fd.hpp>
@@ -29,17 +32,35 @@ MIRAKURU_DECL std::string own_cgroup() {
   throw_error(ENOTSUP, "no cgroup v2 is mounted");
 }
 
+inline constexpr char group_prefix[] = "/mirakuru-";
+
+/// Removes the empty groups of owners that were killed between the making of a group and the start
+/// of its guardian.
+inline void remove_orphans(const std::string& above) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> groups{::opendir(above.c_str()), ::closedir};
+  const std::string_view prefix{group_prefix + 1};
+  while (const dirent* const entry = groups ? ::readdir(groups.get()) : nullptr) {
+    if (!std::string_view{entry->d_name}.starts_with(prefix)) continue;
+    const pid_t owner = std::atoi(entry->d_name + prefix.size());
+    if (owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH)
+      ::rmdir((above + '/' + entry->d_name).c_str());
+  }
+}
+
 }  // namespace detail
 
 MIRAKURU_DECL GuardedProcess CgroupSpawner::spawn(const LaunchRequest& request) const {
   auto exec = local_exec(request);
   const auto above = parent.empty() ? detail::own_cgroup() : parent;
-  detail::Cgroup group{.path = above + "/mirakuru-" + detail::make_uuid()};
-  if (::mkdir(group.path.c_str(), 0755) != 0)
+  detail::remove_orphans(above);
+  const auto path =
+      above + detail::group_prefix + std::to_string(::getpid()) + '-' + detail::make_uuid();
+  detail::Cgroup group{.path = path};
+  if (::mkdir(path.c_str(), 0755) != 0)
     detail::throw_error(errno, "no cgroup can be made in " + above);
   try {
     const auto open = [&](const std::string& name, int flags) {
-      detail::UniqueFd file{::open((group.path + name).c_str(), flags | O_CLOEXEC)};
+      detail::UniqueFd file{::open((path + name).c_str(), flags | O_CLOEXEC)};
       if (!file) detail::throw_error(errno, "the cgroup in " + above + " has no " + name);
       return detail::move_above_stdio(std::move(file));
     };
@@ -47,7 +68,7 @@ MIRAKURU_DECL GuardedProcess CgroupSpawner::spawn(const LaunchRequest& request) 
     group.kill = open("/cgroup.kill", O_WRONLY);
     return GuardedProcess::make(request, std::move(exec), std::move(group));
   } catch (...) {
-    ::rmdir(group.path.c_str());
+    ::rmdir(path.c_str());
     throw;
   }
 }

@@ -28,13 +28,17 @@ class DirectProcess {
   [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
   /// Sends `signal` to the whole group. Does nothing once the group is gone.
   void signal(int signal) noexcept;
+  /// The group that may not be signalled, in words; empty for none.
+  [[nodiscard]] std::string trouble() const;
+  /// True if the group belongs to another user, and SIGKILL is refused.
+  [[nodiscard]] bool refused() const noexcept { return refused_; }
 
  private:
   pid_t pid_;
   pid_t owner_;  // a fork of the owner has a copy of this, and must not use it
   detail::UniqueFd pidfd_;
   std::optional<int> exit_code_;
-  bool group_gone_ = false;
+  bool group_gone_ = false, killed_ = false, refused_ = false;
 };
 
 /// Starts a command as the test's own child: the cheapest start.

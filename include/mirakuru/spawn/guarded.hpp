@@ -53,28 +53,36 @@ class GuardedProcess {
   void signal(int signal) noexcept;
   /// The processes that needed a signal of their own; the first hundred. Renewed by `alive()`.
   [[nodiscard]] const std::vector<Straggler>& stragglers() const noexcept { return stragglers_; }
-  /// A failure of the guardian, in words; empty for none.
+  /// A failure of the guardian, or the process that may not be signalled, in words; empty for none.
   [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
+  /// True if a process of the tree belongs to another user, and SIGKILL is refused.
+  [[nodiscard]] bool refused() const noexcept { return refused_; }
 
  private:
   GuardedProcess() = default;
 
-  void await_leader();
+  static constexpr std::chrono::nanoseconds least_start_budget = std::chrono::seconds{1};
+
+  void await_leader(std::chrono::nanoseconds budget);
   bool receive(bool& more);
   void take(const detail::Report& report);
   void add_straggler(pid_t pid, std::string command);
+  void refuse(pid_t pid, const std::string& command);
+  void send() noexcept;
   bool drain();
   [[nodiscard]] bool guardian_has_ended();
   void reap_guardian();
-  [[nodiscard]] bool is_ours(pid_t pid) const;
+  [[nodiscard]] bool is_ours(pid_t pid, bool by_proc) const;
   bool kill_rest();
 
   pid_t guardian_ = 0;  // 0 when it has ended
   pid_t owner_ = 0;     // a fork of the owner has a copy of this, and must not use it
   pid_t leader_ = 0;
-  bool reply_pending_ = false;  // the guardian has not answered a signal yet
-  std::uint64_t mark_ = 0;      // 0: none
-  std::string env_tag_;         // the id, as an entry of the command's environment
+  pid_t first_id_ = 0;  // the tree's ids are later ones
+  bool signalled_ = false, refused_ = false;
+  unsigned char unsent_ = 0;  // the last signal, if the channel was full
+  std::uint64_t mark_ = 0;    // 0: none
+  std::string env_tag_;       // the id, as an entry of the command's environment
   std::string program_;
   std::string cgroup_;  // a directory
   detail::UniqueFd channel_;
@@ -105,7 +113,8 @@ class GuardedProcess {
 /// `mirakuru_uuid` in their environment.
 ///
 /// The guardian may miss that the owner executes another program. It does so while a fork of the
-/// owner lives that has executed nothing.
+/// owner lives that has executed nothing. A start fails if the command is not executed within the
+/// start budget, or one second if that is longer.
 ///
 /// Rests on `clone`, `PR_SET_CHILD_SUBREAPER`, `signalfd`, `pidfd_open` and /proc.
 struct GuardedSpawner {

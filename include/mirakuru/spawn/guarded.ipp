@@ -2,9 +2,13 @@
 #pragma once
 
 #include <sched.h>
+#include <sys/mman.h>
+#include <algorithm>
 #include <cinttypes>
+#include <cstddef>
 #include <fstream>
 #include <new>
+#include <string_view>
 
 #include <mirakuru/error.hpp>
 #include <mirakuru/os/clock.hpp>
@@ -18,6 +22,68 @@ namespace mirakuru {
 
 namespace detail {
 
+/// Memory of a fork's own, whichever memory the host's allocator hands out.
+class PrivatePages {
+ public:
+  explicit PrivatePages(std::size_t size)
+      : size_{size},
+        begin_{::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)} {
+    if (begin_ == MAP_FAILED) throw_errno("mmap");
+  }
+  ~PrivatePages() { ::munmap(begin_, size_); }
+  PrivatePages(const PrivatePages&) = delete;
+  PrivatePages& operator=(const PrivatePages&) = delete;
+
+  [[nodiscard]] void* begin() const noexcept { return begin_; }
+
+ private:
+  std::size_t size_;
+  void* begin_;
+};
+
+/// True if a debugger or tracer sees the calls of this process. Rests on /proc/PID/status.
+inline bool is_traced() {
+  constexpr std::string_view field = "\nTracerPid:\t";
+  const auto status = read_proc(::getpid(), "status");
+  const auto at = status.find(field);
+  return at != status.npos && status[at + field.size()] != '0';
+}
+
+/// True if the next child begins a pid namespace of its own.
+inline bool child_begins_namespace() {
+  const auto target = [](const char* link) {
+    char text[64];
+    const auto size = ::readlink(link, text, sizeof text);
+    return std::string{text, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+  };
+  return target("/proc/self/ns/pid") != target("/proc/self/ns/pid_for_children");
+}
+
+/// Clones the guardian. Throws `std::system_error`.
+///
+/// It has no signal at its end: neither the host's handlers nor its wait() notice it. A debugger
+/// takes such a clone for a thread, and kills it along with the host. To it the call of a helper
+/// looks like a fork: the call has SIGCHLD, but CLONE_PARENT hands on the signal of the helper.
+inline pid_t clone_guardian(Guardian& guardian) {
+  struct Helper {
+    Guardian& guardian;
+    pid_t pid = -1;
+  } helper{guardian};
+  const auto make = [](void* argument) {
+    auto& [guards, pid] = *static_cast<Helper*>(argument);
+    pid = ::clone(Guardian::main, guards.stack_top(), CLONE_PARENT | SIGCHLD, &guards);
+    return 0;
+  };
+  if (is_traced() && !child_begins_namespace()) {
+    alignas(std::max_align_t) char stack[8192];
+    const pid_t id = ::clone(make, stack + sizeof stack, CLONE_VM | CLONE_VFORK, &helper);
+    if (id > 0) ::waitid(P_PID, static_cast<id_t>(id), nullptr, WEXITED | __WALL);
+  }
+  if (helper.pid < 0) helper.pid = ::clone(Guardian::main, guardian.stack_top(), 0, &guardian);
+  if (helper.pid < 0) throw_errno("clone");
+  return helper.pid;
+}
+
 /// Forks a guardian. Throws `std::system_error`.
 inline pid_t fork_guardian(const LaunchRequest& request, const LocalExec& exec, const Cgroup& group,
                            int channel, const RlimitTag& mark) {
@@ -30,21 +96,30 @@ inline pid_t fork_guardian(const LaunchRequest& request, const LocalExec& exec, 
                             .last_signals = last.entries(),
                             .channel = channel,
                             .owner = owner.get(),
+                            .owner_id = ::getpid(),
                             .mark = mark,
                             .area = under_valgrind() ? ArgumentArea{} : area,
                             .modules = instrumented() ? nullptr : Modules::of_this_process(),
                             .group = group};
-  const auto size = sizeof(Guardian) + Guardian::extra_size(task);
-  auto space = size + alignof(Guardian);
-  const auto memory = std::make_unique_for_overwrite<std::byte[]>(space);
-  void* at = memory.get();
-  auto* const guardian = new (std::align(alignof(Guardian), size, at, space)) Guardian{task};
+  const PrivatePages pages{sizeof(Guardian) + Guardian::extra_size(task)};
+  auto* const guardian = new (pages.begin()) Guardian{task};
   const SignalsBlocked blocked;
   const LargeMemoryLeftOut left_out{guardian->needed()};
-  // Without a signal at its end, so neither the host's handlers nor its wait() notice it.
-  const pid_t pid = ::clone(Guardian::main, guardian->stack_top(), 0, guardian);
-  if (pid < 0) throw_errno("clone");
-  return pid;
+  return clone_guardian(*guardian);
+}
+
+/// Calls `visit` with each id that a process born after `first` may have. Two million calls a
+/// second, if the ids have begun anew since.
+template <class Visit>
+void for_each_later_id(pid_t first, Visit visit) {
+  constexpr pid_t most_ids = 1 << 22;
+  // The id of a process that is born now.
+  const auto last = static_cast<pid_t>(syscalls::call(SYS_clone, CLONE_VFORK, 0, 0, 0, 0));
+  if (last == 0) syscalls::call(SYS_exit_group, 0);
+  if (last > 0) ::waitid(P_PID, static_cast<id_t>(last), nullptr, WEXITED | __WALL);
+  const bool anew = last < first;
+  for (pid_t pid = first; pid < (anew ? most_ids : last); ++pid) visit(pid);
+  for (pid_t pid = 2; anew && pid < first; ++pid) visit(pid);
 }
 
 }  // namespace detail
@@ -72,7 +147,6 @@ MIRAKURU_DECL void GuardedProcess::add_straggler(pid_t pid, std::string command)
 
 MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
   using Kind = detail::Report::Kind;
-  reply_pending_ = false;
   if (report.kind == Kind::spawned) leader_ = report.pid;
   if (report.kind == Kind::spawned && report.value != guardian_) {
     // The guardian's children are in another pid namespace, so the owner sees another id.
@@ -82,6 +156,7 @@ MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
   }
   if (report.kind == Kind::ended) exit_code_ = report.value;
   if (report.kind == Kind::straggler) add_straggler(report.pid, report.text);
+  if (report.kind == Kind::refused) refuse(report.pid, report.text);
   if (report.kind == Kind::failed) {
     if (std::strcmp(report.text, detail::exec_call) == 0)
       throw detail::exec_failure(program_, report.value);
@@ -89,16 +164,29 @@ MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
   }
 }
 
+MIRAKURU_DECL void GuardedProcess::refuse(pid_t pid, const std::string& command) {
+  refused_ = true;
+  trouble_ = "pid " + std::to_string(pid) + " (" + detail::one_line(command) +
+             ") belongs to another user, and may not be signalled";
+}
+
 /// Waits for the guardian's own end, which is near.
 MIRAKURU_DECL void GuardedProcess::reap_guardian() {
   siginfo_t info{};
   // Spin first: the exit takes no longer than to sleep and wake up. __WALL: a host's wait() does
   // not find this child. ECHILD: a host's wait() with __WALL does.
-  const auto spin_until = detail::Clock::now() + std::chrono::microseconds{80};
-  while (info.si_pid == 0) {
-    const int no_wait = detail::Clock::now() < spin_until ? WNOHANG : 0;
-    const auto id = static_cast<id_t>(guardian_);
-    if (::waitid(P_PID, id, &info, WEXITED | __WALL | no_wait) != 0 && errno != EINTR) break;
+  using namespace std::chrono_literals;
+  const auto begin = detail::Clock::now();
+  const auto id = static_cast<id_t>(guardian_);
+  for (bool ends = false; info.si_pid == 0;) {
+    if (::waitid(P_PID, id, &info, WEXITED | __WALL | (ends ? 0 : WNOHANG)) != 0 && errno != EINTR)
+      break;
+    const auto waited = detail::Clock::now() - begin;
+    if (info.si_pid != 0 || waited < 80us) continue;
+    // It may be stopped, until its end of the channel is closed.
+    ::kill(guardian_, waited < 1s ? SIGCONT : SIGKILL);
+    pollfd event{.fd = channel_.get(), .events = 0, .revents = 0};
+    ends = ::poll(&event, 1, 20) > 0 || waited > 1s;
   }
   if (info.si_pid != 0 && info.si_code != CLD_EXITED)
     trouble_ = "its guardian was " + detail::exit_headline(-info.si_status);
@@ -107,16 +195,17 @@ MIRAKURU_DECL void GuardedProcess::reap_guardian() {
   leader_fd_.reset();
 }
 
-MIRAKURU_DECL bool GuardedProcess::is_ours(pid_t pid) const {
+/// `by_proc`: /proc shows this pid namespace.
+MIRAKURU_DECL bool GuardedProcess::is_ours(pid_t pid, bool by_proc) const {
   detail::RlimitTag limits;
   // A process of another user tells its limits in /proc only.
-  if (detail::syscalls::call(SYS_prlimit64, pid, RLIMIT_LOCKS, nullptr, &limits) != 0) {
+  if (detail::syscalls::call(SYS_prlimit64, pid, RLIMIT_LOCKS, nullptr, &limits) != 0 && by_proc) {
     const auto text = detail::read_proc(pid, "limits");
     if (const auto at = text.find("Max file locks"); at != text.npos)
       std::sscanf(&text[at], "Max file locks %" SCNu64 " %" SCNu64, &limits.soft, &limits.hard);
   }
   if (detail::RlimitTag{mark_}.is_on(limits)) return true;
-  if (env_tag_.empty()) return false;
+  if (env_tag_.empty() || !by_proc) return false;
   std::ifstream environment{"/proc/" + std::to_string(pid) + "/environ"};
   for (std::string entry; std::getline(environment, entry, '\0');)
     if (entry == env_tag_) return true;
@@ -129,27 +218,42 @@ MIRAKURU_DECL bool GuardedProcess::kill_rest() {
     const detail::UniqueFd all{::open((cgroup_ + "/cgroup.kill").c_str(), O_WRONLY | O_CLOEXEC)};
     if (all && ::write(all.get(), "1", 1) < 0) return true;
   }
-  bool found = false;
-  // A process that keeps handing over to a new child may slip through one search.
-  for (int searches = 0; searches < 3 && !found; ++searches) {
-    const bool can_tell = detail::for_each_pid([&](pid_t pid) {
-      if (pid == owner_ || !is_ours(pid)) return true;
-      const auto stat = detail::process_stat(pid);
-      if (!stat.lives()) {
-        ::waitid(P_PID, static_cast<id_t>(pid), nullptr, WEXITED | WNOHANG | __WALL);  // if a child
-        return true;
-      }
-      found = true;
-      if (pid != leader_) add_straggler(pid, detail::command_line(pid));
-      if (::kill(pid, SIGKILL) == 0) killed_[pid] = stat.started;
-      return true;
-    });
-    found |= !can_tell;
+  const bool by_proc = detail::proc_is_own();
+  if (!by_proc && mark_ == 0) {
+    trouble_ += "; without a /proc of its own it cannot tell if anything is left";
+    return false;
   }
+  const auto now = [by_proc](pid_t pid) {
+    if (by_proc) return detail::process_stat(pid);
+    return detail::ProcessStat{.state = detail::process_lives(pid) ? '?' : '\0'};
+  };
+  bool found = false;
+  const auto kill_ours = [&](pid_t pid) {
+    if (pid == owner_ || !is_ours(pid, by_proc)) return true;
+    const auto stat = now(pid);
+    if (!stat.lives()) {
+      ::waitid(P_PID, static_cast<id_t>(pid), nullptr, WEXITED | WNOHANG | __WALL);  // if a child
+      return true;
+    }
+    found = true;
+    if (pid != leader_) add_straggler(pid, detail::command_line(pid));
+    if (::kill(pid, SIGKILL) == 0)
+      killed_[pid] = stat.started;
+    else if (errno == EPERM)
+      refuse(pid, detail::command_line(pid));
+    return true;
+  };
+  // A process that keeps handing over to a new child may slip through one search.
+  for (int searches = 0; searches < 3 && !found; ++searches)
+    if (!by_proc)
+      detail::for_each_later_id(first_id_, kill_ours);
+    else if (!detail::for_each_pid(kill_ours))
+      found = true;
   // An exiting process loses its marks before its files.
-  std::erase_if(killed_, [](const auto& killed) {
-    const auto stat = detail::process_stat(killed.first);
-    return stat.state != '?' && (!stat.lives() || stat.started != killed.second);
+  std::erase_if(killed_, [&](const auto& killed) {
+    const auto stat = now(killed.first);
+    return by_proc ? stat.state != '?' && (!stat.lives() || stat.started != killed.second)
+                   : !stat.lives() || !is_ours(killed.first, by_proc);
   });
   if (found || !killed_.empty()) return true;
   if (!exit_code_) exit_code_ = -SIGKILL;
@@ -191,7 +295,8 @@ MIRAKURU_DECL bool GuardedProcess::alive() {
       open = drain();
     }
     if (open && !guardian_has_ended()) {
-      if (reply_pending_) ::kill(guardian_, SIGCONT);  // it may be stopped
+      if (signalled_) ::kill(guardian_, SIGCONT);  // it may be stopped, at any time
+      if (unsent_ != 0) send();
       return true;
     }
     reap_guardian();
@@ -204,16 +309,31 @@ MIRAKURU_DECL void GuardedProcess::signal(int signal) noexcept {
   // The owner signals the group itself if it may, which saves the time to wake the guardian. The id
   // is still the leader's: the guardian reports the end right after it has reaped the leader.
   const bool sent = !exit_code_ && ::kill(-leader_, signal) == 0;
-  const auto byte = static_cast<unsigned char>(signal | (sent ? detail::group_has_it : 0));
-  ::send(channel_.get(), &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-  reply_pending_ = true;
+  unsent_ = static_cast<unsigned char>(signal | (sent ? detail::group_has_it : 0));
+  signalled_ = true;
+  send();
 }
 
-MIRAKURU_DECL void GuardedProcess::await_leader() {
+/// Sends the last signal to the guardian, now or with the next alive().
+MIRAKURU_DECL void GuardedProcess::send() noexcept {
+  if (::send(channel_.get(), &unsent_, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 || errno == EPIPE)
+    unsent_ = 0;
+}
+
+/// The guardian reports when the command is executed, which may take long on a remote disk.
+MIRAKURU_DECL void GuardedProcess::await_leader(std::chrono::nanoseconds budget) {
+  using namespace std::chrono_literals;
+  const auto deadline = detail::after(detail::Clock::now(), std::max(budget, least_start_budget));
   while (leader_ == 0) {
     pollfd event{.fd = channel_.get(), .events = POLLIN, .revents = 0};
     bool more;
-    const bool told = ::poll(&event, 1, 250) > 0;
+    const auto left = (deadline - detail::Clock::now()) / 1ms;
+    const bool told = ::poll(&event, 1, static_cast<int>(std::clamp<long>(left, 0, 250))) > 0;
+    if (!told && left <= 0) {
+      ::kill(guardian_, SIGKILL);
+      throw SpawnFailure{"cannot run " + program_, std::make_error_code(std::errc::timed_out),
+                         "it is not being executed yet"};
+    }
     // A child that the host has just forked may hold the channel open.
     if ((told ? !receive(more) : guardian_has_ended()) && leader_ == 0)
       detail::throw_error(EPIPE, "the guardian");
@@ -235,14 +355,15 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const LaunchRequest& request, 
   if (!request.id.empty()) process.env_tag_ = "mirakuru_uuid=" + request.id;
   process.owner_ = ::getpid();
   process.guardian_ = detail::fork_guardian(request, exec, group, theirs.get(), mark);
+  process.first_id_ = process.guardian_;
   theirs.reset();
   process.program_ = std::move(exec.program);
   process.cgroup_ = std::move(group.path);
   try {
-    process.await_leader();
+    process.await_leader(request.start_budget);
   } catch (...) {
     process.reap_guardian();
-    while (!process.trouble_.empty() && process.kill_rest()) {
+    for (int tries = 0; tries < 1000 && !process.trouble_.empty() && process.kill_rest(); ++tries) {
       const timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
       ::ppoll(nullptr, 0, &pause, nullptr);
     }

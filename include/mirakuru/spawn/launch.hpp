@@ -42,6 +42,8 @@ struct LaunchRequest {
   int in = -1, out = -1, err = -1;     ///< the command's standard streams; -1: the caller's own
   std::vector<SignalStep> steps = {};  ///< the strategy's signals, for the owner's death
   std::chrono::nanoseconds stop_budget = {};  ///< the time for them; SIGKILL follows
+  /// The time until the command is executed, from the call on.
+  std::chrono::nanoseconds start_budget = std::chrono::nanoseconds::max();
 };
 
 /// A command that cannot be run. `what()` tells the failed step and the reason: "cannot run

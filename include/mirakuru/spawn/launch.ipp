@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <fstream>
 #include <string_view>
 
 #include <mirakuru/error.hpp>
+#include <mirakuru/os/printable.hpp>
 #include <mirakuru/spawn/launch.hpp>
 
 namespace mirakuru {
@@ -23,9 +25,12 @@ namespace detail {
 
 MIRAKURU_DECL SpawnFailure exec_failure(const std::string& program, int error) {
   // The program was found, so the missing file is the one in its first line.
-  return {"cannot run " + program,
-          {error, std::generic_category()},
-          error == ENOENT ? "its interpreter is not there" : ""};
+  std::string reason, line;
+  if (error == ENOENT && std::getline(std::ifstream{program}, line) && line.starts_with("#!"))
+    reason = "its interpreter '" + one_line(line.substr(2)) + "' is not there";
+  else if (error == ENOENT)
+    reason = "its interpreter is not there";
+  return {"cannot run " + program, {error, std::generic_category()}, reason};
 }
 
 inline void check_launch(int error, const std::string& step) {
@@ -35,9 +40,15 @@ inline void check_launch(int error, const std::string& step) {
 /// The errno value of why a directory or a file cannot be entered or executed; 0 if it can.
 inline int access_error(const std::string& path, mode_t type, int error_of_type) {
   struct stat status{};
-  if (::stat(path.c_str(), &status) != 0) return errno;
-  if ((status.st_mode & S_IFMT) != type) return error_of_type;
-  return ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0 ? 0 : errno;
+  int error = 0;
+  if (::stat(path.c_str(), &status) != 0)
+    error = errno;
+  else if ((status.st_mode & S_IFMT) != type)
+    return error_of_type;
+  else if (::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) != 0)
+    error = errno;
+  // An old container refuses calls that it does not know. `execve` has the last word.
+  return error == EPERM || error == ENOSYS ? 0 : error;
 }
 
 inline std::string resolve_program(const LaunchRequest& request) {

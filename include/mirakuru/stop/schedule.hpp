@@ -32,6 +32,8 @@ class SignalSchedule {
   [[nodiscard]] int due(Clock::time_point now);
   /// Drops all signals not yet sent, and makes SIGKILL due now.
   void hurry(Clock::time_point now);
+  /// A process may not be signalled: the others have a tenth of a second after SIGKILL.
+  void shorten_grace() noexcept { grace_ = std::chrono::milliseconds{100}; }
   /// The time to ask again.
   [[nodiscard]] Clock::time_point next() const noexcept;
   /// True if SIGKILL was sent and its grace has passed.
@@ -42,6 +44,7 @@ class SignalSchedule {
  private:
   std::vector<TimedSignal> entries_;
   std::size_t sent_ = 0;
+  std::chrono::nanoseconds grace_ = grace;
 };
 
 }  // namespace mirakuru::detail

@@ -33,7 +33,7 @@ MIRAKURU_DECL void SignalSchedule::hurry(Clock::time_point now) {
 }
 
 MIRAKURU_DECL Clock::time_point SignalSchedule::next() const noexcept {
-  return sent_ < entries_.size() ? entries_[sent_].at : after(entries_.back().at, grace);
+  return sent_ < entries_.size() ? entries_[sent_].at : after(entries_.back().at, grace_);
 }
 
 MIRAKURU_DECL bool SignalSchedule::over(Clock::time_point now) const noexcept {

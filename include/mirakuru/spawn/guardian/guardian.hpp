@@ -19,14 +19,14 @@ struct Cgroup;
 
 /// One message from a guardian to its owner.
 struct Report {
-  enum Kind : int { spawned, failed, straggler, ended };
+  enum Kind : int { spawned, failed, straggler, refused, ended };
 
   Kind kind;
   pid_t pid;
-  int value;       // the guardian's own id of `spawned`, the errno of `failed`, the exit code of
-                   // `ended`
+  int value;       // the guardian's own id of `spawned`, the errno of `failed` and `refused`, the
+                   // exit code of `ended`
   bool last;       // nothing is below the guardian any more, and it exits
-  char text[243];  // the failed call, or the straggler's command line
+  char text[243];  // the failed call, or the command line of the process
 };
 
 /// The call that fails when the program cannot be executed; the text of a `failed` report.
@@ -63,7 +63,8 @@ class [[gnu::visibility("hidden")]] Guardian {
     const LocalExec& exec;
     std::span<const TimedSignal> last_signals;  // counted from the clock's begin
     int channel;
-    int owner;  // a pidfd; -1 where the kernel has none
+    int owner;       // a pidfd; -1 where the kernel has none
+    pid_t owner_id;  // as the owner sees it
     RlimitTag mark;
     ArgumentArea area;
     const Modules* modules;  // null: the owner's memory stays
@@ -88,9 +89,10 @@ class [[gnu::visibility("hidden")]] Guardian {
   static constexpr int max_reports = 100;
 
   void run();
+  bool set_up();
   pid_t spawn();
   void become_command();
-  void close_others();
+  void close_others(bool streams_too);
   static void close_range(unsigned first, unsigned last, bool at_exec = false);
 
   /// Resets all handlers, as `execve` keeps ignored signals. An ignored SIGCHLD would also take the
@@ -102,7 +104,9 @@ class [[gnu::visibility("hidden")]] Guardian {
         syscalls::call(SYS_rt_sigaction, signal, defaults, nullptr, sizeof(std::uint64_t));
   }
 
-  void report(Report::Kind kind, pid_t pid, int value, const char* text = "", bool last = false) {
+  /// Returns false if the owner cannot get it. Tries for a tenth of a second, as the owner would
+  /// wait for it; a straggler's may be lost.
+  bool report(Report::Kind kind, pid_t pid, int value, const char* text = "", bool last = false) {
     report_.kind = kind;
     report_.pid = pid;
     report_.value = value;
@@ -111,8 +115,14 @@ class [[gnu::visibility("hidden")]] Guardian {
     for (; text[size] != '\0' && size + 1 < sizeof report_.text; ++size)
       report_.text[size] = text[size];
     report_.text[size] = '\0';
-    syscalls::call(SYS_sendto, channel_, &report_, sizeof report_, MSG_NOSIGNAL | MSG_DONTWAIT,
-                   nullptr, 0);
+    for (int tries = kind == Report::straggler ? 1 : 100; tries > 0; --tries) {
+      if (syscalls::call(SYS_sendto, channel_, &report_, sizeof report_,
+                         MSG_NOSIGNAL | MSG_DONTWAIT, nullptr, 0) >= 0)
+        return true;
+      if (errno == EPIPE || errno == ECONNRESET) return false;
+      syscalls::nap(1'000'000);
+    }
+    return false;
   }
 
   /// A system may accept the group of the clone and ignore it.
@@ -155,8 +165,10 @@ class [[gnu::visibility("hidden")]] Guardian {
   bool reap() {
     for (;;) {
       info_.si_pid = 0;
+      // Any other error tells nothing about the tree.
       const bool empty =
-          syscalls::call(SYS_waitid, P_ALL, 0, &info_, WEXITED | WNOHANG | __WALL, nullptr) != 0;
+          syscalls::call(SYS_waitid, P_ALL, 0, &info_, WEXITED | WNOHANG | __WALL, nullptr) != 0 &&
+          errno == ECHILD;
       if (empty || info_.si_pid == 0) {
         report_end(empty);
         return !empty;
@@ -182,14 +194,23 @@ class [[gnu::visibility("hidden")]] Guardian {
 
     pollfd events[3] = {{.fd = orphaned_at_ != 0 ? -1 : channel_, .events = POLLIN, .revents = 0},
                         {.fd = orphaned_at_ != 0 ? -1 : owner_, .events = POLLIN, .revents = 0},
-                        {.fd = children_, .events = POLLIN, .revents = 0}};
+                        {.fd = signals_in_, .events = POLLIN, .revents = 0}};
     constexpr timespec at_once = {};
     const timespec* const how_long = unmap_unused_ ? &at_once : left == never ? nullptr : &limit;
     if (syscalls::call(SYS_ppoll, events, 3, how_long, nullptr, 0) <= 0) return unmap_unused();
     if (events[0].revents != 0) receive(events[0].revents);
     if (events[1].revents != 0) on_owner_exit();
+    if (events[2].revents == 0) return;
     signalfd_siginfo news;
-    if (events[2].revents != 0) syscalls::call(SYS_read, children_, &news, sizeof news);
+    syscalls::call(SYS_read, signals_in_, &news, sizeof news);
+    if (owner_is_gone()) on_owner_exit();
+  }
+
+  /// Asked at each SIGCONT: the kernel sends one when the owner ends, and so does a pidfd where the
+  /// kernel has them. The owner is zero if it is in another pid namespace.
+  [[nodiscard]] bool owner_is_gone() const {
+    const auto parent = syscalls::call(SYS_getppid);
+    return parent != 0 && parent != owner_id_;
   }
 
   /// While the leader lives, a signal goes to its process group. The leader has half of the step's
@@ -237,15 +258,17 @@ class [[gnu::visibility("hidden")]] Guardian {
     tree_.find(self_);
     const bool everyone = leader_ended_ || signal_ == SIGKILL || now() >= spread_at_;
     tree_.send(signal_, group_signalled_ ? leader_ : 0, everyone,
-               [this](pid_t pid) { report_straggler(pid); });
+               [this](pid_t pid) { report_process(Report::straggler, pid, 0); });
+    if (const pid_t pid = tree_.refused(); pid != 0 && signal_ == SIGKILL && !refusal_reported_)
+      refusal_reported_ = report_process(Report::refused, pid, EPERM);
     // Processes may be born, or stopped, at any time, so look again.
     pause_ = syscalls::least(pause_ * 2, 100'000'000);
-    look_at_ = now() + pause_;
+    look_at_ = tree_.search_is_complete() ? now() + pause_ : now();
   }
 
-  void report_straggler(pid_t pid) {
+  bool report_process(Report::Kind kind, pid_t pid, int value) {
     // A limited number, as the channel must hold all for an owner that does not read.
-    if (reports_ == max_reports) return;
+    if (reports_ == max_reports) return false;
     ++reports_;
     char text[sizeof report_.text];
     long size = syscalls::read_file(syscalls::Path{} << "/proc/" << pid << "/cmdline", text);
@@ -256,7 +279,7 @@ class [[gnu::visibility("hidden")]] Guardian {
       size = syscalls::read_file(syscalls::Path{} << "/proc/" << pid << "/comm", text);
       if (size > 0) text[size - 1] = '\0';
     }
-    report(Report::straggler, pid, 0, text);
+    return report(kind, pid, value, text);
   }
 
   // The stack grows down from the start of the data, so the used ends of both share a page. A fork
@@ -265,6 +288,7 @@ class [[gnu::visibility("hidden")]] Guardian {
 
   // Its orders.
   int channel_, owner_, group_, group_kill_;
+  pid_t owner_id_;
   ArgumentArea area_;
   int streams_[3];
   char* program_;
@@ -281,7 +305,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   bool unmap_unused_;
 
   // Its state.
-  int children_ = -1;  // readable when a child has ended
+  int signals_in_ = -1;  // readable when a child, or the owner, has ended
   pid_t self_ = 0, leader_ = 0;
   bool leader_ended_ = false, end_reported_ = false;
   int exit_code_ = 0;
@@ -294,6 +318,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   std::int64_t pause_ = 0;
   std::int64_t spin_until_ = 0;  // the leader is about to end
   int reports_ = 0;
+  bool refusal_reported_ = false;
   siginfo_t info_ = {};
   Report report_ = {};
   Tree tree_;  // last: it is large, and its end is seldom written

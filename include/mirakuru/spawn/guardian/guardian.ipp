@@ -25,6 +25,7 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task)
       owner_{task.owner},
       group_{task.group.directory.get()},
       group_kill_{task.group.kill.get()},
+      owner_id_{task.owner_id},
       area_{task.area},
       streams_{task.request.in, task.request.out, task.request.err},
       signal_count_{task.last_signals.size()},
@@ -61,26 +62,39 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task)
 
 // Its life ---------------------------------------------------------------------------------------
 
+/// All that can fail comes before the command. False if something has, and the owner knows.
+MIRAKURU_DECL bool Guardian::set_up() {
+  self_ = static_cast<pid_t>(syscalls::call(SYS_getpid));
+  if (syscalls::call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
+    return report(Report::failed, 0, errno, "prctl(PR_SET_CHILD_SUBREAPER)") && false;
+  syscalls::call(SYS_prctl, PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);
+  if (owner_is_gone()) return false;
+  syscalls::call(SYS_setsid);  // early: it may yield the processor, and nobody else waits yet
+  reset_signals();
+  // A program that the host still writes to cannot be executed: hold no copy of its descriptor.
+  close_others(false);
+  // SIGCONT: it also wakes a guardian that is stopped.
+  const std::uint64_t news = std::uint64_t{1} << (SIGCHLD - 1) | std::uint64_t{1} << (SIGCONT - 1);
+  signals_in_ =
+      static_cast<int>(syscalls::call(SYS_signalfd4, -1, &news, sizeof news, SFD_CLOEXEC));
+  if (signals_in_ < 0) return report(Report::failed, 0, errno, "signalfd") && false;
+  return true;
+}
+
 MIRAKURU_DECL void Guardian::run() {
   // The owner waits until the command runs, so only the necessary comes before. All signals are
   // blocked.
-  self_ = static_cast<pid_t>(syscalls::call(SYS_getpid));
-  syscalls::call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  syscalls::call(SYS_prctl, PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);  // wakes it if it is stopped
-  syscalls::call(SYS_setsid);  // early: it may yield the processor, and nobody else waits yet
-  reset_signals();
+  if (!set_up()) return;
   leader_ = spawn();
-  if (leader_ < 0) return report(Report::failed, 0, errno, "clone");
-
-  close_others();
-  const std::uint64_t child_ended = std::uint64_t{1} << (SIGCHLD - 1);
-  children_ = static_cast<int>(
-      syscalls::call(SYS_signalfd4, -1, &child_ended, sizeof child_ended, SFD_CLOEXEC));
-  // The leader then dies with the guardian.
-  if (children_ < 0) return report(Report::failed, 0, errno, "signalfd");
+  if (leader_ < 0) {
+    report(Report::failed, 0, errno, "clone");
+    return;
+  }
+  close_others(true);
   syscalls::call(SYS_chdir, "/");
   area_.put(title_);
-  report(Report::spawned, leader_, self_);
+  // The leader then dies with the guardian.
+  if (!report(Report::spawned, leader_, self_)) return;
 
   while (reap()) {
     keep_to_schedule();
@@ -137,22 +151,33 @@ MIRAKURU_DECL void Guardian::become_command() {
 
   if (*cwd_ != '\0' && syscalls::call(SYS_chdir, cwd_) != 0) fail("chdir");
   for (int stream = 0; stream < 3; ++stream)
-    if (streams_[stream] == stream)
-      syscalls::call(SYS_fcntl, stream, F_SETFD, 0);
-    else if (streams_[stream] >= 0 && syscalls::call(SYS_dup3, streams_[stream], stream, 0) < 0)
+    if (streams_[stream] < 0 || streams_[stream] == stream)
+      syscalls::call(SYS_fcntl, stream, F_SETFD, 0);  // the host's own may be close-on-exec
+    else if (syscalls::call(SYS_dup3, streams_[stream], stream, 0) < 0)
       fail("dup3");
   close_range(3, ~0U, true);
-  syscalls::call(SYS_execve, program_, argv_, environment_);
+  // Another thread of the host may have forked while it wrote the program: that copy of its
+  // descriptor is gone in a moment.
+  for (int tries = 0; tries < 2000; ++tries) {
+    syscalls::call(SYS_execve, program_, argv_, environment_);
+    if (errno != ETXTBSY) break;
+    syscalls::nap(1'000'000);
+    errno = ETXTBSY;
+  }
   fail(exec_call);
 }
 
-MIRAKURU_DECL void Guardian::close_others() {
-  const int own[] = {channel_, owner_, children_, group_kill_};
+/// The command needs its streams, and the host's own where it has none.
+MIRAKURU_DECL void Guardian::close_others(bool streams_too) {
+  const int own[] = {channel_,    owner_,      signals_in_, group_kill_, group_, streams_[0],
+                     streams_[1], streams_[2], 0,           1,           2};
+  const std::size_t kept = streams_too ? 4 : std::size(own);
   for (unsigned from = 0; from <= INT_MAX;) {
     unsigned next = ~0U;  // the guardian's first descriptor from there on
-    for (const int fd : own)
-      if (fd >= 0 && static_cast<unsigned>(fd) >= from && static_cast<unsigned>(fd) < next)
-        next = static_cast<unsigned>(fd);
+    for (std::size_t i = 0; i < kept; ++i)
+      if (own[i] >= 0 && static_cast<unsigned>(own[i]) >= from &&
+          static_cast<unsigned>(own[i]) < next)
+        next = static_cast<unsigned>(own[i]);
     if (next > from) close_range(from, next == ~0U ? next : next - 1);
     from = next == ~0U ? next : next + 1;
   }

@@ -22,6 +22,12 @@ long call(long number, Arguments... arguments) {
   return ::syscall(number, arguments...);
 }
 
+/// Sleeps for some nanoseconds, less than a second.
+inline void nap(long nanoseconds) {
+  const long pause[2] = {0, nanoseconds};  // the kernel's struct timespec
+  call(SYS_nanosleep, pause, nullptr);
+}
+
 [[nodiscard]] constexpr std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
 /// Calls `visit` with each part of `whole` that lies outside all of `others`.

@@ -49,13 +49,15 @@ class [[gnu::visibility("hidden")]] Tree {
 
   /// Finds the tree below `root`, the calling process. The next call finds later births.
   void find(pid_t root) {
-    found_count_ = 0;
     // In a pid namespace, /proc may be missing or may show the namespace around it.
     char own[16] = {};
-    syscalls::call(SYS_readlinkat, AT_FDCWD, "/proc/self", own, sizeof own - 1);
     const char* digits = own;
-    proc_is_own_ = static_cast<pid_t>(number_at(digits)) == root;
-    if (!proc_is_own_) return find_marked();
+    if (syscalls::call(SYS_readlinkat, AT_FDCWD, "/proc/self", own, sizeof own - 1) > 0)
+      proc_is_own_ = static_cast<pid_t>(number_at(digits)) == root;
+    else if (errno != ENOMEM)
+      proc_is_own_ = false;
+    if (!proc_is_own_) return find_marked(root);
+    found_count_ = 0;
     if (syscalls::call(SYS_faccessat, AT_FDCWD, "/proc/thread-self/children", R_OK) == 0) {
       find_children(root);
       for (int i = 0; i < found_count_; ++i) find_children(found_[i]);
@@ -72,12 +74,18 @@ class [[gnu::visibility("hidden")]] Tree {
     }
   }
 
+  /// False if the next find() goes on with the same search.
+  [[nodiscard]] bool search_is_complete() const noexcept { return proc_is_own_ || next_id_ == 0; }
+
   /// Begins a step: nobody has got its signal.
   void begin_step() noexcept { signalled_count_ = 0; }
+  /// A process that may not be signalled, by the last send(); 0 for none.
+  [[nodiscard]] pid_t refused() const noexcept { return refused_; }
   /// Signals each process found that has not got the signal yet, and calls `visit` before that. The
   /// `group` has got it as a whole; 0 for none. Without `everyone` it only wakes stopped members.
   template <class Visit>
   void send(int signal, pid_t group, bool everyone, Visit visit) {
+    refused_ = 0;
     for (int i = 0; i < found_count_; ++i) {
       const pid_t pid = found_[i];
       const auto process = stat(pid);
@@ -93,15 +101,18 @@ class [[gnu::visibility("hidden")]] Tree {
       }
       // The whole group, as a member may hand over to its child. Again, as the id may be a new
       // one's.
-      if (has_it && !by_group && signal == SIGKILL)
-        syscalls::call(SYS_kill, process.group > 1 ? -process.group : pid, SIGKILL);
+      if (has_it && !by_group && signal == SIGKILL && process.group > 1)
+        syscalls::call(SYS_kill, -process.group, SIGKILL);
+      // A group has the signal if one member may get it.
+      if (signal == SIGKILL && syscalls::call(SYS_kill, pid, SIGKILL) != 0 && errno == EPERM)
+        refused_ = pid;
       // A stopped process does not see the signal.
       if (has_it && process.state == 'T') syscalls::call(SYS_kill, pid, SIGCONT);
     }
   }
 
  private:
-  static constexpr int max_found = 4096, max_signalled = 1024;
+  static constexpr int max_found = 4096, max_signalled = max_found;
 
   void add(pid_t pid) {
     if (found_count_ < max_found) found_[found_count_++] = pid;
@@ -113,15 +124,29 @@ class [[gnu::visibility("hidden")]] Tree {
     return i < found_count_;
   }
 
-  /// Finds the tree by its mark, among all possible ids.
-  void find_marked() {
-    constexpr pid_t most_ids = 1 << 22;
-    for (pid_t pid = 2; pid < most_ids; ++pid) {
-      RlimitTag limits;
-      if (syscalls::call(SYS_prlimit64, pid, RLIMIT_LOCKS, nullptr, &limits) == 0 &&
-          mark_.is_on(limits))
-        add(pid);
-    }
+  [[nodiscard]] bool is_marked(pid_t pid) const {
+    RlimitTag limits;
+    return syscalls::call(SYS_prlimit64, pid, RLIMIT_LOCKS, nullptr, &limits) == 0 &&
+           mark_.is_on(limits);
+  }
+
+  /// Finds the tree by its mark. Each call looks at the ids that follow `root`, which are the
+  /// likely ones, and at a part of all others: all together take seconds.
+  void find_marked(pid_t root) {
+    constexpr pid_t most_ids = 1 << 22, ids_a_call = 1 << 14;
+    int left = 0;
+    for (int i = 0; i < found_count_; ++i)
+      if (is_marked(found_[i])) found_[left++] = found_[i];
+    found_count_ = left;
+    const auto search = [this](pid_t from, pid_t count) {
+      for (pid_t pid = from; pid < most_ids && pid - from < count; ++pid)
+        if (is_marked(pid) && !found(pid)) add(pid);
+    };
+    search(root + 1, ids_a_call);
+    if (next_id_ == 0) next_id_ = 2;
+    search(next_id_, ids_a_call);
+    next_id_ += ids_a_call;
+    if (next_id_ >= most_ids) next_id_ = 0;
   }
 
   /// /proc lists a child at the thread that has made it.
@@ -147,6 +172,8 @@ class [[gnu::visibility("hidden")]] Tree {
 
   RlimitTag mark_;
   bool proc_is_own_ = true;  // /proc shows this pid namespace
+  pid_t next_id_ = 0;        // of a search among all ids; 0: it is complete
+  pid_t refused_ = 0;
   int found_count_ = 0, signalled_count_ = 0;
   pid_t found_[max_found];
   pid_t signalled_[max_signalled];  // each by its own id, since begin_step()
