@@ -570,7 +570,8 @@ TEST_CASE("Executor: a command that cannot run is a SpawnError with the reason")
         "cannot run " + odd + ": exec format error\n  command: " + odd);
   const auto orphan = write("orphan", "#!/no/such/interpreter\n", 0755);
   CHECK(message(mk::SimpleExecutor{{orphan}}) ==
-        "cannot run " + orphan + ": its interpreter '/no/such/interpreter' is not there\n  command: " + orphan);
+        "cannot run " + orphan +
+            ": its interpreter '/no/such/interpreter' is not there\n  command: " + orphan);
   CHECK(message(mk::SimpleExecutor{mk::Command{.argv = "true", .cwd = "/no/such/directory"}}) ==
         "cannot run in the directory /no/such/directory: no such file or directory\n"
         "  command: true");
