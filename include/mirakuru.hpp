@@ -26,6 +26,8 @@
 #include <mirakuru/output/discard.hpp>
 #include <mirakuru/output/inherit.hpp>
 #include <mirakuru/output/to_file.hpp>
+// What an error says of a service that has died.
+#include <mirakuru/post_mortem/post_mortem.hpp>
 // When the service is ready.
 #include <mirakuru/ready/banner.hpp>
 #include <mirakuru/ready/pid.hpp>

@@ -21,6 +21,7 @@
 #include <mirakuru/net/address.ipp>
 #include <mirakuru/os/file_changes.ipp>
 #include <mirakuru/output/output_file.ipp>
+#include <mirakuru/post_mortem/post_mortem.ipp>
 #include <mirakuru/ready/banner.ipp>
 #include <mirakuru/ready/pid.ipp>
 #include <mirakuru/ready/tcp.ipp>

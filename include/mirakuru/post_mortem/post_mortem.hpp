@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include <mirakuru/os/config.hpp>
+#include <mirakuru/spawn/launch.hpp>
+
+namespace mirakuru {
+
+/// The error of a service that has died tells why: a policy of its own axis.
+///
+/// After an end by a signal the error has the backtrace of all threads, or the reason why there is
+/// none. The reports of sanitizers are quoted, and make `stop()` throw whatever the exit code. LSan
+/// reports at a normal exit alone, not at an end by a signal.
+///
+/// Rests on core(5) and gdb, and on the option `log_path` of the sanitizers. A `log_path` of your
+/// own stays, and nothing of it is quoted.
+struct PostMortem {
+  bool core = true;        ///< raises the limit of core files, and removes the file after a look
+  bool sanitizers = true;  ///< adds to ASAN_OPTIONS, UBSAN_OPTIONS, TSAN_OPTIONS and LSAN_OPTIONS
+
+  /// One run of a service.
+  class Run {
+   public:
+    Run() = default;
+    /// Prepares the request. Throws `std::system_error` if no directory for reports can be made.
+    Run(const PostMortem& options, LaunchRequest& request);
+    Run(Run&& other) noexcept { *this = std::move(other); }
+    Run& operator=(Run&& other) noexcept {
+      std::swap(reports_, other.reports_);
+      std::swap(cwd_, other.cwd_);
+      std::swap(core_, other.core_);
+      std::swap(began_, other.began_);
+      return *this;
+    }
+    ~Run();
+
+    /// The command is executed.
+    void spawned(pid_t leader) const noexcept;
+    /// The reports of sanitizers so far, the first lines of each; empty for none. Never throws.
+    [[nodiscard]] std::string reports() const noexcept;
+    /// The backtrace after an end by a signal, or why there is none. Takes at most 30 s.
+    [[nodiscard]] std::string backtrace(pid_t leader) const noexcept;
+
+   private:
+    std::string reports_;  // a directory
+    std::string cwd_;
+    bool core_ = false;
+    std::chrono::system_clock::time_point began_ = {};
+  };
+};
+
+/// Adds nothing. The default.
+struct NoPostMortem {
+  struct Run {
+    Run() = default;
+    Run(const NoPostMortem&, LaunchRequest&) noexcept {}
+    void spawned(pid_t) const noexcept {}
+    [[nodiscard]] std::string reports() const noexcept { return {}; }
+    [[nodiscard]] std::string backtrace(pid_t) const noexcept { return {}; }
+  };
+};
+
+namespace detail {
+
+/// The pattern of glob(7) for a core file, by the text of /proc/sys/kernel/core_pattern.
+[[nodiscard]] std::string core_glob(const std::string& pattern, bool uses_pid,
+                                    const std::string& cwd, pid_t pid);
+
+}  // namespace detail
+}  // namespace mirakuru
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/post_mortem/post_mortem.ipp>
+#endif

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <sys/wait.h>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru.hpp>
+#include <mirakuru/post_mortem/post_mortem.hpp>
+
+#include "files.hpp"
+#include "process.hpp"
+#include "words.hpp"
+
+namespace mk = mirakuru;
+using mk::detail::core_glob;
+
+TEST_CASE("core_glob: follows the kernel's pattern") {
+  CHECK(core_glob("core", false, "/srv", 42) == "/srv/core");
+  CHECK(core_glob("core", true, "/srv", 42) == "/srv/core.42");
+  CHECK(core_glob("core.%p", true, "/srv", 42) == "/srv/core.42");
+  CHECK(core_glob("/var/cores/%e.%P.%t", false, "/srv", 42) == "/var/cores/*.42.*");
+  CHECK(core_glob("100%%", false, "/srv", 42) == "/srv/100%");
+  CHECK(core_glob("core%", false, "/srv", 42) == "/srv/core%");
+}
+
+TEST_CASE("PostMortem: the user's own options of sanitizers stay") {
+  ::setenv("UBSAN_OPTIONS", "print_stacktrace=1", 1);
+  ::setenv("TSAN_OPTIONS", "log_path=/tmp/own", 1);
+  ::unsetenv("LSAN_OPTIONS");
+  mk::LaunchRequest request{.words = {"true"}, .env = {{"ASAN_OPTIONS", "detect_leaks=1"}}};
+  std::string place;
+  {
+    const mk::PostMortem::Run run{mk::PostMortem{}, request};
+    const auto& added = request.env["LSAN_OPTIONS"];
+    REQUIRE(added.starts_with("log_path=/"));
+    place = std::filesystem::path{added.substr(9)}.parent_path();
+    CHECK(request.env["ASAN_OPTIONS"] == "detect_leaks=1:" + added);
+    CHECK(request.env["UBSAN_OPTIONS"] == "print_stacktrace=1:" + added);
+    CHECK(request.env.count("TSAN_OPTIONS") == 0);
+    CHECK(run.reports() == "");
+    std::ofstream{place + "/report.42"} << "==42==ERROR: AddressSanitizer\n    #0 main\n";
+    CHECK(run.reports() ==
+          "  a sanitizer's report:\n    ==42==ERROR: AddressSanitizer\n        #0 main");
+  }
+  CHECK_FALSE(test::exists(place));
+  ::unsetenv("UBSAN_OPTIONS");
+  ::unsetenv("TSAN_OPTIONS");
+}
+
+TEST_CASE("PostMortem: the backtrace of a process that a signal has ended, or why there is none") {
+  if (test::sanitized) return;
+  const test::TempDir directory;
+  mk::LaunchRequest request{.words = {"sleep", "300"}, .cwd = directory.path()};
+  const mk::PostMortem::Run run{mk::PostMortem{}, request};
+  auto process = mk::GuardedSpawner{}.spawn(request);
+  run.spawned(process.pid());
+  ::kill(process.pid(), SIGSEGV);
+  while (process.alive()) ::usleep(1000);
+  const auto text = run.backtrace(process.pid());
+  const bool told = text.starts_with("  backtrace:\n    Thread 1 ");
+  const bool excused = text.starts_with("  no backtrace: ");
+  CHECK((told || excused));
+  if (told) CHECK(test::contains(text, "\n    #0 "));
+  MESSAGE(text);
+  CHECK(std::filesystem::is_empty(directory.path()));
+}
