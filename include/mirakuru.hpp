@@ -26,6 +26,10 @@
 #include <mirakuru/output/discard.hpp>
 #include <mirakuru/output/inherit.hpp>
 #include <mirakuru/output/to_file.hpp>
+// Who is told that something is slow or wrong.
+#include <mirakuru/report/event.hpp>
+#include <mirakuru/report/silent.hpp>
+#include <mirakuru/report/to_stderr.hpp>
 // When the service is ready.
 #include <mirakuru/ready/banner.hpp>
 #include <mirakuru/ready/pid.hpp>
