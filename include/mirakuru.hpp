@@ -28,6 +28,10 @@
 #include <mirakuru/output/to_file.hpp>
 // What an error says of a service that has died.
 #include <mirakuru/post_mortem/post_mortem.hpp>
+// Who is told that something is slow or wrong.
+#include <mirakuru/report/event.hpp>
+#include <mirakuru/report/silent.hpp>
+#include <mirakuru/report/to_stderr.hpp>
 // When the service is ready.
 #include <mirakuru/ready/banner.hpp>
 #include <mirakuru/ready/pid.hpp>

@@ -516,6 +516,115 @@ TEST_CASE("Executor: wait_for() without time asks once") {
   CHECK_FALSE(executor.running());
 }
 
+TEST_CASE("Executor: wait_for() fails at once when the process has ended") {
+  mk::SimpleExecutor executor{mk::Shell{"echo reloading; sleep 0.1; echo why >&2; exit 4"}};
+  const auto reloaded = [](const mk::Process& process) {
+    return process.output().find("reloaded") != std::string::npos;
+  };
+  const test::Elapsed elapsed;
+  executor.start();
+  try {
+    executor.wait_for(reloaded);
+    FAIL("wait_for() returned");
+  } catch (const mk::ProcessExitedWithError& error) {
+    CHECK(error.exit_code() == 4);
+    const std::string message = test::timeless(error.what());
+    CHECK(message.starts_with("exited with a non-zero code: 4 before wait_for() could pass\n"));
+    CHECK(message.find("waited for: the predicate of wait_for, for T") != std::string::npos);
+    CHECK(message.find("\n    why") != std::string::npos);
+  }
+  CHECK(elapsed < 20s);
+  CHECK_FALSE(executor.running());
+  executor.stop();  // it has been told
+  CHECK_THROWS_AS(executor.wait_for(reloaded), mk::ProcessExitedWithError);
+  CHECK(executor.wait_for([&] { return executor.exit_code() == 4; }).exit_code() == 4);
+}
+
+TEST_CASE("Executor: wait_for() gives the tree of a failed leader a second") {
+  const auto marker = mark();
+  mk::SimpleExecutor executor{
+      mk::Shell{test::helper() + " sleep 60000 " + marker + " & sleep 0.1; exit 5"}};
+  executor.start();
+  const test::Elapsed elapsed;
+  CHECK_THROWS_AS(executor.wait_for([] { return false; }, 50s), mk::ProcessExitedWithError);
+  CHECK(elapsed >= 1s);
+  CHECK(elapsed < 20s);
+  CHECK(test::processes_matching(marker) == 0);
+}
+
+TEST_CASE("Executor: wait_for() takes a check, which sees the output from the call on") {
+  const test::TempDir directory;
+  const std::string fifo = directory / "in";
+  mk::Executor executor{mk::Shell{"mkfifo " + fifo + "; echo connected; read line < " + fifo +
+                                  "; while :; do echo connected again; sleep 0.05; done"},
+                        mk::BannerCheck{"connected"}, in_time};
+  executor.start();
+  CHECK_THROWS_AS(executor.wait_for(mk::BannerCheck{"^connected$"}, 100ms), mk::TimeoutExpired);
+  executor.start();
+  std::ofstream{fifo} << "go\n";
+  executor.wait_for(mk::BannerCheck{"again"}, 30s);
+  CHECK(executor.output().starts_with("connected\nconnected again\n"));
+}
+
+TEST_CASE("Executor: wait_for() takes a reason, and a check of each kind") {
+  const test::Port port;
+  mk::SimpleExecutor executor{{test::helper(), "listen", "127.0.0.1", port.str()}};
+  executor.start().wait_for(mk::TCPCheck{"127.0.0.1", port.number()}, 30s);
+  CHECK(test::connects("127.0.0.1", port.number()));
+  try {
+    executor.wait_for([] { return mk::not_ready("three of four nodes"); }, 50ms);
+    FAIL("wait_for() returned");
+  } catch (const mk::TimeoutExpired& error) {
+    CHECK(std::string{error.what()}.find("\n  last answer: three of four nodes") !=
+          std::string::npos);
+  }
+  struct Named {
+    bool operator()(const mk::Process&) const { return false; }
+    std::string describe() const { return "the fourth node"; }
+  };
+  try {
+    executor.start().wait_for(Named{}, 50ms);
+    FAIL("wait_for() returned");
+  } catch (const mk::TimeoutExpired& error) {
+    CHECK(std::string{error.what()}.find("\n  waited for: the fourth node, for ") !=
+          std::string::npos);
+  }
+}
+
+TEST_CASE("Executor: calls before the start say so at once") {
+  mk::SimpleExecutor executor{"sleep 300"};
+  const std::string expected = "it has not been started\n  command: sleep 300";
+  using Error = mk::ExecutorError;
+  CHECK(test::message_of<Error>([&] { executor.wait(); }) == expected);
+  CHECK(test::message_of<Error>([&] { executor.wait_for([] { return true; }); }) == expected);
+  CHECK(test::message_of<Error>([&] { executor.check_alive(); }) == expected);
+  CHECK_FALSE(executor.stop().kill().exit_code());
+  executor.start().stop();
+  CHECK(test::message_of<Error>([&] { executor.check_alive(); }) ==
+        "it has been stopped\n  command: sleep 300");
+  executor.wait();  // it has ended
+}
+
+TEST_CASE("Executor: check_alive() tells the end of a service") {
+  mk::SimpleExecutor executor{mk::Shell{"echo fatal >&2; read line; exit 9"}};
+  CHECK(&executor.start().check_alive() == &executor);
+  REQUIRE(::kill(executor.pid(), SIGSEGV) == 0);
+  executor.wait();
+  try {
+    executor.check_alive();
+    FAIL("check_alive() returned");
+  } catch (const mk::ProcessExitedWithError& error) {
+    CHECK(error.exit_code() == -SIGSEGV);
+    CHECK(std::string{error.what()}.starts_with(
+        "ended by signal 11 (Segmentation fault) while the test needed it\n"));
+  }
+  CHECK_THROWS_AS(executor.stop(), mk::ProcessFinishedWithError);
+
+  mk::SimpleExecutor daemon{mk::Shell{"sleep 300 & exit 0"}};
+  daemon.start().wait();
+  CHECK(daemon.check_alive().exit_code() == 0);
+}
+
 TEST_CASE("Executor: wait_for() passes exceptions of the predicate on, the process runs on") {
   mk::SimpleExecutor executor{"sleep 300"};
   executor.start();

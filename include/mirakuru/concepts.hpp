@@ -8,6 +8,7 @@
 #include <mirakuru/output/streams.hpp>
 #include <mirakuru/process.hpp>
 #include <mirakuru/ready/probe.hpp>
+#include <mirakuru/report/event.hpp>
 #include <mirakuru/spawn/launch.hpp>
 #include <mirakuru/stop/signals.hpp>
 
@@ -96,6 +97,16 @@ concept Output = requires(const T& output) {
   { output.open() } -> std::same_as<OutputStreams>;
   { T::keeps_output } -> std::convertible_to<bool>;
 };
+
+/// Is told when something is slow or wrong, while no call of the executor can throw it.
+///
+///     [](const mirakuru::Event& event) { log(mirakuru::line_of(event)); }
+///
+/// It is called by the thread that calls the executor, and must not call the executor itself. An
+/// exception of it is ignored. It gets steps, too, unless it has a member `bool wants_steps() const`
+/// that returns false.
+template <class T>
+concept Reporter = requires(T reporter, const Event& event) { reporter(event); };
 
 /// A check that is called: a predicate, and the simplest of all is a lambda.
 ///

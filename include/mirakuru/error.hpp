@@ -52,7 +52,8 @@ class TimeoutExpired : public ExecutorError {
   std::chrono::nanoseconds timeout_;
 };
 
-/// The process ended before it was ready. The rest of its tree has been ended.
+/// The process ended by itself, before it was ready or while it was needed. The rest of its tree
+/// has been ended, except by `check_alive()`.
 class ProcessExitedWithError : public ExecutorError {
  public:
   ProcessExitedWithError(const std::string& message, int exit_code)
@@ -97,9 +98,8 @@ struct ErrorContext {
   [[noreturn]] void throw_already_running(const std::string& conflict) const {
     throw AlreadyRunning{message(conflict + ": it seems to be already running")};
   }
-  [[noreturn]] void throw_exited(int exit_code) const {
-    throw ProcessExitedWithError{message(exit_headline(exit_code) + " before it was ready"),
-                                 exit_code};
+  [[noreturn]] void throw_exited(int exit_code, const std::string& when) const {
+    throw ProcessExitedWithError{message(exit_headline(exit_code) + when), exit_code};
   }
   [[noreturn]] void throw_timed_out(std::chrono::nanoseconds budget) const {
     throw TimeoutExpired{message("timed out after " + to_text(budget)), budget};

@@ -14,6 +14,7 @@
 #include <mirakuru/fwd.hpp>
 #include <mirakuru/output/capture.hpp>
 #include <mirakuru/process.hpp>
+#include <mirakuru/report/to_stderr.hpp>
 #include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/stop/signals.hpp>
 #include <mirakuru/timeline.hpp>
@@ -22,9 +23,9 @@ namespace mirakuru {
 
 /// Starts a command, returns when it is ready, and ends it with all that it has started.
 ///
-/// `Policies` are, in any order, at most one spawner, budget, signal strategy and output, and any
-/// number of readiness checks, which run in the order given. `Defaults` has the policies that are
-/// left out.
+/// `Policies` are, in any order, at most one spawner, budget, signal strategy, output and reporter,
+/// and any number of readiness checks, which run in the order given. `Defaults` has the policies
+/// that are left out.
 ///
 /// An executor is not thread-safe. It may be moved while no asynchronous operation of it is under
 /// way. A function that returns `*this` returns an rvalue for an rvalue, so that
@@ -55,12 +56,15 @@ class Executor {
     std::destroy_at(this);
     return *std::construct_at(this, std::move(other));
   }
-  /// Ends the tree by the signal strategy and within the stop budget. Never throws.
+  /// Ends the tree by the signal strategy and within the stop budget. Never throws: the reporter is
+  /// told of an end that `stop()` would throw for, unless an error or `exit_code()` has told it.
   ~Executor() {
     if (!service_.process) return;
     try {
-      end(service_.signals.steps(), detail::ExitPolicy::ignore);
-    } catch (...) {  // a destructor has nobody to tell
+      end(service_.signals.steps(), detail::ExitPolicy::report);
+    } catch (const std::exception& error) {
+      service_.report_failed_stop(error);
+    } catch (...) {  // there is nothing to tell
     }
   }
 
@@ -70,7 +74,7 @@ class Executor {
   /// `ExecutorError` around the exception of a check. No process is left then, and the state of an
   /// earlier run is cleared.
   Executor& start() & {
-    detail::BlockingLoop<Set> loop;
+    detail::BlockingLoop<typename Set::Checks> loop;
     detail::run(detail::StartOperation<Set>{service_, loop}, loop);
     return *this;
   }
@@ -100,55 +104,57 @@ class Executor {
   ///
   /// Throws `std::invalid_argument` for a number that is no signal, also when nothing runs, and
   /// `ExecutorError` when a process survives SIGKILL for 10 s.
-  Executor& kill() & { return end(service_.kill_steps(), detail::ExitPolicy::ignore); }
+  ///
+  /// The reporter is told of a bad end before the call.
+  Executor& kill() & { return end(service_.kill_steps(), kill_policy()); }
   Executor&& kill() && { return std::move(kill()); }
-  Executor& kill(int signal) & {
-    return end(detail::single_step(signal), detail::ExitPolicy::ignore);
-  }
+  Executor& kill(int signal) & { return end(detail::single_step(signal), kill_policy()); }
   Executor&& kill(int signal) && { return std::move(kill(signal)); }
 
-  /// Blocks until the command has ended by itself, without a limit.
+  /// Blocks until the leader has ended by itself, without a limit. Returns at once if it has ended
+  /// already. No exit status is an error here: `exit_code()` tells it, and `stop()` judges it.
+  ///
+  /// Throws `ExecutorError` if it has not been started.
   Executor& wait() & {
     detail::run(detail::WaitOperation<Set>{service_, detail::Clock::now()}, detail::PollLoop{});
     return *this;
   }
   Executor&& wait() && { return std::move(wait()); }
 
-  /// Blocks until `predicate()`, or `predicate(const Process&)`, is true. Asks after pauses that
-  /// adapt, whether the command lives or not.
+  /// Throws `ProcessExitedWithError`, with the exit code and the last output, if the service has
+  /// ended by itself: its leader has failed, or no process of the tree lives. Its processes are
+  /// left as they are. Throws `ExecutorError` if it has not been started or has been stopped. Never
+  /// blocks.
+  Executor& check_alive() & {
+    if (!service_.process) service_.throw_not_started();
+    if (!service_.alive() || service_.exit_code.value_or(0) != 0)
+      service_.throw_ended(detail::Clock::now());
+    return *this;
+  }
+  Executor&& check_alive() && { return std::move(check_alive()); }
+
+  /// Blocks until a check holds, or a predicate: `predicate()` or `predicate(const Process&)`,
+  /// which returns `bool` or `Readiness`. A predicate is asked after pauses that adapt. A check
+  /// that reads the output, such as `BannerCheck`, looks at the output from the call on.
   ///
   /// `timeout`: the start budget anew if left out; zero or less: it is asked once. Throws
-  /// `TimeoutExpired` at the end of it, and kills the tree first. An exception of the predicate
-  /// passes through, and the command runs on.
+  /// `TimeoutExpired` at the end of it, and `ProcessExitedWithError` at once when the process has
+  /// ended: when no process is left, or a second after the leader has failed. The check is asked
+  /// once more before. The tree has been ended then. Throws `ExecutorError` if the command has not
+  /// been started. An exception of the check passes through, and the command runs on.
   template <class Predicate>
   Executor& wait_for(Predicate predicate, Duration timeout) & {
-    static_assert(std::is_invocable_r_v<bool, Predicate&> ||
-                      std::is_invocable_r_v<bool, Predicate&, const Process&>,
-                  "mirakuru: wait_for() takes a predicate that is called as predicate() or "
-                  "predicate(const mirakuru::Process&) and returns bool");
-    const auto holds = [&]() -> bool {
-      if constexpr (std::is_invocable_r_v<bool, Predicate&>)
-        return predicate();
-      else if constexpr (std::is_invocable_r_v<bool, Predicate&, const Process&>)
-        return predicate(Process{pid(), service_.streams, running()});
-      else
-        return true;  // has had its error
-    };
-    detail::PollLoop loop;
-    const auto begin = detail::Clock::now(), deadline = detail::after(begin, timeout);
-    while (!holds()) {
-      const auto now = detail::Clock::now();
-      if (now >= deadline) {
-        auto error_context = service_.error_context(now, "the predicate of wait_for");
-        error_context.waited = now - begin;
-        TimeoutExpired error{error_context.message("timed out after " + detail::to_text(timeout)),
-                             timeout};
-        kill();
-        throw error;
-      }
-      WaitSet pause;
-      pause.until(std::min(deadline, detail::after(now, detail::pause_after(now - begin))));
-      loop.wait(pause);
+    if constexpr (ReadinessCheck<Predicate>) {
+      [[maybe_unused]] constexpr bool readable =
+          detail::CheckOutputKept<Predicate, typename Set::Output>::ok;
+      wait_for_check(std::move(predicate), timeout);
+    } else {
+      static_assert(std::is_invocable_r_v<Readiness, Predicate&>,
+                    "mirakuru: wait_for() takes a predicate that is called as predicate() or "
+                    "predicate(const mirakuru::Process&) and returns bool or "
+                    "mirakuru::Readiness, or any check");
+      if constexpr (std::is_invocable_r_v<Readiness, Predicate&>)
+        wait_for_check([&predicate](const Process&) -> Readiness { return predicate(); }, timeout);
     }
     return *this;
   }
@@ -199,6 +205,7 @@ class Executor {
   /// next start, also one that fails.
   [[nodiscard]] std::optional<int> exit_code() {
     service_.alive();
+    service_.told |= service_.exit_code.has_value();
     return service_.exit_code;
   }
   /// The standard output of the last run so far; both streams if they share a file. Needs an output
@@ -272,9 +279,8 @@ class Executor {
   /// Any type. SIGKILL follows at once; the operation completes as it would have otherwise.
   template <class CompletionToken>
   auto async_kill(CompletionToken&& token) {
-    return initiate(std::forward<CompletionToken>(token), [this](auto&) {
-      return stop_operation(service_.kill_steps(), detail::ExitPolicy::ignore);
-    });
+    return initiate(std::forward<CompletionToken>(token),
+                    [this](auto&) { return stop_operation(service_.kill_steps(), kill_policy()); });
   }
 
   /// Completes when the command has ended by itself, as `wait()` does.
@@ -290,6 +296,17 @@ class Executor {
   }
 
  private:
+  template <class Check>
+  void wait_for_check(Check check, std::chrono::nanoseconds timeout) {
+    using Checks = detail::hana::basic_tuple<Check>;
+    Checks checks{std::move(check)};
+    detail::BlockingLoop<Checks> loop;
+    detail::run(detail::StartOperation<Set, Checks>{service_, checks, timeout, loop}, loop);
+  }
+  detail::ExitPolicy kill_policy() {
+    const bool has_ended = !service_.alive() || service_.exit_code;
+    return has_ended ? detail::ExitPolicy::report : detail::ExitPolicy::ignore;
+  }
   detail::StopOperation<Set> stop_operation(std::span<const SignalStep> steps,
                                             detail::ExitPolicy policy,
                                             const std::vector<int>& accept = {}) {

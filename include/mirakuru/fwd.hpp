@@ -34,6 +34,8 @@ struct TCPCheck;
 struct UnixSocketCheck;
 struct HTTPCheck;
 struct PidCheck;
+struct ReportToStderr;
+struct Silent;
 
 /// Ready as soon as the process has been spawned.
 using SimpleExecutor = Executor<>;
@@ -54,6 +56,7 @@ struct Defaults {
   using Budget = TimeoutBudget;
   using SignalStrategy = Signals;
   using Output = Capture;
+  using Reporter = ReportToStderr;
 };
 
 }  // namespace mirakuru

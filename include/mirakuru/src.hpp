@@ -26,6 +26,8 @@
 #include <mirakuru/ready/pid.ipp>
 #include <mirakuru/ready/tcp.ipp>
 #include <mirakuru/ready/unix_socket.ipp>
+#include <mirakuru/report/event.ipp>
+#include <mirakuru/report/to_stderr.ipp>
 #include <mirakuru/spawn/cgroup.ipp>
 #include <mirakuru/spawn/direct.ipp>
 #include <mirakuru/spawn/guarded.ipp>

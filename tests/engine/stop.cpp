@@ -221,11 +221,14 @@ TEST_CASE("StopOperation: trouble of the spawner is an error, however the leader
 
 // The operation of wait().
 
-TEST_CASE("WaitOperation: without a process it ends at once") {
+TEST_CASE("WaitOperation: without a process it fails at once, after a stop it ends at once") {
   test::FakeTree tree;
   auto service = test::fake_service(tree);
   WaitOperation wait{service, epoch};
   mk::WaitSet waits;
+  CHECK(message_of<mk::ExecutorError>([&] { (void)wait.resume(epoch, waits); }) ==
+        "it has not been started\n  command: fake command");
+  service.timeline.spawned = epoch;
   CHECK(wait.resume(epoch, waits));
 }
 

@@ -27,7 +27,7 @@ namespace mirakuru::detail {
 
 namespace hana = boost::hana;
 
-enum class Axis { spawner, budget, signals, output, check, misshapen_check, none };
+enum class Axis { spawner, budget, signals, output, check, reporter, misshapen_check, none };
 
 template <class T>
 concept Callable = requires { &T::operator(); } || std::is_function_v<std::remove_pointer_t<T>>;
@@ -39,6 +39,7 @@ consteval Axis axis_of() {
   if (Budget<T>) return Axis::budget;
   if (Output<T>) return Axis::output;
   if (ReadinessCheck<T>) return Axis::check;
+  if (Reporter<T>) return Axis::reporter;
   return Callable<T> ? Axis::misshapen_check : Axis::none;
 }
 
@@ -62,7 +63,7 @@ struct CheckAxis {
                 "this one cannot be called so");
   static_assert(axis != Axis::none,
                 "mirakuru: this policy fits no axis: it is neither a spawner, a budget, a signal "
-                "strategy, an output nor a readiness check");
+                "strategy, an output, a reporter nor a readiness check");
   static constexpr bool ok = true;
 };
 
@@ -75,13 +76,13 @@ struct CheckUnique {
   static_assert(unique<Axis::budget>, "mirakuru: two budgets are given; take one");
   static_assert(unique<Axis::signals>, "mirakuru: two signal strategies are given; take one");
   static_assert(unique<Axis::output>, "mirakuru: two outputs are given; take one");
+  static_assert(unique<Axis::reporter>, "mirakuru: two reporters are given; take one");
   static constexpr bool ok = true;
 };
 
 template <class Check, class Output>
 struct CheckOutputKept {
-  static constexpr bool read = requires { requires Check::reads_output; };
-  static_assert(!read || Output::keeps_output,
+  static_assert(!ReadsOutput<Check> || Output::keeps_output,
                 "mirakuru: this readiness check reads the output, which the output policy does not "
                 "keep; take Capture or ToFile");
   static constexpr bool ok = true;
@@ -96,6 +97,7 @@ struct PolicySet {
   using Budget = ChosenPolicy<Axis::budget, Defaults::Budget, Policies...>;
   using SignalStrategy = ChosenPolicy<Axis::signals, Defaults::SignalStrategy, Policies...>;
   using Output = ChosenPolicy<Axis::output, Defaults::Output, Policies...>;
+  using Reporter = ChosenPolicy<Axis::reporter, Defaults::Reporter, Policies...>;
   /// In order; those without data cost no space in a basic_tuple.
   using CheckTypes = decltype(hana::filter(hana::tuple_t<Policies...>, is_on<Axis::check>));
   using Checks = typename decltype(+hana::unpack(std::declval<CheckTypes>(),
@@ -106,7 +108,7 @@ struct PolicySet {
   /// The types that have a value each.
   using Slots = decltype(hana::unpack(
       std::declval<CheckTypes>(), []<class... Check>(hana::basic_type<Check>...) {
-        return hana::tuple_t<Spawner, Budget, SignalStrategy, Output, Check...>;
+        return hana::tuple_t<Spawner, Budget, SignalStrategy, Output, Reporter, Check...>;
       }));
   /// All types that were named, those in error too.
   using Listed = hana::tuple<hana::type<Policies>...>;

@@ -15,6 +15,7 @@
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/output/streams.hpp>
 #include <mirakuru/process.hpp>
+#include <mirakuru/report/event.hpp>
 #include <mirakuru/spawn/launch.hpp>
 #include <mirakuru/timeline.hpp>
 
@@ -34,6 +35,7 @@ struct ServiceBase {
   std::vector<Straggler> stragglers = {};
   std::string trouble = {};  // of the spawner, such as the end of a guardian
   bool refused = false;      // a process may not be signalled
+  bool told = false;         // the user knows how the process has ended
   FileChanges changes = {};  // to the files that checks follow
 
   /// Clears the state of the last run.
@@ -45,6 +47,12 @@ struct ServiceBase {
                                       std::chrono::nanoseconds start_budget);
   /// Closes the descriptors of a run.
   void close();
+  /// True from the spawn on, also after the end. False if the last start has spawned nothing.
+  [[nodiscard]] bool has_started() const noexcept { return timeline.spawned != TimePoint{}; }
+  /// Throws `ExecutorError`, also for one that has been stopped.
+  [[noreturn]] void throw_not_started() const;
+  /// Throws `ProcessExitedWithError` for a process that has ended by itself.
+  [[noreturn]] void throw_ended(TimePoint now);
   /// Throws the user's error for the current exception, a `std::system_error` of the spawner.
   [[noreturn]] void throw_spawn_error(std::chrono::nanoseconds start_budget);
   /// Keeps the news of a process's handle.
@@ -55,6 +63,10 @@ struct ServiceBase {
                                            std::string reason = {}) const;
 };
 
+/// True if `stop()` accepts an exit code: 0, one of `accept`, an end by one of `signals`, or 128
+/// plus its number.
+[[nodiscard]] bool is_accepted(int exit_code, const std::vector<int>& accept,
+                               const std::vector<int>& signals);
 /// One signal for all of the budget. Throws `std::invalid_argument` for a number that is none.
 [[nodiscard]] std::array<SignalStep, 1> single_step(int signal);
 /// Throws `std::invalid_argument` for a number that is no signal's, and for a negative wait.
@@ -87,6 +99,7 @@ struct Service : ServiceBase {
   [[no_unique_address]] typename Set::Budget budget;
   [[no_unique_address]] typename Set::SignalStrategy signals;
   [[no_unique_address]] typename Set::Output output;
+  [[no_unique_address]] typename Set::Reporter reporter;
   [[no_unique_address]] typename Set::Checks checks;
   std::optional<Handle> process = {};
 
@@ -115,6 +128,40 @@ struct Service : ServiceBase {
     return lives;
   }
 
+  /// Tells the reporter.
+  void report(const Event& event) noexcept {
+    try {
+      reporter(event);
+    } catch (...) {  // it must not change the course of things
+    }
+  }
+  /// True if the reporter wants the steps of a run.
+  [[nodiscard]] bool reports_steps() const {
+    if constexpr (requires { static_cast<bool>(reporter.wants_steps()); })
+      return reporter.wants_steps();
+    else
+      return true;
+  }
+  /// Reports an end that `stop()` would throw for, and that nobody has heard of yet.
+  void report_end(bool by_itself) {
+    if (std::exchange(told, true)) return;
+    report(
+        EndedBadly{command.text(), exit_code.value_or(0), by_itself, trouble, last_line(streams)});
+  }
+
+  /// Reports that a stop has thrown; the first line of its message is the reason.
+  void report_failed_stop(const std::exception& error) {
+    const std::string text = error.what();
+    report(StopFailed{command.text(), text.substr(0, text.find('\n'))});
+  }
+  /// True if the leader has ended, in a way that `stop()` throws for.
+  [[nodiscard]] bool ended_badly() const {
+    std::vector<int> numbers;
+    const auto& steps = signals.steps();
+    for (const auto& step : steps) numbers.push_back(step.signal);
+    return exit_code && (!is_accepted(*exit_code, signals.accept, numbers) || !trouble.empty());
+  }
+
   /// Drops the handle of a process that is gone.
   void clear() {
     process.reset();
@@ -129,12 +176,13 @@ Service<Set> make_service(ResolvedCommand command, hana::tuple<Given...> given) 
       (CheckAccepted<Given, Set, Given...>::ok && ... && true);
   // All values are there before the first one is moved, for others may be derived from it.
   const auto assemble = [&command](auto&& spawner, auto&& budget, auto&& signals, auto&& output,
-                                   auto&&... checks) {
+                                   auto&& reporter, auto&&... checks) {
     return Service<Set>{ServiceBase{std::move(command)},
                         std::move(spawner),
                         std::move(budget),
                         std::move(signals),
                         std::move(output),
+                        std::move(reporter),
                         typename Set::Checks{std::move(checks)...}};
   };
   auto service = hana::unpack(Numbered<typename Set::Slots>{}, [&](auto... slots) {

@@ -25,6 +25,14 @@ MIRAKURU_DECL void check_budget(std::chrono::nanoseconds start, std::chrono::nan
   not_negative(stop, "the stop budget");
 }
 
+MIRAKURU_DECL bool is_accepted(int exit_code, const std::vector<int>& accept,
+                               const std::vector<int>& signals) {
+  return exit_code == 0 || std::count(accept.begin(), accept.end(), exit_code) > 0 ||
+         std::any_of(signals.begin(), signals.end(), [exit_code](int signal) {
+           return exit_code == -signal || exit_code == 128 + signal;
+         });
+}
+
 MIRAKURU_DECL std::array<SignalStep, 1> single_step(int signal) {
   const std::array<SignalStep, 1> steps{{{signal, std::chrono::nanoseconds::max()}}};
   check_signals(steps);
@@ -42,6 +50,7 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
   stragglers.clear();
   trouble.clear();
   refused = false;
+  told = false;
 }
 
 MIRAKURU_DECL LaunchRequest ServiceBase::prepare(UniqueFd& child_input,
@@ -67,6 +76,17 @@ MIRAKURU_DECL LaunchRequest ServiceBase::prepare(UniqueFd& child_input,
 MIRAKURU_DECL void ServiceBase::close() {
   input.reset();
   changes.close();
+}
+
+MIRAKURU_DECL void ServiceBase::throw_not_started() const {
+  throw ExecutorError{
+      error_context(Clock::now())
+          .message(has_started() ? "it has been stopped" : "it has not been started")};
+}
+
+MIRAKURU_DECL void ServiceBase::throw_ended(TimePoint now) {
+  told = true;
+  error_context(now).throw_exited(exit_code.value_or(0), " while the test needed it");
 }
 
 MIRAKURU_DECL void ServiceBase::throw_spawn_error(std::chrono::nanoseconds start_budget) {

@@ -13,13 +13,16 @@
 #include <mirakuru/engine/stop.hpp>
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/ready/probe.hpp>
+#include <mirakuru/report/event.hpp>
+#include <mirakuru/report/patience.hpp>
 
 namespace mirakuru::detail {
 
+/// `all`: the predicates of a wait_for() may be about the end.
 template <class... Checks>
 consteval std::array<bool, sizeof...(Checks)> which_are_valid_after_exit(
-    hana::basic_type<hana::basic_tuple<Checks...>>) {
-  return {ValidAfterExit<Checks>...};
+    hana::basic_type<hana::basic_tuple<Checks...>>, bool all) {
+  return {(all || ValidAfterExit<Checks>)...};
 }
 
 template <class... Checks>
@@ -27,24 +30,33 @@ consteval bool has_coroutine(hana::basic_type<hana::basic_tuple<Checks...>>) {
   return (AwaitableCheck<Checks> || ...);
 }
 /// The loop of the blocking forms: Asio's if a check is a coroutine.
-template <class Set>
-using BlockingLoop =
-    std::conditional_t<has_coroutine(hana::type_c<typename Set::Checks>), AsioLoop, PollLoop>;
+template <class Checks>
+using BlockingLoop = std::conditional_t<has_coroutine(hana::type_c<Checks>), AsioLoop, PollLoop>;
 
 /// The part of a start that does not depend on policies: its decisions, and the probe at hand.
 class StartBase {
  protected:
   using Action = StartFSM::Action;
 
-  StartBase(ServiceBase& service, std::span<const bool> valid_after_exit, AsioLoop* loop)
-      : base_{service}, loop_{loop}, fsm_{valid_after_exit, service.timeline} {}
+  /// `waits_for`: the process runs already, and the checks are those of a `wait_for()`.
+  StartBase(ServiceBase& service, std::span<const bool> valid_after_exit, AsioLoop* loop,
+            bool waits_for, std::chrono::nanoseconds budget)
+      : base_{service},
+        loop_{loop},
+        waits_for_{waits_for},
+        budget_{budget},
+        timeline_{waits_for ? own_timeline_ : service.timeline},
+        fsm_{valid_after_exit, timeline_} {}
   StartBase(const StartBase&) = delete;
   StartBase& operator=(const StartBase&) = delete;
   ~StartBase() = default;
 
   /// Takes the readiness of the last wait; `event` is the process's descriptor, or -1.
   void begin_round(TimePoint now, int event, WaitSet& waits);
-  void spawned(pid_t pid, std::chrono::nanoseconds budget);
+  void spawned(pid_t pid);
+  /// Takes the place of the spawn in a `wait_for()`. `from_now_on`: earlier output does not count.
+  /// Throws `ExecutorError` if there is no process, and has been none.
+  void join(pid_t pid, bool from_now_on);
   void observed(bool alive);
   void begin_probe(std::unique_ptr<Probe> probe);
   void poll();
@@ -53,34 +65,58 @@ class StartBase {
   void done();
 
   // How it fails. `described` names the check at hand; empty for a predicate.
-  [[noreturn]] void throw_failure(Action action, const std::string& described,
-                                  std::chrono::nanoseconds budget) const;
+  [[noreturn]] void throw_failure(Action action, const std::string& described);
   [[noreturn]] void throw_check_failed(const std::string& described) const;
-  [[nodiscard]] std::string awaited(const std::string& described) const;
+  [[nodiscard]] std::string awaited(const std::string& described) const {
+    return awaited(described, fsm_.check());
+  }
+  [[nodiscard]] std::string awaited(const std::string& described, std::size_t check) const;
+  [[nodiscard]] StillWaiting still_waiting(const std::string& described) const;
 
   ServiceBase& base_;
   AsioLoop* loop_;
+  bool waits_for_;
+  std::chrono::nanoseconds budget_;
+  Timeline own_timeline_;
+  Timeline& timeline_;
   StartFSM fsm_;
   std::optional<Process> process_;
   ProbeRun probe_;
+  Patience patience_;
   std::exception_ptr error_;
+  bool spares_tree_ = false;  // a failure leaves the process alone
 
  private:
+  [[nodiscard]] ErrorContext error_context(TimePoint now, const std::string& described) const;
+
   TimePoint round_began_ = {};
+  TimePoint leader_failed_ = TimePoint::max();
+  bool from_now_on_ = false;
+  OutputStreams news_;  // the output from now on
 };
 
-/// The operation of `start()`: carries out the decisions of `StartFSM`.
-template <class Set>
+/// The operation of `start()`, and of `wait_for()`: carries out the decisions of `StartFSM`.
+template <class Set, class Checks = typename Set::Checks>
 class StartOperation : StartBase {
  public:
   StartOperation(Service<Set>& service, PollLoop&) : StartOperation{service, nullptr} {}
   /// Checks that are coroutines run on `loop`.
   StartOperation(Service<Set>& service, AsioLoop& loop) : StartOperation{service, &loop} {}
 
+  /// Waits within `limit` until the checks of a running service hold. An exception of a check
+  /// passes through, and the process runs on.
+  StartOperation(Service<Set>& service, Checks& checks, std::chrono::nanoseconds limit, PollLoop&)
+      : StartOperation{service, checks, nullptr, limit} {}
+  StartOperation(Service<Set>& service, Checks& checks, std::chrono::nanoseconds limit,
+                 AsioLoop& loop)
+      : StartOperation{service, checks, &loop, limit} {}
+
   /// Goes on as far as it can without waiting. Returns true when the service is ready; otherwise
   /// `waits` has the next wait. Throws the start's error when no process is left.
   bool resume(TimePoint now, WaitSet& waits) {
+    const auto at = fsm_.check();
     begin_round(now, event(), waits);
+    if (fsm_.check() != at) report_passed(at);
     if (error_) end_tree(waits);
     for (bool first = true;; first = false) {
       const auto action = fsm_.next();
@@ -110,16 +146,29 @@ class StartOperation : StartBase {
 
  private:
   StartOperation(Service<Set>& service, AsioLoop* loop)
-      : StartBase{service, valid_after_exit, loop}, service_{service} {}
+      : StartBase{service, valid_after_exit<false>, loop, false, service.budget.start},
+        service_{service},
+        checks_{service.checks} {}
+  StartOperation(Service<Set>& service, Checks& checks, AsioLoop* loop,
+                 std::chrono::nanoseconds limit)
+      : StartBase{service, valid_after_exit<true>, loop, true, limit},
+        service_{service},
+        checks_{checks} {}
 
-  static constexpr auto valid_after_exit =
-      which_are_valid_after_exit(hana::type_c<typename Set::Checks>);
+  template <bool all>
+  static constexpr auto valid_after_exit = which_are_valid_after_exit(hana::type_c<Checks>, all);
 
   /// Carries out one action. Returns true when resume() has to return.
   bool carry_out(Action action, WaitSet& waits) {
     switch (action) {
       case Action::begin:
+        if (waits_for_) {
+          (void)service_.alive();
+          join(service_.process ? service_.process->pid() : 0, reads_output(checks_));
+          return false;
+        }
         if (service_.alive()) return true;
+        if (service_.process && service_.ended_badly()) service_.report_end(true);
         service_.clear();
         service_.reset_last_run();
         fsm_.begun();
@@ -132,13 +181,16 @@ class StartOperation : StartBase {
         try {
           ask(action, waits);
         } catch (...) {
+          if (waits_for_) throw;
           throw_check_failed(described());
         }
         if (action == Action::poll) waits.again();
         return action == Action::poll || action == Action::wait;
       case Action::spawn:
         service_.spawn();
-        spawned(service_.process->pid(), service_.budget.start);
+        spawned(service_.process->pid());
+        if (service_.reports_steps())
+          service_.report(Spawned{service_.command.text(), service_.process->pid()});
         waits.again();
         return true;
       case Action::observe:
@@ -148,8 +200,7 @@ class StartOperation : StartBase {
         done();
         return true;
       default:
-        throw_failure(action, action == Action::refuse ? conflict() : described(),
-                      service_.budget.start);
+        throw_failure(action, action == Action::refuse ? conflict() : described());
     }
   }
 
@@ -157,7 +208,10 @@ class StartOperation : StartBase {
   void ask(Action action, WaitSet& waits) {
     if (action == Action::poll) return poll();
     if (action == Action::close) return close();
-    if (action == Action::wait) return wait(event(), waits);
+    if (action == Action::wait) {
+      if (patience_.over(fsm_.now())) service_.report(still_waiting(described()));
+      return wait(event(), waits);
+    }
     with_check([&]<class Check>(Check& check) {
       if (action == Action::probe)
         begin_probe(make_probe(check, *process_));
@@ -179,7 +233,7 @@ class StartOperation : StartBase {
   /// Begins the stop after a failure, or goes on with it.
   void end_tree(WaitSet& waits) {
     try {
-      if (!std::exchange(stops_, true) && service_.process)
+      if (!std::exchange(stops_, true) && service_.process && !spares_tree_)
         stop_.emplace(service_, fsm_.now(), service_.kill_steps(), ExitPolicy::ignore);
       if (!stop_ || !stop_->resume(fsm_.now(), waits)) return;
     } catch (...) {
@@ -191,24 +245,39 @@ class StartOperation : StartBase {
   /// The process's descriptor; -1 for none.
   [[nodiscard]] int event() const { return service_.process ? service_.process->event() : -1; }
 
-  /// Calls `visit` with the check at hand.
+  /// Calls `visit` with the check at hand, or the one at a place.
   template <class Visit>
   void with_check(Visit visit) {
+    with_check(fsm_.check(), visit);
+  }
+  template <class Visit>
+  void with_check(std::size_t at, Visit visit) {
     std::size_t i = 0;
-    hana::for_each(service_.checks, [&, at = fsm_.check()](auto& check) {
+    hana::for_each(checks_, [&](auto& check) {
       if (i++ == at) visit(check);
     });
   }
 
+  /// Tells the reporter that a check has passed.
+  void report_passed(std::size_t check) {
+    if (check >= timeline_.checks.size() || timeline_.checks[check].passed == TimePoint{} ||
+        !service_.reports_steps())
+      return;
+    const auto& times = timeline_.checks[check];
+    service_.report(CheckPassed{service_.command.text(), awaited(described(check), check),
+                                times.passed - timeline_.spawned, times.attempts});
+  }
+
   /// The name of the check at hand. An exception from describe() must not replace another error.
-  [[nodiscard]] std::string described() {
+  [[nodiscard]] std::string described() { return described(fsm_.check()); }
+  [[nodiscard]] std::string described(std::size_t at) {
     std::string text;
     try {
-      with_check([&](auto& check) {
+      with_check(at, [&](auto& check) {
         if constexpr (requires { check.describe(); }) text = check.describe();
       });
     } catch (...) {
-      return "check " + std::to_string(fsm_.check() + 1) + " (its describe() throws)";
+      return "check " + std::to_string(at + 1) + " (its describe() throws)";
     }
     return text;
   }
@@ -229,7 +298,13 @@ class StartOperation : StartBase {
     return text;
   }
 
+  template <class... Check>
+  static constexpr bool reads_output(const hana::basic_tuple<Check...>&) {
+    return (ReadsOutput<Check> || ...);
+  }
+
   Service<Set>& service_;
+  Checks& checks_;
   std::optional<StopOperation<Set>> stop_;
   bool stops_ = false;  // once
 };

@@ -15,13 +15,31 @@ MIRAKURU_DECL void StartBase::begin_round(TimePoint now, int event, WaitSet& wai
   if (!fsm_.has_probe()) probe_.end();  // it may hold a port that the service needs
 }
 
-MIRAKURU_DECL void StartBase::spawned(pid_t pid, std::chrono::nanoseconds budget) {
-  fsm_.spawned(budget);
-  process_.emplace(pid, base_.streams, true, ProbeContext{fsm_.now(), &base_.changes, loop_});
+MIRAKURU_DECL void StartBase::spawned(pid_t pid) {
+  fsm_.spawned(budget_);
+  patience_ = Patience{fsm_.now()};
+  process_.emplace(pid, from_now_on_ ? news_ : base_.streams, true,
+                   ProbeContext{fsm_.now(), &base_.changes, loop_});
+}
+
+MIRAKURU_DECL void StartBase::join(pid_t pid, bool from_now_on) {
+  spares_tree_ = true;
+  if (pid == 0 && !base_.has_started()) base_.throw_not_started();
+  from_now_on_ = from_now_on;
+  if (from_now_on) news_ = base_.streams.from_now_on();
+  fsm_.begun();
+  spawned(pid);
 }
 
 MIRAKURU_DECL void StartBase::observed(bool alive) {
-  fsm_.observed(alive, base_.exit_code);
+  if (!waits_for_) {
+    fsm_.observed(alive, base_.exit_code);
+  } else {
+    // The predicate may be about the end of the tree, which takes a moment after its leader's.
+    if (base_.exit_code.value_or(0) != 0) leader_failed_ = std::min(leader_failed_, fsm_.now());
+    const bool failed = fsm_.now() >= after(leader_failed_, std::chrono::seconds{1});
+    fsm_.observed(alive && !failed, {});
+  }
   if (fsm_.exited()) process_->set_ended();
 }
 
@@ -45,30 +63,51 @@ MIRAKURU_DECL void StartBase::wait(int event, WaitSet& waits) {
   if (!error_) waits.add(fsm_.watches_process() ? event : -1);  // else the stop has added it
   base_.changes.drop_unused();
   fsm_.wait(waits, event >= 0);
+  if (!error_) waits.until(patience_.next());
   probe_.wait(fsm_.now(), waits);
 }
 
 MIRAKURU_DECL void StartBase::done() {
   if (FileChanges::too_many_open()) base_.changes.close();
-  base_.timeline.ready = fsm_.now();
+  timeline_.ready = fsm_.now();
 }
 
-MIRAKURU_DECL std::string StartBase::awaited(const std::string& described) const {
-  if (fsm_.all_passed() || !described.empty()) return described;
-  return "a predicate (check " + std::to_string(fsm_.check() + 1) + ')';
+MIRAKURU_DECL std::string StartBase::awaited(const std::string& described,
+                                             std::size_t check) const {
+  if ((check == fsm_.check() && fsm_.all_passed()) || !described.empty()) return described;
+  if (waits_for_) return "the predicate of wait_for";
+  return "a predicate (check " + std::to_string(check + 1) + ')';
 }
 
-MIRAKURU_DECL void StartBase::throw_failure(Action action, const std::string& described,
-                                            std::chrono::nanoseconds budget) const {
+MIRAKURU_DECL StillWaiting StartBase::still_waiting(const std::string& described) const {
+  return {.command = base_.command.text(),
+          .awaited = awaited(described),
+          .answer = fsm_.reason(),
+          .waited = fsm_.now() - timeline_.spawned,
+          .limit = budget_,
+          .last_line = last_line(base_.streams)};
+}
+
+MIRAKURU_DECL ErrorContext StartBase::error_context(TimePoint now,
+                                                    const std::string& described) const {
+  auto context = base_.error_context(now, awaited(described), fsm_.reason());
+  if (waits_for_) context.waited = now - timeline_.spawned;
+  return context;
+}
+
+MIRAKURU_DECL void StartBase::throw_failure(Action action, const std::string& described) {
+  spares_tree_ = false;
   if (action == Action::refuse) base_.error_context(fsm_.now()).throw_already_running(described);
-  const auto context = base_.error_context(fsm_.now(), awaited(described), fsm_.reason());
-  if (action == Action::exit) context.throw_exited(fsm_.exit_code());
-  context.throw_timed_out(budget);
+  const auto context = error_context(fsm_.now(), described);
+  if (action == Action::exit)
+    context.throw_exited(base_.exit_code.value_or(0),
+                         waits_for_ ? " before wait_for() could pass" : " before it was ready");
+  context.throw_timed_out(budget_);
 }
 
 MIRAKURU_DECL void StartBase::throw_check_failed(const std::string& described) const {
   const auto now = fsm_.now() + (Clock::now() - round_began_);  // the check has taken its time
-  base_.error_context(now, awaited(described), fsm_.reason()).throw_check_failed();
+  error_context(now, described).throw_check_failed();
 }
 
 }  // namespace mirakuru::detail

@@ -10,12 +10,14 @@
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/os/wait_set.hpp>
+#include <mirakuru/report/event.hpp>
+#include <mirakuru/report/patience.hpp>
 #include <mirakuru/stop/schedule.hpp>
 
 namespace mirakuru::detail {
 
-/// Whether a stop reports how the leader has ended.
-enum class ExitPolicy { check, ignore };
+/// What a stop does with an end that is not accepted: throw it, tell the reporter, or nothing.
+enum class ExitPolicy { check, report, ignore };
 
 /// The part of a stop that does not depend on policies: which signal is due, and whether the exit
 /// status is accepted.
@@ -30,8 +32,18 @@ class StopBase {
   [[nodiscard]] int signal_due(TimePoint now);
   /// Adds the wait for the end or for the next signal; `event` is the process's descriptor, or -1.
   void wait(TimePoint now, int event, WaitSet& waits);
+  /// True if `stop()` throws for this end.
+  [[nodiscard]] bool ended_badly() const;
   /// Throws `ProcessFinishedWithError` if the exit status is not accepted.
-  void check_exit(TimePoint now) const;
+  void check_exit(TimePoint now);
+  [[nodiscard]] bool reports_end() const noexcept { return policy_ == ExitPolicy::report; }
+  /// True if the leader had ended before the first signal.
+  [[nodiscard]] bool ended_by_itself() const noexcept { return signals_sent_ == 0; }
+  /// True if the signal that was due just now is the SIGKILL that follows others.
+  [[nodiscard]] bool had_to_kill(int signal) const noexcept {
+    return signal == SIGKILL && signals_sent_ > 1 && schedule_.all_sent();
+  }
+  [[nodiscard]] std::chrono::nanoseconds waited(TimePoint now) const { return now - begin_; }
   void skip_to_kill(TimePoint now) { schedule_.hurry(now); }
 
  private:
@@ -40,6 +52,7 @@ class StopBase {
   SignalSchedule schedule_;
   ExitPolicy policy_;
   std::vector<int> accept_;
+  std::size_t signals_sent_ = 0;
   std::vector<int> signals_;  // of the steps, and those that were sent while the leader lived
 };
 
@@ -63,10 +76,14 @@ class StopOperation : StopBase {
     if (!service_.process) return true;
     if (!service_.alive()) {
       service_.clear();
+      report_end(now);
       check_exit(now);
       return true;
     }
-    while (const int signal = signal_due(now)) service_.process->signal(signal);
+    while (const int signal = signal_due(now)) {
+      if (had_to_kill(signal)) service_.report(HadToBeKilled{service_.command.text(), waited(now)});
+      service_.process->signal(signal);
+    }
     wait(now, service_.process->event(), waits);
     return false;
   }
@@ -75,6 +92,14 @@ class StopOperation : StopBase {
   void hurry(TimePoint now) { skip_to_kill(now); }
 
  private:
+  void report_end(TimePoint now) {
+    const auto& command = service_.command.text();
+    if (!service_.stragglers.empty()) service_.report(LeftStragglers{command, service_.stragglers});
+    if (service_.reports_steps())
+      service_.report(Stopped{command, service_.exit_code.value_or(0), waited(now)});
+    if (reports_end() && ended_badly()) service_.report_end(ended_by_itself());
+  }
+
   Service<Set>& service_;
 };
 
@@ -82,17 +107,27 @@ class StopOperation : StopBase {
 template <class Set>
 class WaitOperation {
  public:
-  WaitOperation(Service<Set>& service, TimePoint begin) : service_{service}, begin_{begin} {}
+  WaitOperation(Service<Set>& service, TimePoint begin)
+      : service_{service}, begin_{begin}, patience_{begin} {}
 
-  /// Returns true when the leader has ended, or was not running; otherwise `waits` has the next
-  /// wait.
+  /// Returns true when the leader has ended; otherwise `waits` has the next wait. Throws
+  /// `ExecutorError` if it has not been started.
   bool resume(TimePoint now, WaitSet& waits) {
     waits.clear();
     if (error_) std::rethrow_exception(error_);
+    if (!service_.process && !service_.has_started()) service_.throw_not_started();
     if (!service_.alive() || service_.exit_code) return true;
     const int event = service_.process->event();
     waits.add(event);
     // Also once a second: somebody may have stopped the guardian, which brings the news.
+    if (patience_.over(now))
+      service_.report(StillWaiting{service_.command.text(),
+                                   "its end",
+                                   {},
+                                   now - begin_,
+                                   std::chrono::nanoseconds::max(),
+                                   last_line(service_.streams)});
+    waits.until(patience_.next());
     waits.until(after(now, event < 0 ? pause_after(now - begin_) : std::chrono::seconds{1}));
     return false;
   }
@@ -103,6 +138,7 @@ class WaitOperation {
  private:
   Service<Set>& service_;
   TimePoint begin_;
+  Patience patience_;
   std::exception_ptr error_;
 };
 

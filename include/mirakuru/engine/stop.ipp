@@ -31,6 +31,7 @@ MIRAKURU_DECL int StopBase::signal_due(TimePoint now) {
   }
   const int signal = schedule_.due(now);
   if (signal != 0 && !base_.exit_code) signals_.push_back(signal);
+  if (signal != 0) ++signals_sent_;
   return signal;
 }
 
@@ -42,14 +43,15 @@ MIRAKURU_DECL void StopBase::wait(TimePoint now, int event, WaitSet& waits) {
                        after(now, event >= 0 ? pause_for_event(waited) : pause_after(waited))));
 }
 
-MIRAKURU_DECL void StopBase::check_exit(TimePoint now) const {
+MIRAKURU_DECL bool StopBase::ended_badly() const {
+  return !is_accepted(base_.exit_code.value_or(0), accept_, signals_) || !base_.trouble.empty();
+}
+
+MIRAKURU_DECL void StopBase::check_exit(TimePoint now) {
+  if (policy_ != ExitPolicy::check || !ended_badly()) return;
   const int code = base_.exit_code.value_or(0);
-  const bool good = code == 0 || std::count(accept_.begin(), accept_.end(), code) > 0 ||
-                    std::any_of(signals_.begin(), signals_.end(), [code](int signal) {
-                      return code == -signal || code == 128 + signal;
-                    });
-  if (policy_ == ExitPolicy::check && (!good || !base_.trouble.empty()))
-    base_.error_context(now).throw_finished(code, good);
+  base_.told = true;
+  base_.error_context(now).throw_finished(code, is_accepted(code, accept_, signals_));
 }
 
 }  // namespace mirakuru::detail

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <utility>
 
 #include <mirakuru/output/output_file.hpp>
@@ -45,6 +46,20 @@ class OutputStreams {
     return {std::move(out_file), detail::stream_file(std::move(err_fd))};
   }
 
+  /// The same files for a reader whose output begins now. Throws `std::system_error`.
+  [[nodiscard]] OutputStreams from_now_on() const {
+    const auto copy = [](const OutputFile& file) {
+      OutputFile result;
+      if (file.kept())
+        result = OutputFile{
+            detail::checked_fd(::fcntl(file.fd(), F_DUPFD_CLOEXEC, 3), "fcntl F_DUPFD_CLOEXEC")};
+      result.keep();
+      return result;
+    };
+    auto out = copy(out_);
+    return {std::move(out), copy(err_)};
+  }
+
   [[nodiscard]] const OutputFile& out() const noexcept { return out_; }
   [[nodiscard]] const OutputFile& err() const noexcept { return err_; }
 
@@ -59,6 +74,23 @@ class OutputStreams {
 };
 
 namespace detail {
+
+/// The newest line of the output, cut at 200 bytes. Empty for none, and if it cannot be read.
+[[nodiscard]] inline std::string last_line(const OutputStreams& streams) noexcept {
+  constexpr std::size_t longest = 200;
+  try {
+    struct stat out{}, err{};
+    const bool has_out = streams.out().size() > 0 && ::fstat(streams.out().fd(), &out) == 0;
+    const bool has_err = streams.err().size() > 0 && ::fstat(streams.err().fd(), &err) == 0;
+    const bool out_is_newer = std::pair{out.st_mtim.tv_sec, out.st_mtim.tv_nsec} >
+                              std::pair{err.st_mtim.tv_sec, err.st_mtim.tv_nsec};
+    const bool takes_out = has_out && (!has_err || out_is_newer);
+    auto line = last_lines((takes_out ? streams.out() : streams.err()).tail(), 1);
+    return line.size() > longest ? line.substr(0, longest) + " [...]" : line;
+  } catch (...) {  // it is for a message
+    return {};
+  }
+}
 
 /// The streams of one run, kept if the policy says so. Throws as the policy's `open()` does.
 template <class Output>

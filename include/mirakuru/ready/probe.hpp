@@ -118,6 +118,9 @@ concept ProbingCheck = requires(const T& check, const Process& process) {
 template <class Check>
 concept ValidAfterExit = requires { requires Check::valid_after_exit; };
 
+template <class Check>
+concept ReadsOutput = requires { requires Check::reads_output; };
+
 /// Makes a fresh probe of a check: its own, or one around an awaitable or a predicate.
 template <class Check>
 [[nodiscard]] std::unique_ptr<Probe> make_probe(Check& check, const Process& process) {

@@ -36,6 +36,8 @@ class SignalSchedule {
   void shorten_grace() noexcept { grace_ = std::chrono::milliseconds{100}; }
   /// The time to ask again.
   [[nodiscard]] Clock::time_point next() const noexcept;
+  /// True if all signals were sent.
+  [[nodiscard]] bool all_sent() const noexcept { return sent_ == entries_.size(); }
   /// True if SIGKILL was sent and its grace has passed.
   [[nodiscard]] bool over(Clock::time_point now) const noexcept;
   /// All signals in order.

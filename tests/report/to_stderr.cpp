@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <unistd.h>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru.hpp>
+
+#include "errors.hpp"
+#include "files.hpp"
+#include "words.hpp"
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+using test::helper;
+
+namespace {
+
+/// All that `action` prints to standard error, with MIRAKURU_LOG set.
+template <class Action>
+std::string printed(const char* log, Action action) {
+  const test::TempDir directory;
+  const auto path = directory / "stderr";
+  if (log == nullptr)
+    ::unsetenv("MIRAKURU_LOG");
+  else
+    ::setenv("MIRAKURU_LOG", log, 1);
+  const int before = ::dup(STDERR_FILENO);
+  REQUIRE(std::freopen(path.c_str(), "a", stderr) != nullptr);
+  action();
+  REQUIRE(::dup2(before, STDERR_FILENO) == STDERR_FILENO);
+  ::close(before);
+  ::unsetenv("MIRAKURU_LOG");
+  return test::slurp(path);
+}
+
+const mk::Event news = mk::HadToBeKilled{"a", 10s};
+const mk::Event step = mk::Spawned{"a", 1};
+
+}  // namespace
+
+TEST_CASE("ReportToStderr: an event is a line that begins with the library's name") {
+  const auto line = "mirakuru: " + mk::line_of(news) + '\n';
+  const auto both = [] {
+    mk::ReportToStderr{}(news);
+    mk::ReportToStderr{}(step);
+  };
+  CHECK(printed(nullptr, both) == line);
+  CHECK(printed("", both) == line);
+  CHECK(printed("verbose", both) == line + "mirakuru: " + mk::line_of(step) + '\n');
+  CHECK(printed("silent", both).empty());
+}
+
+TEST_CASE("ReportToStderr: nothing is printed when nothing is slow or wrong") {
+  const auto good = [] {
+    mk::OutputExecutor executor{helper("print", "ready", "sleep=60000"), mk::BannerCheck{"ready"}};
+    executor.start().stop().start();
+  };
+  CHECK(printed(nullptr, good).empty());
+  const auto all = printed("verbose", good);
+  CHECK(all.find(": spawned as pid ") != std::string::npos);
+  CHECK(all.find(": a line with 'ready' after ") != std::string::npos);
+  CHECK(all.find(": stopped after ") != std::string::npos);
+}
+
+TEST_CASE("ReportToStderr: the destructor tells the end that stop() would have thrown for") {
+  const auto crash = [](auto... policies) {
+    mk::Executor executor{mk::Shell{"echo 'FATAL: out of memory'; exit 9"}, policies...};
+    executor.start().wait();
+  };
+  const std::string line =
+      "mirakuru: echo 'FATAL: out of memory'; exit 9: exited with a non-zero code: 9 while nobody "
+      "waited for it; its last line: FATAL: out of memory\n";
+  CHECK(printed(nullptr, crash) == line);
+  CHECK(printed("silent", crash).empty());
+  CHECK(printed(nullptr, [&] { crash(mk::Silent{}); }).empty());
+  CHECK(printed(nullptr, [&] { crash(mk::Signals{.accept = {9}}); }).empty());
+}
+
+TEST_CASE("ReportToStderr: SIGKILL at the end of the stop budget is a line with the command") {
+  const auto text = printed(nullptr, [] {
+    mk::OutputExecutor executor{helper("ignore", "TERM"), mk::BannerCheck{"ready"},
+                                mk::TimeoutBudget{.stop = 100ms}};
+    executor.start().stop();
+    executor.start().kill();
+  });
+  CHECK(text.starts_with("mirakuru: " + test::helper() + " ignore TERM: had to be killed by SIGKILL, "));
+  CHECK(text.find('\n') == text.size() - 1);
+}
