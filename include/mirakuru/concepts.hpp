@@ -98,13 +98,24 @@ concept Output = requires(const T& output) {
   { T::keeps_output } -> std::convertible_to<bool>;
 };
 
+/// Tells why a service has died, in the error: `PostMortem`, or nothing.
+///
+/// Its `Run` is one run of a service. It may change the request before the spawn, and is told of
+/// the leader. `reports()` makes `stop()` throw. `backtrace()` is asked after an end by a signal.
+template <class T>
+concept PostMortemPolicy = requires(const typename T::Run& run, pid_t leader) {
+  run.spawned(leader);
+  { run.reports() } -> std::same_as<std::string>;
+  { run.backtrace(leader) } -> std::same_as<std::string>;
+} && std::constructible_from<typename T::Run, const T&, LaunchRequest&>;
+
 /// Is told when something is slow or wrong, while no call of the executor can throw it.
 ///
 ///     [](const mirakuru::Event& event) { log(mirakuru::line_of(event)); }
 ///
 /// It is called by the thread that calls the executor, and must not call the executor itself. An
-/// exception of it is ignored. It gets steps, too, unless it has a member `bool wants_steps() const`
-/// that returns false.
+/// exception of it is ignored. It gets steps, too, unless it has a member `bool wants_steps()
+/// const` that returns false.
 template <class T>
 concept Reporter = requires(T reporter, const Event& event) { reporter(event); };
 

@@ -84,12 +84,13 @@ namespace detail {
 /// The facts about a failure, and the message that a developer reads.
 struct ErrorContext {
   std::string command;
-  std::string awaited = {};              ///< the check that has not passed; empty for none
-  std::chrono::nanoseconds waited = {};  ///< since the spawn
-  std::string reason = {};               ///< the check's last answer
-  std::string trouble = {};              ///< a failure of the guardian
-  std::string output = {};               ///< the end of standard output
-  std::string err_output = {};           ///< the end of standard error
+  std::string awaited = {};                  ///< the check that has not passed; empty for none
+  std::chrono::nanoseconds waited = {};      ///< since the spawn
+  std::string reason = {};                   ///< the check's last answer
+  std::string trouble = {};                  ///< a failure of the guardian
+  std::string backtrace = {}, reports = {};  ///< of a post-mortem, indented
+  std::string output = {};                   ///< the end of standard output
+  std::string err_output = {};               ///< the end of standard error
 
   /// `headline` and the known facts, one a line; further lines of a fact are indented.
   [[nodiscard]] std::string message(const std::string& headline) const;

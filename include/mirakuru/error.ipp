@@ -50,6 +50,8 @@ MIRAKURU_DECL std::string ErrorContext::message(const std::string& headline) con
   if (!awaited.empty()) text += "\n  waited for: " + indented(awaited) + ", for " + to_text(waited);
   if (!reason.empty()) text += "\n  last answer: " + indented(reason);
   if (!trouble.empty()) text += "\n  note: " + indented(trouble);
+  for (const auto& finding : {backtrace, reports})
+    if (!finding.empty()) text += '\n' + finding;
   const auto quote = [&text](const char* name, const std::string& lines) {
     if (!lines.empty()) text += "\n  " + std::string{name} + ":\n    " + indented(lines);
   };

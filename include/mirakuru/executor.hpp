@@ -13,6 +13,7 @@
 #include <mirakuru/error.hpp>
 #include <mirakuru/fwd.hpp>
 #include <mirakuru/output/capture.hpp>
+#include <mirakuru/post_mortem/no_post_mortem.hpp>
 #include <mirakuru/process.hpp>
 #include <mirakuru/report/to_stderr.hpp>
 #include <mirakuru/spawn/guarded.hpp>

@@ -36,6 +36,8 @@ struct HTTPCheck;
 struct PidCheck;
 struct ReportToStderr;
 struct Silent;
+struct PostMortem;
+struct NoPostMortem;
 
 /// Ready as soon as the process has been spawned.
 using SimpleExecutor = Executor<>;
@@ -57,6 +59,7 @@ struct Defaults {
   using SignalStrategy = Signals;
   using Output = Capture;
   using Reporter = ReportToStderr;
+  using PostMortem = NoPostMortem;
 };
 
 }  // namespace mirakuru

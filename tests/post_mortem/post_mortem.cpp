@@ -13,6 +13,7 @@
 
 #include "files.hpp"
 #include "process.hpp"
+#include "time.hpp"
 #include "words.hpp"
 
 namespace mk = mirakuru;
@@ -67,4 +68,67 @@ TEST_CASE("PostMortem: the backtrace of a process that a signal has ended, or wh
   if (told) CHECK(test::contains(text, "\n    #0 "));
   MESSAGE(text);
   CHECK(std::filesystem::is_empty(directory.path()));
+}
+
+TEST_CASE("PostMortem: a service that dies by a signal has its backtrace in the error") {
+  if (test::sanitized) return;
+  const test::TempDir directory;
+  mk::Executor executor{mk::Command{.argv = {"sleep", "300"}, .cwd = directory.path()},
+                        mk::PostMortem{}};
+  executor.start();
+  ::kill(executor.pid(), SIGSEGV);
+  REQUIRE(test::eventually([&] { return !executor.running(); }));
+  try {
+    executor.check_alive();
+    CHECK_MESSAGE(false, "check_alive() did not throw");
+  } catch (const mk::ProcessExitedWithError& error) {
+    CHECK(error.exit_code() == -SIGSEGV);
+    const std::string text = error.what();
+    CHECK((test::contains(text, "\n  backtrace:\n    Thread 1 ") ||
+           test::contains(text, "\n  no backtrace: ")));
+  }
+  CHECK(std::filesystem::is_empty(directory.path()));
+}
+
+TEST_CASE("PostMortem: a signal of a stop is no crash") {
+  const test::TempDir directory;
+  mk::Executor executor{mk::Command{.argv = {"sleep", "300"}, .cwd = directory.path()},
+                        mk::Signals{.stop = SIGQUIT}, mk::PostMortem{.core = false}};
+  executor.start().stop();
+  CHECK(executor.exit_code() == -SIGQUIT);
+}
+
+TEST_CASE("PostMortem: a sanitizer's report is quoted, and fails stop() whatever the exit code") {
+  const mk::Shell service{
+      "trap 'echo \"==1==ERROR: LeakSanitizer\" > ${LSAN_OPTIONS##*log_path=}.1; exit 0' TERM; "
+      "echo up; while :; do sleep 0.02; done"};
+  mk::Executor executor{service, mk::BannerCheck{"up"}, mk::PostMortem{}};
+  for (int runs = 0; runs < 2; ++runs) {
+    executor.start();
+    try {
+      executor.stop();
+      CHECK_MESSAGE(false, "stop() did not throw");
+    } catch (const mk::ProcessFinishedWithError& error) {
+      CHECK(error.exit_code() == 0);
+      CHECK(test::contains(error.what(),
+                           "\n  a sanitizer's report:\n    ==1==ERROR: LeakSanitizer\n"));
+    }
+  }
+  mk::Executor without{service, mk::BannerCheck{"up"}};
+  ::setenv("LSAN_OPTIONS", "log_path=/dev/null", 1);
+  CHECK_NOTHROW(without.start().stop());
+  ::unsetenv("LSAN_OPTIONS");
+}
+
+TEST_CASE("PostMortem: a real leak is found at the end by SIGTERM") {
+  const char* const leaky = std::getenv("MIRAKURU_TEST_LEAKY");
+  if (leaky == nullptr) return;
+  mk::Executor executor{{leaky}, mk::BannerCheck{"up"}, mk::PostMortem{}};
+  executor.start();
+  try {
+    executor.stop();
+    CHECK_MESSAGE(false, "stop() did not throw");
+  } catch (const mk::ProcessFinishedWithError& error) {
+    CHECK(test::contains(error.what(), "ERROR: LeakSanitizer: detected memory leaks"));
+  }
 }

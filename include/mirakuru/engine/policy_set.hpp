@@ -27,20 +27,41 @@ namespace mirakuru::detail {
 
 namespace hana = boost::hana;
 
-enum class Axis { spawner, budget, signals, output, check, reporter, misshapen_check, none };
+enum class Axis {
+  spawner,
+  budget,
+  signals,
+  output,
+  check,
+  reporter,
+  post_mortem,
+  misshapen_check,
+  none
+};
 
 template <class T>
 concept Callable = requires { &T::operator(); } || std::is_function_v<std::remove_pointer_t<T>>;
 
+/// The next concept is asked only if the last one does not hold: a generic lambda that is a check
+/// need not compile for an event.
 template <class T>
 consteval Axis axis_of() {
-  if (Spawner<T>) return Axis::spawner;
-  if (SignalStrategy<T>) return Axis::signals;
-  if (Budget<T>) return Axis::budget;
-  if (Output<T>) return Axis::output;
-  if (ReadinessCheck<T>) return Axis::check;
-  if (Reporter<T>) return Axis::reporter;
-  return Callable<T> ? Axis::misshapen_check : Axis::none;
+  if constexpr (Spawner<T>)
+    return Axis::spawner;
+  else if constexpr (SignalStrategy<T>)
+    return Axis::signals;
+  else if constexpr (Budget<T>)
+    return Axis::budget;
+  else if constexpr (Output<T>)
+    return Axis::output;
+  else if constexpr (PostMortemPolicy<T>)
+    return Axis::post_mortem;
+  else if constexpr (ReadinessCheck<T>)
+    return Axis::check;
+  else if constexpr (Reporter<T>)
+    return Axis::reporter;
+  else
+    return Callable<T> ? Axis::misshapen_check : Axis::none;
 }
 
 /// A type of its own for each axis, so that Hana can filter by it.
@@ -63,7 +84,7 @@ struct CheckAxis {
                 "this one cannot be called so");
   static_assert(axis != Axis::none,
                 "mirakuru: this policy fits no axis: it is neither a spawner, a budget, a signal "
-                "strategy, an output, a reporter nor a readiness check");
+                "strategy, an output, a reporter, a post-mortem nor a readiness check");
   static constexpr bool ok = true;
 };
 
@@ -77,6 +98,7 @@ struct CheckUnique {
   static_assert(unique<Axis::signals>, "mirakuru: two signal strategies are given; take one");
   static_assert(unique<Axis::output>, "mirakuru: two outputs are given; take one");
   static_assert(unique<Axis::reporter>, "mirakuru: two reporters are given; take one");
+  static_assert(unique<Axis::post_mortem>, "mirakuru: two post-mortems are given; take one");
   static constexpr bool ok = true;
 };
 
@@ -98,6 +120,7 @@ struct PolicySet {
   using SignalStrategy = ChosenPolicy<Axis::signals, Defaults::SignalStrategy, Policies...>;
   using Output = ChosenPolicy<Axis::output, Defaults::Output, Policies...>;
   using Reporter = ChosenPolicy<Axis::reporter, Defaults::Reporter, Policies...>;
+  using PostMortem = ChosenPolicy<Axis::post_mortem, Defaults::PostMortem, Policies...>;
   /// In order; those without data cost no space in a basic_tuple.
   using CheckTypes = decltype(hana::filter(hana::tuple_t<Policies...>, is_on<Axis::check>));
   using Checks = typename decltype(+hana::unpack(std::declval<CheckTypes>(),
@@ -106,10 +129,10 @@ struct PolicySet {
   static constexpr bool readable = (CheckOutputKept<Policies, Output>::ok && ... && true);
 
   /// The types that have a value each.
-  using Slots = decltype(hana::unpack(
-      std::declval<CheckTypes>(), []<class... Check>(hana::basic_type<Check>...) {
-        return hana::tuple_t<Spawner, Budget, SignalStrategy, Output, Reporter, Check...>;
-      }));
+  using Slots = decltype(hana::unpack(std::declval<CheckTypes>(), []<class... Check>(
+                                                                      hana::basic_type<Check>...) {
+    return hana::tuple_t<Spawner, Budget, SignalStrategy, Output, Reporter, PostMortem, Check...>;
+  }));
   /// All types that were named, those in error too.
   using Listed = hana::tuple<hana::type<Policies>...>;
 };

@@ -33,10 +33,12 @@ struct ServiceBase {
   Timeline timeline = {};
   std::optional<int> exit_code = {};
   std::vector<Straggler> stragglers = {};
-  std::string trouble = {};  // of the spawner, such as the end of a guardian
-  bool refused = false;      // a process may not be signalled
-  bool told = false;         // the user knows how the process has ended
-  FileChanges changes = {};  // to the files that checks follow
+  std::string trouble = {};                  // of the spawner, such as the end of a guardian
+  bool refused = false;                      // a process may not be signalled
+  std::string backtrace = {}, reports = {};  // of a post-mortem
+  bool examined = false;                     // the leader has ended, and there is its backtrace
+  bool told = false;                         // the user knows how the process has ended
+  FileChanges changes = {};                  // to the files that checks follow
 
   /// Clears the state of the last run.
   void reset_last_run();
@@ -55,6 +57,8 @@ struct ServiceBase {
   [[noreturn]] void throw_ended(TimePoint now);
   /// Throws the user's error for the current exception, a `std::system_error` of the spawner.
   [[noreturn]] void throw_spawn_error(std::chrono::nanoseconds start_budget);
+  /// True if the end is bad whatever the exit code.
+  [[nodiscard]] bool has_trouble() const noexcept { return !trouble.empty() || !reports.empty(); }
   /// Keeps the news of a process's handle.
   void record(const std::vector<Straggler>& news);
   void record(const std::string& news);
@@ -69,6 +73,8 @@ struct ServiceBase {
                                const std::vector<int>& signals);
 /// One signal for all of the budget. Throws `std::invalid_argument` for a number that is none.
 [[nodiscard]] std::array<SignalStep, 1> single_step(int signal);
+/// True for the end by a signal that dumps core by default. Source: signal(7).
+[[nodiscard]] bool leaves_core(int exit_code) noexcept;
 /// Throws `std::invalid_argument` for a number that is no signal's, and for a negative wait.
 void check_signals(std::span<const SignalStep> steps);
 /// Throws `std::invalid_argument` for a negative span.
@@ -100,15 +106,19 @@ struct Service : ServiceBase {
   [[no_unique_address]] typename Set::SignalStrategy signals;
   [[no_unique_address]] typename Set::Output output;
   [[no_unique_address]] typename Set::Reporter reporter;
+  [[no_unique_address]] typename Set::PostMortem post_mortem;
   [[no_unique_address]] typename Set::Checks checks;
   std::optional<Handle> process = {};
+  [[no_unique_address]] typename Set::PostMortem::Run remains = {};
 
   void spawn() {
     UniqueFd child_input;
     try {
       streams = open_streams(output);
-      process.emplace(
-          spawner.spawn(prepare(child_input, signals.steps(), budget.stop, budget.start)));
+      auto request = prepare(child_input, signals.steps(), budget.stop, budget.start);
+      remains = typename Set::PostMortem::Run{post_mortem, request};
+      process.emplace(spawner.spawn(request));
+      remains.spawned(process->pid());
     } catch (const std::system_error&) {
       throw_spawn_error(budget.start);
     }
@@ -125,7 +135,15 @@ struct Service : ServiceBase {
     if constexpr (TellsStragglers<Handle>) record(process->stragglers());
     if constexpr (TellsTrouble<Handle>) record(process->trouble());
     if constexpr (TellsRefusal<Handle>) refused = process->refused();
+    examine(lives);
     return lives;
+  }
+  /// Looks at the remains when the leader has ended, and again when its tree has.
+  void examine(bool lives) {
+    if (!exit_code || (examined && lives)) return;
+    reports = remains.reports();
+    if (!std::exchange(examined, true) && leaves_core(*exit_code) && ended_badly())
+      backtrace = remains.backtrace(process->pid());
   }
 
   /// Tells the reporter.
@@ -159,7 +177,7 @@ struct Service : ServiceBase {
     std::vector<int> numbers;
     const auto& steps = signals.steps();
     for (const auto& step : steps) numbers.push_back(step.signal);
-    return exit_code && (!is_accepted(*exit_code, signals.accept, numbers) || !trouble.empty());
+    return exit_code && (!is_accepted(*exit_code, signals.accept, numbers) || has_trouble());
   }
 
   /// Drops the handle of a process that is gone.
@@ -176,13 +194,14 @@ Service<Set> make_service(ResolvedCommand command, hana::tuple<Given...> given) 
       (CheckAccepted<Given, Set, Given...>::ok && ... && true);
   // All values are there before the first one is moved, for others may be derived from it.
   const auto assemble = [&command](auto&& spawner, auto&& budget, auto&& signals, auto&& output,
-                                   auto&& reporter, auto&&... checks) {
+                                   auto&& reporter, auto&& post_mortem, auto&&... checks) {
     return Service<Set>{ServiceBase{std::move(command)},
                         std::move(spawner),
                         std::move(budget),
                         std::move(signals),
                         std::move(output),
                         std::move(reporter),
+                        std::move(post_mortem),
                         typename Set::Checks{std::move(checks)...}};
   };
   auto service = hana::unpack(Numbered<typename Set::Slots>{}, [&](auto... slots) {

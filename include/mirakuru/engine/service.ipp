@@ -12,6 +12,12 @@ inline void not_negative(std::chrono::nanoseconds span, const char* what) {
     throw std::invalid_argument{std::string{what} + " is negative"};
 }
 
+MIRAKURU_DECL bool leaves_core(int exit_code) noexcept {
+  constexpr int signals[] = {SIGQUIT, SIGILL,  SIGTRAP, SIGABRT, SIGBUS,
+                             SIGFPE,  SIGSEGV, SIGXCPU, SIGXFSZ, SIGSYS};
+  return std::ranges::find(signals, -exit_code) != std::end(signals);
+}
+
 MIRAKURU_DECL void check_signals(std::span<const SignalStep> steps) {
   for (const auto& step : steps) {
     if (step.signal < 1 || step.signal > SIGRTMAX)
@@ -49,7 +55,9 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
   exit_code.reset();
   stragglers.clear();
   trouble.clear();
-  refused = false;
+  refused = examined = false;
+  backtrace.clear();
+  reports.clear();
   told = false;
 }
 
@@ -113,6 +121,8 @@ MIRAKURU_DECL ErrorContext ServiceBase::error_context(TimePoint now, std::string
           .waited = timeline.spawned == TimePoint{} ? Clock::duration{} : now - timeline.spawned,
           .reason = std::move(reason),
           .trouble = trouble,
+          .backtrace = backtrace,
+          .reports = reports,
           .output = streams.out().tail(),
           .err_output = streams.err().tail()};
 }

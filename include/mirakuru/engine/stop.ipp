@@ -44,7 +44,7 @@ MIRAKURU_DECL void StopBase::wait(TimePoint now, int event, WaitSet& waits) {
 }
 
 MIRAKURU_DECL bool StopBase::ended_badly() const {
-  return !is_accepted(base_.exit_code.value_or(0), accept_, signals_) || !base_.trouble.empty();
+  return !is_accepted(base_.exit_code.value_or(0), accept_, signals_) || base_.has_trouble();
 }
 
 MIRAKURU_DECL void StopBase::check_exit(TimePoint now) {

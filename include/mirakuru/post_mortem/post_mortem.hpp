@@ -54,17 +54,6 @@ struct PostMortem {
   };
 };
 
-/// Adds nothing. The default.
-struct NoPostMortem {
-  struct Run {
-    Run() = default;
-    Run(const NoPostMortem&, LaunchRequest&) noexcept {}
-    void spawned(pid_t) const noexcept {}
-    [[nodiscard]] std::string reports() const noexcept { return {}; }
-    [[nodiscard]] std::string backtrace(pid_t) const noexcept { return {}; }
-  };
-};
-
 namespace detail {
 
 /// The pattern of glob(7) for a core file, by the text of /proc/sys/kernel/core_pattern.
