@@ -70,8 +70,11 @@ TEST_CASE("LineMatcher: each special character makes a regular expression") {
   CHECK(matches("a(b)c", "abc"));
   CHECK(matches("a[b]c", "abc"));
   CHECK(matches("ab{2}c", "abbc"));
-  CHECK(refusal("a)") == "the regular expression 'a)' has a ) without a (");
-  CHECK(refusal("[a") == "the regular expression '[a' has an unfinished escape or bracket");
+  CHECK(refusal("a)") ==
+        "the regular expression 'a)' has a ) without a (; write \\) for the character");
+  CHECK(refusal("[a") ==
+        "the regular expression '[a' has an unfinished escape or bracket; "
+        "write \\\\ or \\[ for the character");
   CHECK(refusal("a]}") == "nothing");
 }
 
