@@ -91,6 +91,19 @@ TEST_CASE("LineMatcher: a callable decides") {
   CHECK_FALSE(matches(matcher, "ab"));
 }
 
+TEST_CASE("LineMatcher: the text of an expression may stand in an output") {
+  using mk::detail::has_expression_as_text;
+  const auto banner = "Uvicorn running on http://127.0.0.1:8000 (Press CTRL+C to quit)";
+  const auto output = "INFO: "s + banner + "\n";
+  const mk::LineMatcher expression{banner};
+  CHECK_FALSE(matches(expression, output));
+  CHECK(has_expression_as_text(expression, output));
+  CHECK_FALSE(has_expression_as_text(expression, "INFO: Uvicorn running on http"));
+  CHECK_FALSE(has_expression_as_text(expression, ""));
+  CHECK(has_expression_as_text("ready", "it is ready"));
+  CHECK_FALSE(has_expression_as_text([](std::string_view) { return false; }, "ready"));
+}
+
 TEST_CASE("LineMatcher: copies share the callable and its state") {
   mk::LineMatcher first{[calls = 0](std::string_view) mutable { return ++calls == 2; }};
   const mk::LineMatcher second = first;

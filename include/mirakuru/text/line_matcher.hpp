@@ -53,6 +53,17 @@ class LineMatcher {
   bool (*call_)(void*, std::string_view) = nullptr;
 };
 
+namespace detail {
+
+/// True if an output has the text of the expression as it is. Without a match, its special
+/// characters may have been meant as plain text. False for a callable.
+[[nodiscard]] inline bool has_expression_as_text(const LineMatcher& matcher,
+                                                 std::string_view output) {
+  return !matcher.expression().empty() &&
+         output.find(matcher.expression()) != std::string_view::npos;
+}
+
+}  // namespace detail
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
