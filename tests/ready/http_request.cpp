@@ -156,6 +156,7 @@ TEST_CASE("StatusPattern: a number or an expression matches the whole code [diff
   CHECK(codes("(?:2|4)0\\d"s) ==
         "200 201 202 203 204 205 206 207 208 209 400 401 402 403 404 405 406 407 408 409");
   CHECK(codes("^200$") == "200");
+  CHECK(codes("(?i)20[01]") == "200 201");
   CHECK(codes("[^1-8]+9") == "909 999");
   CHECK(codes("\\d*7{3}") == "777");
   // A part of the code does not match.

@@ -32,7 +32,7 @@ namespace mirakuru::detail {
 ///   needs the empty set `[]`;
 /// - a count above 10,000, more than 250 nested groups, or more than 50,000 states. Each character,
 ///   `[...]`, `*` and `|` costs about one state, and `{...}` repeats the states of its operand. A
-///   character beyond ASCII costs two to four, and a set with some of them up to 40.
+///   character beyond ASCII costs two to four, and a set that names some of them tens.
 ///
 /// Source: ECMA-262, 22.2.1 and B.1.2; classes like `[[:alpha:]]` come from <regex>.
 ///
