@@ -93,6 +93,8 @@ TEST_CASE("Argv: a line is split as a shell splits it") {
       // Nothing is expanded, and no character is an operator.
       {"$HOME $(x) `x` ~ * ? [a] {a,b}", {"$HOME", "$(x)", "`x`", "~", "*", "?", "[a]", "{a,b}"}},
       {"a&&b | c > d; e # f", {"a&&b", "|", "c", ">", "d;", "e", "#", "f"}},
+      {"A=b x 2>&1 < y &", {"A=b", "x", "2>&1", "<", "y", "&"}},
+      {"a\rb\n#c", {"a", "b", "#c"}},
       // Bytes are bytes.
       {"h\u00e9 '\u00fc \u4e2d'", {"h\u00e9", "\u00fc \u4e2d"}},
       {"\xff\xfe \\\xc3", {"\xff\xfe", "\xc3"}},
@@ -121,6 +123,8 @@ TEST_CASE("Argv: a line with an open quote is refused") {
   CHECK(refused("a\\") == "a backslash ends the command: a\\");
   CHECK(refused("\\") == "a backslash ends the command: \\");
   CHECK(refused("\"a\\") == "a backslash ends the command: \"a\\");
+  CHECK(refused("a\n\x1b'b") == "a quote (') is not closed in the command: a\\n\\x1b'b");
+  CHECK(refused("\r\\") == "a backslash ends the command: \\x0d\\");
   CHECK(refused("a\\\\") == "nothing");
   CHECK(refused("'a\\'") == "nothing");
 }
@@ -137,6 +141,19 @@ TEST_CASE("Argv: words are quoted where they have to be") {
     CAPTURE(c);
     CHECK(quote_words({{'a', c}}) == std::string{'\'', 'a', c, '\''});
   }
+}
+
+TEST_CASE("Argv: a reserved word of the shell is quoted in front") {
+  for (const std::string word :
+       {"!",    "{",      "}",    "[[",   "]]",    "case", "coproc",   "do",
+        "done", "elif",   "else", "esac", "fi",    "for",  "function", "if",
+        "in",   "select", "then", "time", "until", "while"}) {
+    CAPTURE(word);
+    CHECK(quote_words({word, "x"}) == '\'' + word + "' x");
+    CHECK(mk::Argv{word, "x"}.line() == '\'' + word + "' x");
+  }
+  CHECK(quote_words({"x", "if", "time"}) == "x if time");
+  CHECK(quote_words({"iffy"}) == "iffy");
 }
 
 TEST_CASE("Argv: quoted words are split into the same words") {

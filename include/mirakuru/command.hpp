@@ -16,8 +16,11 @@ namespace mirakuru {
 ///
 /// One string is a line, which is split as a POSIX shell splits words. Blanks separate words, and
 /// single quotes keep everything between them. Double quotes keep all but backslash escapes, and a
-/// backslash keeps the next character. Nothing is expanded. Two or more strings, or a vector, are
-/// the words themselves.
+/// backslash keeps the next character. Two or more strings, or a vector, are the words themselves.
+///
+/// Nothing is expanded, and nothing is an operator: `&&`, `|`, `>`, `;`, `# comment` and `A=b` are
+/// plain words. For these there is `Shell`. A newline is a blank, too, and so is a carriage return,
+/// so that lines of Windows files work.
 ///
 /// An executor made of it throws `std::invalid_argument` for a command that is empty or has a NUL
 /// byte, an open quote or a backslash at its end. Source: POSIX.1-2017, XCU 2.2 and 2.6.5.
@@ -35,7 +38,8 @@ class Argv {
   /// The words. Splits a line, and throws `std::invalid_argument` for an open quote or a backslash
   /// at its end.
   [[nodiscard]] std::vector<std::string> words() const;
-  /// The line as it was given, or the words as a line that a shell splits into the same words.
+  /// The line as it was given, or the words as a line that a shell splits into the same words. A
+  /// reserved word of the shell in front is quoted.
   [[nodiscard]] std::string line() const;
 
  private:

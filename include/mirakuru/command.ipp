@@ -31,7 +31,8 @@ MIRAKURU_DECL std::vector<std::string> split_words(const std::string& line) {
     if (quote == '\'' || (quote == '"' && c != '\\')) {
       c == quote ? void(quote = '\0') : add(itself);
     } else if (c == '\\') {
-      if (++i == line.size()) throw std::invalid_argument{"a backslash ends the command: " + line};
+      if (++i == line.size())
+        throw std::invalid_argument{"a backslash ends the command: " + one_line(line)};
       if (line[i] == '\n') continue;  // a continued line
       // Between double quotes, a backslash is plain text unless one of these follows.
       if (quote == '"' && std::string_view{"$`\"\\"}.find(line[i]) == std::string_view::npos)
@@ -48,8 +49,17 @@ MIRAKURU_DECL std::vector<std::string> split_words(const std::string& line) {
   }
   if (quote != '\0')
     throw std::invalid_argument{std::string{"a quote ("} + quote +
-                                ") is not closed in the command: " + line};
+                                ") is not closed in the command: " + one_line(line)};
   return words;
+}
+
+/// True for a reserved word of sh or bash that needs no other quotes. Source: POSIX.1-2017,
+/// XCU 2.4.
+inline bool is_reserved(std::string_view word) {
+  constexpr std::string_view reserved[] = {"case",   "coproc", "do",   "done",     "elif", "else",
+                                           "esac",   "fi",     "for",  "function", "if",   "in",
+                                           "select", "then",   "time", "until",    "while"};
+  return std::find(std::begin(reserved), std::end(reserved), word) != std::end(reserved);
 }
 
 MIRAKURU_DECL std::string quote_words(const std::vector<std::string>& words) {
@@ -58,9 +68,9 @@ MIRAKURU_DECL std::string quote_words(const std::vector<std::string>& words) {
   std::string line;
   for (const auto& word : words) {
     if (!line.empty()) line += ' ';
-    // A shell reads A=b before the program as an assignment.
-    const bool assigns = line.empty() && word.find('=') != std::string::npos;
-    if (!word.empty() && !assigns && word.find_first_not_of(plain) == std::string::npos) {
+    // A shell reads A=b before the program as an assignment, and a reserved word as itself.
+    const bool special = line.empty() && (word.find('=') != std::string::npos || is_reserved(word));
+    if (!word.empty() && !special && word.find_first_not_of(plain) == std::string::npos) {
       line += word;
       continue;
     }

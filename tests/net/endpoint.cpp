@@ -42,6 +42,8 @@ TEST_CASE("Endpoint: an address is known without a resolver") {
 
 TEST_CASE("Endpoint: localhost is both loopback addresses, IPv4 first") {
   CHECK(texts_of(known_endpoints("localhost", 80)) == Texts{"127.0.0.1 80", "::1 80"});
+  for (const char* name : {"LOCALHOST", "localhost.", "LocalHost."})
+    CHECK(known_endpoints(name, 80) == known_endpoints("localhost", 80));
 }
 
 TEST_CASE("Endpoint: an interface after a percent sign is part of the address") {
@@ -55,7 +57,8 @@ TEST_CASE("Endpoint: an interface after a percent sign is part of the address") 
 
 TEST_CASE("Endpoint: another name is not known without a resolver") {
   CHECK(known_endpoints("example.org", 80).empty());
-  CHECK(known_endpoints("localhost.", 80).empty());
+  CHECK(known_endpoints("localhost..", 80).empty());
+  CHECK(known_endpoints("localhosts", 80).empty());
   CHECK(known_endpoints("127.0.0.1.example.org", 80).empty());
 }
 

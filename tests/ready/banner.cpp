@@ -190,6 +190,27 @@ TEST_CASE("BannerCheck: wrong banners are refused") {
   CHECK_THROWS_AS(static_cast<void>(mk::BannerCheck{""}), std::invalid_argument);
   CHECK_THROWS_AS(static_cast<void>(mk::BannerCheck{"(open"}), std::invalid_argument);
   CHECK_THROWS_AS(static_cast<void>(mk::BannerCheck{"two\nlines"}), std::invalid_argument);
+  CHECK_THROWS_AS(static_cast<void>(mk::BannerCheck{"two\\nlines"}), std::invalid_argument);
+}
+
+TEST_CASE("BannerCheck: an expression may end in the line's end") {
+  for (const char* pattern :
+       {".*database system is ready to accept connections.*\\s",
+        ".*ready to accept connections.*\\n", "connections\\r?\\n", "(?i)CONNECTIONS\\s+$"})
+    for (const char* end : {"\\n", "\\r\\n", ""}) {
+      CAPTURE(pattern);
+      CAPTURE(end);
+      const std::string line = "LOG:  database system is ready to accept connections";
+      mk::OutputExecutor executor{mk::Shell{"printf '" + line + end + "'; exec sleep 100"},
+                                  mk::BannerCheck{pattern}, in_time};
+      CHECK(executor.start().running());
+    }
+}
+
+TEST_CASE("BannerCheck: an output without a byte has no line") {
+  mk::OutputExecutor executor{"sleep 100", mk::BannerCheck{"^\\s*$"},
+                              mk::TimeoutBudget{.start = 300ms}};
+  CHECK_THROWS_AS(executor.start(), mk::TimeoutExpired);
 }
 
 TEST_CASE("BannerCheck: a banner on standard output [scenario 35]") {

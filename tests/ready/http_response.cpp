@@ -101,6 +101,26 @@ TEST_CASE("ResponseHead: HTTP/1.0, bodies to the end, chunks and keep-alive all 
   CHECK(status_of("HTTP/1.1 200 OK\r\nContent-Length: 123456789\r\n\r\n") == 200);
 }
 
+TEST_CASE("ResponseHead: an interim answer has no body, whatever its headers say") {
+  CHECK(status_of("HTTP/1.1 100 C\r\nContent-Length: 5\r\n\r\nHTTP/1.1 200 OK\r\n\r\n") == 200);
+  CHECK(status_of("HTTP/1.1 102 C\r\nContent-Length: 0\r\n\r\nHTTP/1.1 204 No\r\n\r\n") == 204);
+  CHECK(status_of("HTTP/1.1 103 E\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  "HTTP/1.1 404 No\r\n\r\n") == 404);
+}
+
+TEST_CASE("ResponseHead: a status code has three digits") {
+  for (const std::string line : {"HTTP/1.1  200 OK", "HTTP/1.1 10", "HTTP/1.1 99 x", "HTTP/1.1 ",
+                                 "HTTP/1.1 0 x", "HTTP/1.1 OK"}) {
+    CAPTURE(line);
+    CHECK(status_of(line + "\r\n\r\n") == -1);
+  }
+  ResponseHead head;
+  CHECK_FALSE(head.feed("HTTP/1.1  200 OK\r\n"));
+  CHECK(head.problem() == "not an HTTP answer: the status code has not three digits");
+  CHECK_FALSE(head.feed("\r\n"));
+  CHECK(head.status() == 0);
+}
+
 TEST_CASE("ResponseHead: a reason phrase may be anything, or missing") {
   CHECK(status_of("HTTP/1.1 200\r\n\r\n") == 200);
   CHECK(status_of("HTTP/1.1 200 \r\n\r\n") == 200);

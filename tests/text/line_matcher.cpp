@@ -70,8 +70,11 @@ TEST_CASE("LineMatcher: each special character makes a regular expression") {
   CHECK(matches("a(b)c", "abc"));
   CHECK(matches("a[b]c", "abc"));
   CHECK(matches("ab{2}c", "abbc"));
-  CHECK(refusal("a)") == "the regular expression 'a)' has a ) without a (");
-  CHECK(refusal("[a") == "the regular expression '[a' has an unfinished escape or bracket");
+  CHECK(refusal("a)") ==
+        "the regular expression 'a)' has a ) without a (; write \\) for the character");
+  CHECK(refusal("[a") ==
+        "the regular expression '[a' has an unfinished escape or bracket; "
+        "write \\\\ or \\[ for the character");
   CHECK(refusal("a]}") == "nothing");
 }
 
@@ -86,6 +89,19 @@ TEST_CASE("LineMatcher: a callable decides") {
   const mk::LineMatcher matcher{[](std::string_view line) { return line.size() == 3; }};
   CHECK(matches(matcher, "abc"));
   CHECK_FALSE(matches(matcher, "ab"));
+}
+
+TEST_CASE("LineMatcher: the text of an expression may stand in an output") {
+  using mk::detail::has_expression_as_text;
+  const auto banner = "Uvicorn running on http://127.0.0.1:8000 (Press CTRL+C to quit)";
+  const auto output = "INFO: "s + banner + "\n";
+  const mk::LineMatcher expression{banner};
+  CHECK_FALSE(matches(expression, output));
+  CHECK(has_expression_as_text(expression, output));
+  CHECK_FALSE(has_expression_as_text(expression, "INFO: Uvicorn running on http"));
+  CHECK_FALSE(has_expression_as_text(expression, ""));
+  CHECK(has_expression_as_text("ready", "it is ready"));
+  CHECK_FALSE(has_expression_as_text([](std::string_view) { return false; }, "ready"));
 }
 
 TEST_CASE("LineMatcher: copies share the callable and its state") {

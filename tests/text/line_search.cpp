@@ -83,6 +83,34 @@ TEST_CASE("LineSearch: a carriage return before a newline belongs to the line's 
   }
 }
 
+TEST_CASE("LineSearch: only one carriage return belongs to the line's end") {
+  for (const auto& matcher : matchers_of_line("up")) {
+    CAPTURE(matcher.expression());
+    CHECK_FALSE(found(matcher, {"up\r\r\n"}));
+    CHECK_FALSE(found(matcher, {"up\r\r"}));
+  }
+  for (const auto& matcher : matchers_of_line("up\r")) {
+    CAPTURE(matcher.expression());
+    CHECK(found(matcher, {"up\r\r\n"}));
+    CHECK(found(matcher, {"up\r\r"}));
+  }
+}
+
+TEST_CASE("LineSearch: an empty line needs an end") {
+  for (const auto& matcher : matchers_of_line("")) {
+    CAPTURE(matcher.expression());
+    CHECK_FALSE(found(matcher, {""}));
+    CHECK_FALSE(found(matcher, {"a\n"}));
+    CHECK_FALSE(found(matcher, {"a", "\n", ""}));
+    CHECK(found(matcher, {"a\n", "\n"}));
+    CHECK(found(matcher, {"a\n", "\r"}));
+    mk::LineSearch search{matcher};
+    CHECK(search.feed("\r"));
+    search.restart();
+    CHECK_FALSE(search.found());
+  }
+}
+
 TEST_CASE("LineSearch: an unfinished line matches until it goes on") {
   for (const auto& matcher : matchers_of_line("up")) {
     CAPTURE(matcher.expression());

@@ -7,15 +7,19 @@
 
 #include <mirakuru/text/pattern_reader.hpp>
 
+using mirakuru::detail::Characters;
 using mirakuru::detail::PatternReader;
+using mirakuru::detail::utf8;
 
 namespace {
 
-/// The characters of a set.
-std::string shown(const PatternReader::Bytes& bytes) {
+/// The characters of a set, ASCII first. A character beyond ASCII is shown as the begin of a range.
+std::string shown(const Characters& set) {
+  const auto& bytes = set.bytes;
   std::string characters;
   for (std::size_t i = 0; i < bytes.size(); ++i)
     if (bytes[i]) characters += static_cast<char>(i);
+  for (const auto& range : set.beyond) characters += utf8(range.first) + '-' + utf8(range.last);
   return characters;
 }
 
@@ -52,6 +56,12 @@ TEST_CASE("PatternReader: brackets hold characters, ranges, classes and their ne
   CHECK(set("\\d]") == "0123456789");
   CHECK(set("[:digit:]]") == "0123456789");
   CHECK(set("^\\d]").find_first_of("0123456789\n") == std::string::npos);
+  CHECK(set("\\d-.]") == "-.0123456789");
+  CHECK(set("\u00e0-\u00ff]") == "\u00e0-\u00ff");
+  CHECK(set("x-\u00ff]") == "xyz{|}~\x7f\u0080-\u00ff");
+  CHECK(set("\\ud83d\\ude80]") == "\U0001f680-\U0001f680");
+  CHECK(set("\\xfe-\\xff]") == "\xfe\xff");
+  CHECK(set("\xfe]") == "\xfe");
 }
 
 TEST_CASE("PatternReader: a mistake is named together with the expression") {
@@ -59,6 +69,7 @@ TEST_CASE("PatternReader: a mistake is named together with the expression") {
   PatternReader reader{expression};
   CHECK(reader.take("["));
   CHECK_THROWS_WITH_AS(reader.bracket(),
-                       "the regular expression '[a' has an unfinished escape or bracket",
+                       "the regular expression '[a' has an unfinished escape or bracket; "
+                       "write \\\\ or \\[ for the character",
                        std::invalid_argument);
 }

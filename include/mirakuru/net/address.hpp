@@ -4,14 +4,17 @@
 #include <concepts>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
+#include <mirakuru/os/ascii.hpp>
 #include <mirakuru/os/config.hpp>
 
 namespace mirakuru {
 
 /// A host: an IPv4 address, an IPv6 address with or without brackets, or a name.
 ///
-/// `localhost` means 127.0.0.1 and ::1, and needs no resolver.
+/// `localhost` means 127.0.0.1 and ::1, and needs no resolver. It may be in any case, and may end
+/// with a dot. A name has letters, digits, `_`, `-` and characters beyond ASCII between its dots.
 class Host {
  public:
   /// Throws `std::invalid_argument` for a text that is neither an address nor a possible name.
@@ -43,6 +46,12 @@ class Port {
 };
 
 namespace detail {
+
+/// True for `localhost`. Source: RFC 6761, 6.3.
+[[nodiscard]] constexpr bool is_localhost(std::string_view host) {
+  if (host.ends_with('.')) host.remove_suffix(1);
+  return equal_but_for_case(host, "localhost");
+}
 
 /// "host:port", with an IPv6 address in brackets.
 [[nodiscard]] std::string authority(const std::string& host, std::uint16_t port);

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include <mirakuru/net/address.hpp>
+
 namespace mirakuru::detail {
 
 /// An IPv4 or IPv6 address with a TCP port, as system calls take it.
@@ -65,7 +67,7 @@ struct Endpoint {
   auto& in6 = reinterpret_cast<sockaddr_in6&>(v6.address);
   in6.sin6_family = AF_INET6;
   in6.sin6_port = htons(port);
-  if (host == "localhost") {
+  if (is_localhost(host)) {
     in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     in6.sin6_addr = in6addr_loopback;
     return {v4, v6};

@@ -23,7 +23,9 @@ MIRAKURU_DECL std::string request_text(const HTTPCheck& check) {
   };
   text.append(method).append(" ").append(check.url.target()).append(" HTTP/1.1\r\n");
   const bool plain = check.url.port() == 80 && host.find(':') == std::string::npos;
-  add_own("Host", plain ? host : authority(host, check.url.port()));
+  // The interface after a percent sign has a meaning on this machine only: RFC 6874, 4.
+  const auto sent = host.substr(0, host.find('%'));
+  add_own("Host", plain ? sent : authority(sent, check.url.port()));
   add_own("User-Agent", "mirakuru");
   add_own("Accept", "*/*");
   add_own("Connection", "close");

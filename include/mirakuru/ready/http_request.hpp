@@ -28,7 +28,8 @@ struct URLParts;
 /// An `http` URL: `http://host[:port][/path][?query]`; the port is 80 if none is given.
 ///
 /// Throws `std::invalid_argument` for a URL without a host, with another scheme (there is no TLS),
-/// a user name, a blank or a control character. A fragment is left out. Source: RFC 3986, 3.
+/// a user name, a blank or a control character. A fragment is left out. Other characters that no
+/// request may have are encoded as `%XX`. Source: RFC 3986, 3; RFC 6874 for `[fe80::1%25eth0]`.
 class URL {
  public:
   URL(const std::string& text);

@@ -3,6 +3,8 @@
 
 #include <cstdio>
 
+#include <mirakuru/os/ascii.hpp>
+#include <mirakuru/os/printable.hpp>
 #include <mirakuru/ready/http_request.hpp>
 #include <mirakuru/text/pattern_search.hpp>
 
@@ -10,27 +12,26 @@ namespace mirakuru {
 
 namespace detail {
 
-inline bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
-
 /// A token of RFC 9110, 5.6.2.
 inline bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || (c != 0 && std::string_view{"!#$%&'*+-.^_`|~"}.find(
-                                                  static_cast<char>(c)) != std::string_view::npos);
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return is_letter_or_digit(c) ||
+           std::string_view{"!#$%&'*+-.^_`|~"}.find(c) != std::string_view::npos;
   });
 }
 
-inline bool equal_but_for_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
+/// "%" and two digits.
+inline std::string percent_encoded(char c) {
+  char text[4];
+  std::snprintf(text, sizeof text, "%%%02X", static_cast<unsigned>(static_cast<unsigned char>(c)));
+  return text;
 }
 
 /// The parts of a URL. Their form is checked, and no more.
 struct URLParts {
   explicit URLParts(const std::string& url) : text{url} {
     const auto refuse = [&](const std::string& why) {
-      throw std::invalid_argument{"the URL '" + text + "' " + why};
+      throw std::invalid_argument{"the URL '" + one_line(text) + "' " + why};
     };
     if (std::any_of(text.begin(), text.end(), [](char c) { return c == ' ' || is_control(c); }))
       refuse("has a blank or a control character in it");
@@ -47,13 +48,25 @@ struct URLParts {
     const auto colon = authority.find(':', authority.starts_with('[') ? authority.find(']') : 0);
     host = authority.substr(0, colon);
     if (host.empty()) refuse("has no host");
+    // RFC 6874: a URL has the percent sign before an interface as %25.
+    if (const auto zone = host.find('%'); host.starts_with('[') && host.find("%25") == zone)
+      host.erase(std::min(zone, host.size() - 1) + 1, zone == std::string::npos ? 0 : 2);
     if (colon != std::string::npos && colon + 1 < authority.size()) {
       const auto digits = authority.substr(colon + 1);
-      if (digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string::npos)
+      if (digits.find_first_not_of("0123456789") != std::string::npos)
         refuse("has a port that is no number");
-      port = std::stoi(digits);
+      constexpr int too_much = 1'000'000'000;
+      port = 0;
+      for (const char digit : digits) port = std::min(port, too_much / 10) * 10 + (digit - '0');
+      if (port >= too_much) refuse("has a port above 65535");
     }
-    target = text.substr(end, text.find('#', end) - end);
+    // RFC 3986 allows none of these bytes in a request.
+    for (const char c : text.substr(end, text.find('#', end) - end)) {
+      if (is_beyond_ascii(c) || std::string_view{"\"<>\\^`{|}"}.find(c) != std::string_view::npos)
+        target += percent_encoded(c);
+      else
+        target += c;
+    }
     if (!target.starts_with('/')) target.insert(0, 1, '/');
   }
 
@@ -80,26 +93,25 @@ MIRAKURU_DECL StatusPattern::StatusPattern(const std::string& pattern) {
     codes_[static_cast<std::size_t>(code)] = search.feed(std::to_string(code));
     search.restart();
   }
-  if (codes_.none()) throw std::invalid_argument{"no status code matches '" + pattern + "'"};
+  if (codes_.none())
+    throw std::invalid_argument{"no status code matches '" + detail::one_line(pattern) + "'"};
 }
 
 MIRAKURU_DECL Method::Method(std::string name) : name_{std::move(name)} {
-  if (!detail::is_token(name_)) throw std::invalid_argument{"not a method: '" + name_ + "'"};
+  if (!detail::is_token(name_))
+    throw std::invalid_argument{"not a method: '" + detail::one_line(name_) + "'"};
 }
 
 MIRAKURU_DECL Payload::Payload(Fields fields) : content_type_{"application/x-www-form-urlencoded"} {
   const auto encode = [this](const std::string& text) {
     for (const char c : text) {
-      const auto byte = static_cast<unsigned char>(c);
-      char hex[4];
-      std::snprintf(hex, sizeof hex, "%%%02X", static_cast<unsigned>(byte));
       if (c == ' ')
         body_ += '+';
-      else if (std::isalnum(byte) != 0 ||
-               (c != '\0' && std::string_view{"*-._"}.find(c) != std::string_view::npos))
+      else if (detail::is_letter_or_digit(c) ||
+               std::string_view{"*-._"}.find(c) != std::string_view::npos)
         body_ += c;
       else
-        body_ += hex;
+        body_ += detail::percent_encoded(c);
     }
   };
   for (const auto& [name, value] : fields) {
@@ -115,7 +127,7 @@ MIRAKURU_DECL Headers::Headers(std::vector<Field> fields) : fields_{std::move(fi
     if (!detail::is_token(name) || std::any_of(value.begin(), value.end(), [](char c) {
           return c != '\t' && detail::is_control(c);
         }))
-      throw std::invalid_argument{"invalid header name or value: '" + name + "'"};
+      throw std::invalid_argument{"invalid header name or value: '" + detail::one_line(name) + "'"};
 }
 
 MIRAKURU_DECL bool Headers::has(std::string_view name) const {

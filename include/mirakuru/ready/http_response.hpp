@@ -51,15 +51,20 @@ inline ResponseHead::ResponseHead() {
 }
 
 inline int ResponseHead::on_status_complete(llhttp_t* parser) {
-  if (!is_interim(parser->status_code))
-    static_cast<ResponseHead*>(parser->data)->line_status_ = parser->status_code;
+  auto& head = *static_cast<ResponseHead*>(parser->data);
+  if (parser->status_code < 100) {  // also without digits: RFC 9112, 4 wants three
+    head.problem_ = "not an HTTP answer: the status code has not three digits";
+    return -1;
+  }
+  if (!is_interim(parser->status_code)) head.line_status_ = parser->status_code;
   return 0;
 }
 
 inline int ResponseHead::on_headers_complete(llhttp_t* parser) {
   auto& head = *static_cast<ResponseHead*>(parser->data);
   head.status_ = head.line_status_;
-  return head.status_ == 0 ? 0 : HPE_PAUSED;
+  constexpr int no_body = 1;  // of an interim answer, whatever its headers say: RFC 9112, 6.3
+  return head.status_ == 0 ? no_body : HPE_PAUSED;
 }
 
 inline bool ResponseHead::feed(std::string_view bytes) {
@@ -69,6 +74,7 @@ inline bool ResponseHead::feed(std::string_view bytes) {
   const auto result = head.empty() ? HPE_OK : llhttp_execute(&parser_, head.data(), head.size());
   if (result != HPE_OK) status_ = line_status_;
   if (status_ != 0) return false;
+  if (!problem_.empty()) return false;
   if (result != HPE_OK)
     problem_ = std::string{"not an HTTP answer: "} + llhttp_get_error_reason(&parser_);
   else if (head.size() < bytes.size())

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include <mirakuru/error.hpp>
+#include <mirakuru/os/printable.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/ready/file_probe.hpp>
@@ -15,10 +16,11 @@ namespace mirakuru {
 
 MIRAKURU_DECL SocketPath::SocketPath(std::string path) : path_{std::move(path)} {
   if (path_.empty() || path_ == "@" || path_.find('\0') != std::string::npos)
-    throw std::invalid_argument{"not the path of a socket: '" + path_ + "'"};
+    throw std::invalid_argument{"not the path of a socket: '" + detail::one_line(path_) + "'"};
   // A path needs a NUL behind it; an abstract name has the NUL in front, in the place of its @.
   if (path_.size() > sizeof(sockaddr_un::sun_path) - (abstract() ? 0 : 1))
-    throw std::invalid_argument{"too long for the path of a socket: '" + path_ + "'"};
+    throw std::invalid_argument{"too long for the path of a socket: '" + detail::one_line(path_) +
+                                "'"};
 }
 
 namespace detail {

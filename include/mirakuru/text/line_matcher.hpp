@@ -19,12 +19,13 @@ class Pattern;
 /// Says whether a line matches: by a regular expression, or by a callable of your own.
 ///
 /// An expression matches anywhere in a line; `^` and `$` are the line's ends. An expression without
-/// special characters is a plain text. A line ends with "\n" or "\r\n", which do not belong to it.
-/// Lines are bytes, and nothing is decoded.
+/// special characters is a plain text. A line ends with "\n" or "\r\n". The end counts as one "\n",
+/// so that an expression may end in `\n` or `\s`; a callable does not get it. Lines are bytes. An
+/// expression takes a UTF-8 character for one character.
 class LineMatcher {
  public:
   /// Takes an expression in the syntax of text/pattern.hpp. Throws `std::invalid_argument` if it is
-  /// wrong, empty, or contains a newline.
+  /// wrong, empty, contains a newline, or can match no line.
   LineMatcher(const std::string& expression);
   LineMatcher(const char* expression) : LineMatcher{std::string{expression}} {}
 
@@ -52,6 +53,17 @@ class LineMatcher {
   bool (*call_)(void*, std::string_view) = nullptr;
 };
 
+namespace detail {
+
+/// True if an output has the text of the expression as it is. Without a match, its special
+/// characters may have been meant as plain text. False for a callable.
+[[nodiscard]] inline bool has_expression_as_text(const LineMatcher& matcher,
+                                                 std::string_view output) {
+  return !matcher.expression().empty() &&
+         output.find(matcher.expression()) != std::string_view::npos;
+}
+
+}  // namespace detail
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)

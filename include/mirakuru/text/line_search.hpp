@@ -28,8 +28,8 @@ class LineSearch {
     take_text(piece);
     return piece.size();
   }
-  /// True if a line has matched. An unfinished last line counts as if it ended here, so the answer
-  /// can become false again.
+  /// True if a line has matched. An unfinished last line with a byte counts as if it ended here, so
+  /// the answer can become false again.
   [[nodiscard]] bool found() {
     if (pattern_) return pattern_->found();
     if (std::exchange(grown_, false)) found_so_far_ = !kept_.empty() && call(kept_);

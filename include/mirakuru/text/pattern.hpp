@@ -10,16 +10,29 @@
 namespace mirakuru::detail {
 
 /// Searches lines for a regular expression. The time is linear in the length of the text, and the
-/// stack does not grow with it. A line ends with "\n" or "\r\n", which do not belong to it.
+/// stack does not grow with it.
 ///
-/// The syntax is ECMAScript's, on bytes. A character beyond ASCII is its UTF-8 bytes, also in
-/// brackets and before a quantifier. `\uXXXX` stands for all of these bytes; brackets refuse it.
-/// Groups capture nothing. A lazy quantifier finds the same lines as a greedy one.
+/// A line ends with "\n" or "\r\n", or at the end of the text if it has a byte. `^` and `$` are its
+/// ends. The end counts as one "\n", so that an expression may end in `\n`, `\r?\n` or `\s`. A set
+/// with "\n" in it takes the end: `\n`, `\s`, `[\s\S]`. `.`, `\D`, `\W`, `\S` and `[^x]` do not.
+/// `$` matches before the end and after it.
+///
+/// The syntax is ECMAScript's. A character is a UTF-8 character, and `.` and `[^x]` also take a
+/// byte that is part of none. `\uXXXX` is a character, and two halves make one. `\xXX` is a byte.
+/// `\d`, `\w`, `\s`, `\b` and `(?i)` know ASCII only. In `[\w-.]` the hyphen is itself.
+///
+/// Groups capture nothing, and may have a name: `(?<name>...)`. `(?i:...)` ignores the case, and
+/// `(?i)` does until its group ends. A lazy quantifier finds the same lines as a greedy one.
 ///
 /// The constructor throws `std::invalid_argument` for a wrong expression, and for
-/// - an expression that needs backtracking: look-ahead `(?=`, `(?!` and back references `\1`;
+/// - an expression that needs backtracking: look-ahead `(?=`, `(?!`, look-behind `(?<=`, `(?<!`,
+///   back references `\1`, and possessive quantifiers;
+/// - other flags than `i`, and letters after a backslash that ECMAScript does not know;
+/// - an expression that no line can match: it has text after a newline or after `$`, before `^`, or
+///   needs the empty set `[]`;
 /// - a count above 10,000, more than 250 nested groups, or more than 50,000 states. Each character,
-///   `[...]`, `*` and `|` costs about one state, and `{...}` repeats the states of its operand.
+///   `[...]`, `*` and `|` costs about one state, and `{...}` repeats the states of its operand. A
+///   character beyond ASCII costs two to four, and a set that names some of them tens.
 ///
 /// Source: ECMA-262, 22.2.1 and B.1.2; classes like `[[:alpha:]]` come from <regex>.
 ///
@@ -37,32 +50,37 @@ class Pattern {
  private:
   friend class PatternSearch;
 
-  using Bytes = PatternReader::Bytes;
-  enum class Op { bytes, fork, line_begin, line_end, word_edge, no_word_edge, match };
+  using Bytes = Characters::Bytes;
+  /// `bytes` takes one byte. `unit` takes a character or a stray byte by its first byte, and
+  /// `stray` a stray byte only.
+  enum class Op { bytes, unit, stray, fork, line_begin, line_end, word_edge, no_word_edge, match };
   /// A state of the automaton. It continues `next` states further on, a fork also `other` states
   /// further on. To go back, an offset wraps around.
   struct State {
     Op op;
+    bool asks_place = false;  // whether a character begins here, perhaps in a state behind it
     std::uint32_t next = 1, other = 0;
     Bytes bytes = {};
   };
-  /// A part of the automaton. It begins at its first state, and is left behind its last one.
-  using Part = std::vector<State>;
 
-  /// Parses an expression by recursive descent. Each function returns the part that it has read.
+  /// Parses an expression by recursive descent. Each function appends the states that it has read.
+  /// Such a part begins at its first state, and is left behind its last one.
   class Parser : PatternReader {
    public:
     Parser(const std::string& expression, Pattern& pattern)
         : PatternReader{expression}, pattern_{pattern} {}
 
     void run() {
-      pattern_.classes_ = {{}};
-      for (int c = 0; c < 256; ++c) pattern_.classes_[0] += static_cast<char>(c);
-      split_classes(only('\n'));
-      split_classes(only('\r'));
-      pattern_.states_ = alternatives();
-      if (!rest_.empty()) refuse("a ) without a (");
-      pattern_.states_.push_back({.op = Op::match});
+      split_classes(Bytes{}.set('\n'));
+      split_classes(Bytes{}.set('\r'));
+      alternatives();
+      if (!rest_.empty()) refuse("a ) without a (; write \\) for the character");
+      states_.push_back({.op = Op::match});
+      refuse_what_no_line_has();
+      find_places();
+      pattern_.classes_.resize(class_count_);
+      for (std::size_t byte = 0; byte < class_of_.size(); ++byte)
+        pattern_.classes_[class_of_[byte]] += static_cast<char>(byte);
     }
 
    private:
@@ -70,46 +88,40 @@ class Pattern {
     struct Times {
       int least = 1, most = 1;
     };
+    enum class Atom { assertion, set, group };
     static constexpr int unbounded = -1, most_depth = 250;
     static constexpr std::size_t most_states = 50'000;
 
-    Part alternatives() {
+    void alternatives() {
       if (++depth_ > most_depth) refuse("more than 250 nested groups");
-      std::vector<Part> parts;
-      std::uint32_t left = 0;  // the parts that follow, each with a fork
-      do {
-        parts.push_back(sequence());
-        left += size(parts.back()) + 1;
-      } while (take("|"));
-      --depth_;
-      Part choice;
-      for (const auto& part : parts) {
-        left -= size(part) + 1;
-        if (left == 0) {
-          append(choice, part);
-        } else {
-          const auto first = part.empty() ? left : 1;
-          choice.push_back({.op = Op::fork, .next = first, .other = size(part) + 1});
-          append(choice, part, left - 1);
-        }
+      const bool ignored = ignore_case_;
+      Begins begins{states_.size()};
+      sequence();
+      while (take("|")) {
+        add_alternative(begins);
+        sequence();
       }
-      return choice;
+      end_choice(begins);
+      ignore_case_ = ignored;
+      --depth_;
     }
 
-    Part sequence() {
-      Part whole;
+    void sequence() {
       while (!rest_.empty() && rest_[0] != '|' && rest_[0] != ')') {
-        const bool group = rest_[0] == '(';
-        const auto part = atom();
-        const auto times = quantifier();
-        if (times) {
-          take("?");  // lazy or greedy, the same lines match
-          if (quantifier()) refuse("a quantifier after a quantifier");
-          if (!group && part[0].op != Op::bytes) refuse("a quantifier after an assertion");
+        if (take("(?i)")) {
+          ignore_case_ = true;
+          continue;
         }
-        repeat(whole, part, times.value_or(Times{}));
+        const auto begin = states_.size();
+        const auto kind = atom();
+        const auto times = quantifier();
+        if (!times) continue;
+        if (rest_.starts_with('+')) refuse("a possessive quantifier; leave the last + out");
+        take("?");  // lazy or greedy, the same lines match
+        if (quantifier()) refuse("a quantifier after a quantifier; write \\ before a character");
+        if (kind == Atom::assertion) refuse("a quantifier after an assertion");
+        repeat(begin, *times);
       }
-      return whole;
     }
 
     /// Reads a quantifier, if there is one. A brace that begins none is a character.
@@ -134,98 +146,300 @@ class Pattern {
       return {};
     }
 
-    Part atom() {
+    Atom atom() {
       if (take("(")) {
-        if (!take("?:") && rest_.starts_with('?')) refuse("a (? without a : after it");
-        const auto group = alternatives();
-        if (!take(")")) refuse("a ( without a )");
-        return group;
+        const bool ignored = ignore_case_;
+        if (take("?")) group_kind();
+        alternatives();
+        ignore_case_ = ignored;
+        if (!take(")")) refuse("a ( without a ); write \\( for the character");
+        return Atom::group;
       }
       if (take("^")) return assertion(Op::line_begin);
       if (take("$")) return assertion(Op::line_end);
       if (take("\\b")) return assertion(Op::word_edge);
       if (take("\\B")) return assertion(Op::no_word_edge);
-      if (take(".")) return one_of((~Bytes{}).reset('\n').reset('\r'));
-      if (take("[")) return one_of(bracket());
-      if (take("\\u")) return character(code_unit());
-      if (take("\\")) return one_of(escape());
-      if (quantifier()) refuse("a quantifier with nothing to repeat");
-      return one_of(only(next()));
+      const auto first = rest_;
+      if (take("."))
+        one_of(Characters::only('\r').others());
+      else if (take("["))
+        one_of(bracket());
+      else if (take("\\"))
+        one_of(escape());
+      else if (quantifier())
+        refuse(std::string{"a quantifier with nothing to repeat; write \\"} + first[0] +
+               " for the character");
+      else
+        one_of(character());
+      return Atom::set;
     }
 
-    /// The UTF-8 bytes of a character.
-    Part character(int code) {
-      Part bytes;
-      const auto add = [&](int value) { append(bytes, one_of(only(static_cast<char>(value)))); };
-      if (code < 0x80) return one_of(only(static_cast<char>(code)));
-      add(code < 0x800 ? 0xc0 | code >> 6 : 0xe0 | code >> 12);
-      if (code >= 0x800) add(0x80 | (code >> 6 & 0x3f));
-      add(0x80 | (code & 0x3f));
-      return bytes;
+    /// Reads the text between "(?" and a group's content.
+    void group_kind() {
+      if (take(":")) return;
+      if (take("i:")) {
+        ignore_case_ = true;
+        return;
+      }
+      for (const std::string_view ahead : {"=", "!"})
+        if (take(ahead)) refuse("the look-ahead (?" + std::string{ahead} + "; use a callable");
+      for (const std::string_view behind : {"<=", "<!"})
+        if (take(behind)) refuse("the look-behind (?" + std::string{behind} + "; use a callable");
+      if (take("<")) {
+        const auto size = std::min(rest_.find('>'), rest_.size());
+        const auto name = rest_.substr(0, size);
+        const bool odd = std::any_of(name.begin(), name.end(), [](char c) {
+          return !is_word(c) && c != '$' && !is_beyond_ascii(c);
+        });
+        if (name.empty() || odd || is_digit(name[0]) || size == rest_.size())
+          refuse("a group without a proper name");
+        rest_.remove_prefix(size + 1);
+        return;
+      }
+      constexpr std::pair<std::string_view, const char*> others[] = {
+          {"P<", "the group (?P<; write (?<"},     {"P=", "a back reference (?P=; use a callable"},
+          {"'", "the group (?'; write (?<name>"},  {">", "the atomic group (?>; write (?:"},
+          {"#", "a comment (?#; leave it out"},    {"|", "the group (?|; write (?:"},
+          {"R", "a recursion (?R; use a callable"}};
+      for (const auto& [begin, problem] : others)
+        if (rest_.starts_with(begin)) refuse(problem);
+      for (const char c : rest_) {
+        if (c == 'i') continue;
+        if (c == 's') refuse("the flag s; leave it out, a match stays in one line");
+        if (c == 'm') refuse("the flag m; leave it out, ^ and $ are the ends of each line");
+        if (c == 'x') refuse("the flag x; leave it out, and write no extra blanks");
+        if (is_letter(c) || c == '-') refuse(std::string{"the flag "} + c + "; leave it out");
+        break;
+      }
+      refuse("a ( with a ? after it; write \\( or \\? for the character");
     }
 
-    Part assertion(Op op) {
+    Atom assertion(Op op) {
       pattern_.asks_begin_ |= op == Op::line_begin;
       if (op == Op::word_edge || op == Op::no_word_edge) {
         pattern_.asks_edges_ = true;
-        split_classes(word());
+        split_classes(Characters::all(is_word).bytes);
+        if (op == Op::no_word_edge) ask_place();
       }
-      return {{.op = op}};
+      add({.op = op});
+      return Atom::assertion;
     }
-    Part one_of(const Bytes& bytes) {
+
+    void one_of(const Characters& set) {
+      if (set.all_beyond()) return add_set(Op::unit, set.bytes | ~Characters::ascii());
+      auto sequences = set.sequences();
+      const bool no_stray = set.stray.none();
+      if (set.bytes.any() || (sequences.empty() && no_stray))
+        sequences.insert(sequences.begin(), {set.bytes});
+      Begins begins{states_.size()};
+      for (std::size_t i = 0; i < sequences.size(); ++i) {
+        if (i > 0) add_alternative(begins);
+        for (const auto& bytes : sequences[i]) add_set(Op::bytes, bytes);
+      }
+      if (!no_stray) {
+        if (!sequences.empty()) add_alternative(begins);
+        add_set(Op::stray, set.stray);
+      }
+      end_choice(begins);
+    }
+
+    void add_set(Op op, const Bytes& bytes) {
       split_classes(bytes);
-      return {{.op = Op::bytes, .bytes = bytes}};
+      if (op != Op::bytes) ask_place();
+      add({.op = op, .bytes = bytes});
+    }
+
+    /// Splits the classes where the bytes differ in UTF-8.
+    void ask_place() {
+      if (std::exchange(pattern_.asks_place_, true)) return;
+      for (UTF8Place place = 0; place < 8; ++place) {
+        Bytes begin, inner;
+        for (int byte = 0; byte < 256; ++byte) {
+          begin[static_cast<std::size_t>(byte)] = place_after(0, byte) == place;
+          inner[static_cast<std::size_t>(byte)] = continues_character(place, byte);
+        }
+        split_classes(begin);
+        split_classes(inner);
+      }
     }
 
     /// Splits each class that is partly in `bytes`.
     void split_classes(const Bytes& bytes) {
-      auto& classes = pattern_.classes_;
       if (bytes.count() == 1 && (bytes & alone_).any()) return;
       if (bytes.count() == 1) alone_ |= bytes;
-      for (std::size_t i = classes.size(); i-- > 0;) {
-        if (classes[i].size() == 1) continue;
-        std::string in, out;
-        for (const char c : classes[i]) (bytes[static_cast<unsigned char>(c)] ? in : out) += c;
-        if (in.empty() || out.empty()) continue;
-        classes[i] = std::move(in);
-        classes.push_back(std::move(out));
+      std::array<std::size_t, 256> size{}, in{}, moves_to{};
+      for (std::size_t byte = 0; byte < 256; ++byte) {
+        ++size[class_of_[byte]];
+        if (bytes[byte]) ++in[class_of_[byte]];
       }
+      for (std::size_t i = 0, count = class_count_; i < count; ++i)
+        moves_to[i] = in[i] == 0 || in[i] == size[i] ? i : class_count_++;
+      for (std::size_t byte = 0; byte < 256; ++byte)
+        if (bytes[byte]) class_of_[byte] = moves_to[class_of_[byte]];
     }
 
-    static std::uint32_t size(const Part& part) { return static_cast<std::uint32_t>(part.size()); }
-
-    /// Appends `part`. It is left `beyond` states further on than behind its last state.
-    void append(Part& whole, Part part, std::uint32_t beyond = 0) {
-      if (whole.size() + part.size() >= most_states)
+    void check_size(std::size_t more) const {
+      if (states_.size() + more > most_states)
         refuse("more than " + std::to_string(most_states) + " states");
-      for (std::uint32_t i = 0; beyond != 0 && i < part.size(); ++i)
-        for (auto* const offset : {&part[i].next, &part[i].other})
-          if (i + *offset == part.size()) *offset += beyond;
-      whole.insert(whole.end(), part.begin(), part.end());
+    }
+    void add(const State& state) {
+      check_size(1);
+      states_.push_back(state);
+    }
+    void insert(std::size_t at, const State& state) {
+      check_size(1);
+      states_.insert(states_.begin() + static_cast<std::ptrdiff_t>(at), state);
+    }
+    [[nodiscard]] std::uint32_t size_from(std::size_t begin) const {
+      return static_cast<std::uint32_t>(states_.size() - begin);
     }
 
-    /// Appends `part` as often as a quantifier says.
-    void repeat(Part& whole, const Part& part, Times times) {
-      const State fork{.op = Op::fork, .other = size(part) + 1};
-      for (int i = 0; i < times.least; ++i) append(whole, part);
-      if (times.most == unbounded) {
-        whole.push_back(fork);
-        append(whole, part, 0 - fork.other);
+    /// Where the alternatives of a choice begin. All but the last begin with a fork.
+    using Begins = std::vector<std::size_t>;
+
+    void add_alternative(Begins& begins) {
+      insert(begins.back(), {.op = Op::fork, .other = size_from(begins.back()) + 1});
+      begins.push_back(states_.size());
+    }
+    /// Leaves each alternative behind the last state.
+    void end_choice(const Begins& begins) {
+      for (std::size_t i = 0; i + 1 < begins.size(); ++i) {
+        redirect(begins[i] + 1, begins[i + 1], states_.size());
+        if (begins[i] + 1 == begins[i + 1]) states_[begins[i]].next = size_from(begins[i]);
       }
-      for (int i = times.least; i < times.most; ++i) {
-        whole.push_back(fork);
-        append(whole, part);
+    }
+    /// Lets a part go on at `target`.
+    void redirect(std::size_t begin, std::size_t end, std::size_t target) {
+      for (auto i = static_cast<std::uint32_t>(begin); i < end; ++i)
+        for (auto* const offset : {&states_[i].next, &states_[i].other})
+          if (i + *offset == end) *offset = static_cast<std::uint32_t>(target) - i;
+    }
+
+    /// Appends a copy of a part.
+    void copy(std::size_t begin, std::uint32_t size) {
+      check_size(size);
+      for (std::size_t i = begin; i < begin + size; ++i) states_.push_back(State{states_[i]});
+    }
+
+    /// Repeats the part at the end as often as a quantifier says.
+    void repeat(std::size_t begin, Times times) {
+      const auto size = size_from(begin);
+      if (times.most == 0) states_.resize(begin);
+      if (times.most == 0 || size == 0) return;
+      const State fork{.op = Op::fork, .other = size + 1};
+      for (int i = 1; i < times.least; ++i) copy(begin, size);
+      if (times.least == 0) insert(begin++, fork);
+      if (times.most != unbounded) {
+        for (int i = std::max(times.least, 1); i < times.most; ++i) {
+          add(fork);
+          copy(begin, size);
+        }
+      } else if (times.least > 0 && size > 1) {
+        add({.op = Op::fork, .next = 0 - size, .other = 1});
+      } else {
+        if (times.least > 0) {
+          add(fork);
+          copy(begin, size);
+        }
+        const auto loop = states_.size() - size;
+        redirect(loop, states_.size(), loop - 1);
+        // A loop may take a character byte by byte: no set matches within one.
+        if (size == 1 && states_[loop].op == Op::unit) states_[loop].op = Op::bytes;
+      }
+    }
+
+    /// Refuses an expression that no line can match, and says why.
+    void refuse_what_no_line_has() const {
+      if (can_match({})) return;
+      if (can_match({.newline = true})) refuse("text after a newline, and no line can have that");
+      if (can_match({.end = true}))
+        refuse("text after the line's end, and no line can have that; write \\$ for the character");
+      if (can_match({.begin = true}))
+        refuse(
+            "text before the line's begin, and no line can have that; write \\^ for the character");
+      refuse("parts that no line can have together");
+    }
+
+    /// Facts of lines that are taken for plain characters.
+    struct Ignored {
+      bool newline = false, end = false, begin = false;
+    };
+
+    /// True if a path leads to the match. Neighbours are not looked at, so there may be no line.
+    [[nodiscard]] bool can_match(Ignored ignored) const {
+      enum { at_begin, inside, at_end, after_newline, count };
+      std::vector<bool> seen(states_.size() * count);
+      std::vector<std::size_t> pending{at_begin, inside};
+      while (!pending.empty()) {
+        const auto place = pending.back();
+        pending.pop_back();
+        if (seen[place]) continue;
+        seen[place] = true;
+        const auto i = static_cast<std::uint32_t>(place / count);
+        const auto where = place % count;
+        const auto& state = states_[i];
+        const auto go = [&](std::uint32_t to, std::size_t there) {
+          pending.push_back(std::size_t{to} * count + there);
+        };
+        switch (state.op) {
+          case Op::match:
+            return true;
+          case Op::bytes:
+          case Op::unit:
+          case Op::stray: {
+            const bool newline = state.bytes['\n'] && where != after_newline;
+            const bool others = Bytes{state.bytes}.reset('\n').any();
+            if (newline) go(i + state.next, ignored.newline ? inside : after_newline);
+            if (others && (where == at_begin || where == inside)) go(i + state.next, inside);
+            break;
+          }
+          case Op::fork:
+            go(i + state.other, where);
+            go(i + state.next, where);
+            break;
+          case Op::line_begin:
+            if (ignored.begin || where == at_begin || where == at_end) go(i + state.next, where);
+            break;
+          case Op::line_end:
+            go(i + state.next, ignored.end || where == after_newline ? where : std::size_t{at_end});
+            break;
+          case Op::word_edge:
+            if (where != after_newline) go(i + state.next, where);
+            break;
+          case Op::no_word_edge:
+            go(i + state.next, where);
+            break;
+        }
+      }
+      return false;
+    }
+
+    /// Marks the states that ask for the place in a character, themselves or without a byte more.
+    void find_places() {
+      for (bool changed = pattern_.asks_place_; changed;) {
+        changed = false;
+        for (auto i = static_cast<std::uint32_t>(states_.size()); i-- > 0;) {
+          auto& state = states_[i];
+          if (state.asks_place || state.op == Op::match || state.op == Op::bytes) continue;
+          state.asks_place = state.op == Op::unit || state.op == Op::stray ||
+                             state.op == Op::no_word_edge || states_[i + state.next].asks_place ||
+                             (state.op == Op::fork && states_[i + state.other].asks_place);
+          changed |= state.asks_place;
+        }
       }
     }
 
     Pattern& pattern_;
+    std::vector<State>& states_ = pattern_.states_;
+    std::array<std::size_t, 256> class_of_ = {};
+    std::size_t class_count_ = 1;
     Bytes alone_ = {};  // bytes that are a class of their own
     int depth_ = 0;
   };
 
-  Part states_;
+  std::vector<State> states_;
   std::vector<std::string> classes_;  // bytes that no state distinguishes
-  bool asks_begin_ = false, asks_edges_ = false;
+  bool asks_begin_ = false, asks_edges_ = false, asks_place_ = false;
 };
 
 }  // namespace mirakuru::detail

@@ -19,7 +19,9 @@ class PatternSearch {
  public:
   /// The pattern must outlive the search.
   explicit PatternSearch(const Pattern& pattern)
-      : pattern_{&pattern}, seen_(pattern.states_.size()), next_(pattern.states_.size() / 64 + 1) {
+      : pattern_{&pattern},
+        seen_(pattern.states_.size() * (pattern.asks_place_ ? 2 : 1)),
+        next_(seen_.size() / 64 + 1) {
     forget();
     current_ = start_;
   }
@@ -45,11 +47,12 @@ class PatternSearch {
         if (Clock::now() >= until) break;
       }
     }
+    if (at != begin) line_has_byte_ = at[-1] != '\n';
     return static_cast<std::size_t>(at - begin);
   }
-  /// True if a line has matched. An unfinished last line counts as if it ended here, so the answer
-  /// can become false again.
-  [[nodiscard]] bool found() { return ends(current_); }
+  /// True if a line has matched. An unfinished last line with a byte counts as if it ended here, so
+  /// the answer can become false again.
+  [[nodiscard]] bool found() { return found_for_good() || (line_has_byte_ && ends(current_)); }
   /// True if a line has matched and no later byte can undo it.
   [[nodiscard]] bool found_for_good() const noexcept { return current_ == is_found; }
   /// Calls `take`, then `found`.
@@ -58,7 +61,10 @@ class PatternSearch {
     return found();
   }
   /// Begins a new text.
-  void restart() noexcept { current_ = start_; }
+  void restart() noexcept {
+    current_ = start_;
+    line_has_byte_ = false;
+  }
 
  private:
   /// A row's place in the table: the number of its set times 256. The rows `unknown` and `is_found`
@@ -68,14 +74,18 @@ class PatternSearch {
   static constexpr std::size_t most_states = 1 << 18;  // in all sets together
   static constexpr int end_of_line = 256;
 
-  /// The automaton's states before the next byte, and three facts about the last byte: it began a
-  /// line; it belongs to a word; it is a "\r" at which the line would have matched if it ended.
+  /// The automaton's states before the next byte, and facts about the last byte: it ended a line;
+  /// it belongs to a word; it is a "\r" before which the line would have matched if it ended; its
+  /// place in a character, if the states ask. A number beyond the last state is a state that has
+  /// taken the first byte of a character, and goes on at the character's end.
   struct Set {
     std::vector<std::uint32_t> states = {};
     bool line_begin = false, after_word = false, ended = false;
+    UTF8Place place = 0;
     bool operator<(const Set& other) const {
       const auto flags = [](const Set& set) {
-        return (set.line_begin ? 1 : 0) | (set.after_word ? 2 : 0) | (set.ended ? 4 : 0);
+        return (set.line_begin ? 1 : 0) | (set.after_word ? 2 : 0) | (set.ended ? 4 : 0) |
+               set.place << 3;
       };
       if (states.size() != other.states.size()) return states.size() < other.states.size();
       const int order =
@@ -87,7 +97,7 @@ class PatternSearch {
   struct Row {
     static constexpr std::size_t few = 3;
     const Set* set = nullptr;
-    enum : std::uint8_t { not_known, no, yes } ends = not_known;  // matches if the line ends here
+    enum : std::uint8_t { not_known, no, yes } matches = not_known;  // if the line ends here
     enum : std::uint8_t { no_idea, by_few, by_many } left = no_idea;
     std::size_t count = 0;
     char leaving[few] = {};
@@ -124,7 +134,7 @@ class PatternSearch {
       fill_in(from, bytes, is_found);
       return is_found;
     }
-    next.ended = byte == '\r' && ends(from);
+    next.ended = byte == '\r' && matches_here(from);
     if (rows_.size() == most_sets || kept_states_ > most_states) {
       forget();
       return intern(std::move(next));
@@ -139,12 +149,17 @@ class PatternSearch {
   /// before that symbol.
   bool advance(const Set& set, int symbol, Set& next) {
     using Op = Pattern::Op;
-    const auto is_word = [](int c) { return c < 128 && (std::isalnum(c) != 0 || c == '_'); };
-    const bool edge = set.after_word != is_word(symbol);
+    const bool at_end = symbol == end_of_line;
+    const auto byte = at_end ? std::size_t{'\n'} : static_cast<std::size_t>(symbol);
+    const bool word = is_word(static_cast<char>(byte));
+    const bool edge = set.after_word != word;
+    const bool continues = continues_character(set.place, symbol);
     // One for each Op: the search goes on without a byte.
-    const bool passes[] = {false, true, set.line_begin, symbol == end_of_line, edge, !edge, false};
+    const bool passes[] = {
+        false, false, false, true, set.line_begin, at_end, edge, !edge && !continues, false};
     const auto succeed = [this](std::uint32_t i) { next_[i / 64] |= std::uint64_t{1} << i % 64; };
     const auto* const states = pattern_->states_.data();
+    const auto size = static_cast<std::uint32_t>(pattern_->states_.size());
     auto* const seen = seen_.data();
     ++advances_;
     pending_ = set.states;
@@ -154,37 +169,61 @@ class PatternSearch {
       if (seen[i] == advances_) continue;
       seen[i] = advances_;
       ++effort_;
-      const auto& state = states[i];
-      if (state.op == Op::match) {
-        std::fill(next_.begin(), next_.end(), 0);
-        return true;
+      const auto& state = states[i < size ? i : i - size];
+      if (i >= size) {
+        if (continues)
+          succeed(i);
+        else if (state.op == Op::unit || set.place != 0)  // a whole character is not stray
+          pending_.push_back(i - size + state.next);
+        continue;
       }
-      if (state.op == Op::bytes && symbol != end_of_line &&
-          state.bytes[static_cast<std::size_t>(symbol)])
-        succeed(i + state.next);
-      if (state.op == Op::fork) pending_.push_back(i + state.other);
-      if (passes[static_cast<int>(state.op)]) pending_.push_back(i + state.next);
+      switch (state.op) {
+        case Op::match:
+          std::fill(next_.begin(), next_.end(), 0);
+          return true;
+        case Op::bytes:
+          if (state.bytes[byte]) succeed(i + state.next);
+          break;
+        case Op::unit:
+        case Op::stray:
+          if (!continues && state.bytes[byte])
+            succeed(place_after(0, symbol) == 0 ? i + state.next : i + size);
+          break;
+        case Op::fork:
+          pending_.push_back(i + state.other);
+          [[fallthrough]];
+        default:
+          if (passes[static_cast<int>(state.op)]) pending_.push_back(i + state.next);
+      }
     }
-    if (symbol == end_of_line) return false;
-    succeed(0);  // a match may begin anywhere
-    for (std::size_t word = 0; word < next_.size(); ++word)
-      for (auto bits = std::exchange(next_[word], 0); bits != 0; bits &= bits - 1)
-        next.states.push_back(static_cast<std::uint32_t>(
-            word * 64 + static_cast<std::size_t>(std::countr_zero(bits))));
-    next.after_word = pattern_->asks_edges_ && is_word(symbol);
+    if (!at_end) succeed(0);  // a match may begin anywhere
+    bool asks_place = false;
+    for (std::size_t block = 0; block < next_.size(); ++block)
+      for (auto bits = std::exchange(next_[block], 0); bits != 0; bits &= bits - 1) {
+        const auto i = static_cast<std::uint32_t>(block * 64 +
+                                                  static_cast<std::size_t>(std::countr_zero(bits)));
+        next.states.push_back(i);
+        asks_place = asks_place || i >= size || states[i].asks_place;
+      }
+    next.after_word = pattern_->asks_edges_ && word;
+    if (asks_place) next.place = place_after(set.place, symbol);
     return false;
   }
 
-  bool ends(Entry entry) {
+  /// True if the line matches when it ends here. Its end counts as one newline.
+  bool matches_here(Entry entry) {
     if (entry == is_found) return true;
     auto& known = rows_[entry / row];
-    if (known.ends == Row::not_known) {
-      Set nothing;
-      known.ends =
-          known.set->ended || advance(*known.set, end_of_line, nothing) ? Row::yes : Row::no;
+    if (known.matches == Row::not_known) {
+      Set after, nothing;
+      const bool matches = advance(*known.set, end_of_line, after) ||
+                           (!after.states.empty() && advance(after, end_of_line, nothing));
+      known.matches = matches ? Row::yes : Row::no;
     }
-    return known.ends == Row::yes;
+    return known.matches == Row::yes;
   }
+  /// As `matches_here`; also before a "\r", which may belong to the line's end.
+  bool ends(Entry entry) { return matches_here(entry) || rows_[entry / row].set->ended; }
 
   void fill_in(Entry from, const std::string& bytes, Entry to) {
     for (const char c : bytes) table_[from + static_cast<unsigned char>(c)] = to;
@@ -202,7 +241,7 @@ class PatternSearch {
       const auto byte = static_cast<unsigned char>(bytes[0]);
       Set next;
       const bool found = byte == '\n' ? ends(entry) : advance(*known.set, byte, next);
-      next.ended = byte == '\r' && ends(entry);
+      next.ended = byte == '\r' && matches_here(entry);
       if (!found && (byte == '\n' ? entry == start_ : next == *known.set))
         fill_in(entry, bytes, entry);
       else
@@ -248,6 +287,7 @@ class PatternSearch {
   std::uint64_t advances_ = 0;
   std::size_t kept_states_ = 0, effort_ = 0;
   Entry start_ = unknown, current_ = unknown;
+  bool line_has_byte_ = false;
 };
 
 inline bool Pattern::found_in(std::string_view text) const {
