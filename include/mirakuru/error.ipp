@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <cctype>
 #include <charconv>
 #include <cstring>
 #include <exception>
 
 #include <mirakuru/error.hpp>
+#include <mirakuru/os/ascii.hpp>
 
 namespace mirakuru::detail {
 
@@ -31,7 +31,7 @@ MIRAKURU_DECL std::string exit_headline(int exit_code) {
 
 MIRAKURU_DECL std::string reason_text(const std::error_code& code) {
   std::string text = code.message();
-  if (!text.empty()) text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+  if (!text.empty()) text[0] = to_lower(text[0]);
   return text;
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/inotify.h>
 
+#include <mirakuru/os/printable.hpp>
 #include <mirakuru/ready/banner.hpp>
 #include <mirakuru/ready/line_probe.hpp>
 
@@ -12,7 +13,7 @@ MIRAKURU_DECL std::string BannerCheck::describe() const {
   const char* const where = stream == Stream::out   ? " on standard output"
                             : stream == Stream::err ? " on standard error"
                                                     : "";
-  const auto& expression = pattern.expression();
+  const auto expression = detail::one_line(pattern.expression());
   return (expression.empty() ? "a line that matches" : "a line with '" + expression + "'") + where;
 }
 

@@ -66,7 +66,7 @@ class GuardedProcess {
   void await_leader(std::chrono::nanoseconds budget);
   bool receive(bool& more);
   void take(const detail::Report& report);
-  void add_straggler(pid_t pid, std::string command);
+  void add_straggler(pid_t pid, const std::string& command);
   void refuse(pid_t pid, const std::string& command);
   void send() noexcept;
   bool drain();

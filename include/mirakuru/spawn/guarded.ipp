@@ -140,9 +140,9 @@ MIRAKURU_DECL bool GuardedProcess::receive(bool& more) {
   return size > 0 ? !report.last : size < 0;
 }
 
-MIRAKURU_DECL void GuardedProcess::add_straggler(pid_t pid, std::string command) {
+MIRAKURU_DECL void GuardedProcess::add_straggler(pid_t pid, const std::string& command) {
   if (std::ranges::find(stragglers_, pid, &Straggler::pid) == stragglers_.end())
-    stragglers_.push_back({pid, std::move(command)});
+    stragglers_.push_back({pid, detail::one_line(command)});
 }
 
 MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <climits>
 
+#include <mirakuru/os/printable.hpp>
 #include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/spawn/guardian/guardian.hpp>
 
@@ -43,7 +44,7 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task)
   cwd_ = arena.string(task.request.cwd);
   std::string title = "mirakuru: guards";
   for (const auto& word : task.request.words) (title += ' ') += word;
-  title_ = arena.string(title.substr(0, 1000));
+  title_ = arena.string(one_line(title).substr(0, 1000));
   group_path_ = arena.string(task.group.path);
   group_name_ = group_path_ + (task.group.path.rfind('/') + 1);  // npos + 1 is 0
 
