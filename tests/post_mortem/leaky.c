@@ -9,7 +9,7 @@ static void end(int signal) { ended = signal; }
 
 int main(void) {
   signal(SIGTERM, end);
-  for (int i = 0; i < 10; ++i) ((char *volatile)malloc(100))[0] = 'x';
+  for (int i = 0; i < 10; ++i) ((char* volatile)malloc(100))[0] = 'x';
   puts("up");
   fflush(stdout);
   while (!ended) usleep(10000);

@@ -148,28 +148,28 @@ MIRAKURU_DECL std::string PostMortem::Run::backtrace(pid_t leader) const noexcep
   const auto place = detail::core_glob(pattern, uses_pid, cwd_, leader);
   glob_t found{};
   const std::unique_ptr<glob_t, void (*)(glob_t*)> owner{&found, ::globfree};
-  std::string core;
+  std::string file;
   if (::glob(place.c_str(), 0, nullptr, &found) == 0)
     for (std::size_t i = 0; i < found.gl_pathc; ++i) {
       struct stat status{};
       if (::stat(found.gl_pathv[i], &status) == 0 &&
           status.st_mtim.tv_sec >= std::chrono::system_clock::to_time_t(began_))
-        core = found.gl_pathv[i];
+        file = found.gl_pathv[i];
     }
-  if (core.empty()) return none("there is no core file at " + place);
-  const auto remove = [](const std::string* file) { ::unlink(file->c_str()); };
-  const std::unique_ptr<const std::string, decltype(remove)> removed{&core, remove};
-  const auto gdb = [&core](std::vector<std::string> more) {
+  if (file.empty()) return none("there is no core file at " + place);
+  const auto remove = [](const std::string* name) { ::unlink(name->c_str()); };
+  const std::unique_ptr<const std::string, decltype(remove)> removed{&file, remove};
+  const auto gdb = [&file](std::vector<std::string> more) {
     std::vector<std::string> words{"gdb", "-batch", "-nx", "-iex", "set debuginfod enabled off"};
     words.insert(words.end(), more.begin(), more.end());
-    words.insert(words.end(), {"-c", core});
+    words.insert(words.end(), {"-c", file});
     return detail::output_of(std::move(words), std::chrono::seconds{15});
   };
   // The program of the core file, which may be another one than the command's.
   const auto vector = gdb({"-ex", "info auxv"});
   const auto at = vector.find("AT_EXECFN");
   const auto begin = vector.find('"', at), end = vector.find('"', begin + 1);
-  if (at == vector.npos || end == vector.npos) return none("gdb does not read " + core);
+  if (at == vector.npos || end == vector.npos) return none("gdb does not read " + file);
   std::istringstream trace{
       gdb({"-ex", "thread apply all bt", vector.substr(begin + 1, end - begin - 1)})};
   // In front of the first thread gdb says which libraries it has found.
