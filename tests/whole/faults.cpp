@@ -101,7 +101,7 @@ TEST_CASE_TEMPLATE("a program that is always being written is reported", Spawner
   const test::Elapsed elapsed;
   const auto error = failure(mk::Executor{{program.path()}, Spawner{}});
   CHECK(error.starts_with("cannot run " + program.path() + ": text file busy"));
-  CHECK(elapsed < 4s);
+  CHECK(elapsed < 8s);
 }
 
 TEST_CASE_TEMPLATE("threads may write programs and start them", Spawner, mk::GuardedSpawner,
@@ -158,7 +158,7 @@ TEST_CASE("GuardedSpawner: a program that hangs in its execution keeps to the st
             executor.start();
           } catch (const mk::TimeoutExpired& error) {
             const std::string text = error.what();
-            return elapsed.time() > 1s && elapsed < 3s && !executor.running() &&
+            return elapsed.time() > 1s && elapsed < 5s && !executor.running() &&
                    test::contains(text, "it is not being executed yet");
           }
           return false;
@@ -180,7 +180,7 @@ TEST_CASE("GuardedSpawner: the tree of a killed guardian ends without a /proc, t
             executor.stop();
           } catch (const mk::ExecutorError& error) {
             const std::string text = error.what();
-            if (elapsed < 2s && test::contains(text, "its guardian was ended by signal 9"))
+            if (elapsed < 5s && test::contains(text, "its guardian was ended by signal 9"))
               return true;
             std::fprintf(stderr, "after %g s: %s\n", elapsed.seconds(), error.what());
           }
@@ -200,7 +200,7 @@ TEST_CASE_TEMPLATE("a stop keeps its budget without a /proc", Spawner, mk::Guard
           ::usleep(50'000);
           const test::Elapsed elapsed;
           executor.stop();
-          return elapsed < 1500ms && executor.exit_code() == -SIGKILL;
+          return elapsed < 4s && executor.exit_code() == -SIGKILL;
         }) == 0);
 }
 
@@ -215,7 +215,7 @@ TEST_CASE_TEMPLATE("a process that may not be signalled is named, and the budget
   CHECK(test::in_child([&] {
           if (::setresuid(65534, 65534, 65534) != 0) return false;
           mk::Executor executor{
-              {setpriv, "--reuid=0", "sleep", "4.25"}, Spawner{}, mk::TimeoutBudget{.stop = 300ms}};
+              {setpriv, "--reuid=0", "sleep", "9.25"}, Spawner{}, mk::TimeoutBudget{.stop = 300ms}};
           executor.start();
           if (!test::eventually([&] {
                 return test::slurp("/proc/" + std::to_string(executor.pid()) + "/comm") ==
@@ -227,7 +227,7 @@ TEST_CASE_TEMPLATE("a process that may not be signalled is named, and the budget
             executor.stop();
           } catch (const mk::ExecutorError& error) {
             const std::string text = error.what();
-            return elapsed < 1s && text.starts_with("a process may not be ended\n") &&
+            return elapsed < 4s && text.starts_with("a process may not be ended\n") &&
                    test::contains(text, std::to_string(executor.pid())) &&
                    test::contains(text, "another user, and may not be signalled");
           }
@@ -306,7 +306,7 @@ TEST_CASE("TCPCheck: a listener with a full queue has the port") {
   const test::Elapsed elapsed;
   mk::TCPExecutor executor{"sleep 300", mk::TCPCheck{"127.0.0.1", ntohs(address.sin_port)}};
   CHECK_THROWS_AS(executor.start(), mk::AlreadyRunning);
-  CHECK(elapsed < 500ms);
+  CHECK(elapsed < 900ms);
   for (const int client : clients) ::close(client);
   ::close(listener);
 }
