@@ -4,8 +4,10 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <span>
 
+#include <mirakuru/budget/environment.hpp>
 #include <mirakuru/command.hpp>
 #include <mirakuru/engine/policy_set.hpp>
 #include <mirakuru/error.hpp>
@@ -31,6 +33,7 @@ struct ServiceBase {
   OutputStreams streams = {};
   UniqueFd input = {};  // the writing end of standard input, held open
   Timeline timeline = {};
+  std::source_location where = {};  // of the call of start()
   std::optional<int> exit_code = {};
   std::vector<Straggler> stragglers = {};
   std::string trouble = {};  // of the spawner, such as the end of a guardian
@@ -53,6 +56,8 @@ struct ServiceBase {
   [[noreturn]] void throw_ended(TimePoint now);
   /// Throws the user's error for the current exception, a `std::system_error` of the spawner.
   [[noreturn]] void throw_spawn_error();
+  /// The command, `pid` (0 for none) and the state. The state is the newest without a change to it.
+  [[nodiscard]] std::string describe(pid_t pid) const;
   /// Keeps the news of a process's handle.
   void record(const std::vector<Straggler>& news);
   void record(const std::string& news);
@@ -80,6 +85,11 @@ concept TellsStragglers = requires(const Handle& handle) {
 template <class Handle>
 concept TellsTrouble = requires(const Handle& handle) {
   { handle.trouble() } -> std::convertible_to<std::string>;
+};
+
+template <class Handle>
+concept TellsGuardian = requires(const Handle& handle) {
+  { handle.guardian() } -> std::same_as<pid_t>;
 };
 
 /// An executor's data.
@@ -117,6 +127,13 @@ struct Service : ServiceBase {
     if constexpr (TellsStragglers<Handle>) record(process->stragglers());
     if constexpr (TellsTrouble<Handle>) record(process->trouble());
     return lives;
+  }
+
+  /// The process above the tree; 0 for none.
+  [[nodiscard]] pid_t guardian() const {
+    if constexpr (TellsGuardian<Handle>)
+      if (process) return process->guardian();
+    return 0;
   }
 
   /// Tells the reporter.
@@ -179,6 +196,9 @@ Service<Set> make_service(ResolvedCommand command, hana::tuple<Given...> given) 
   auto service = hana::unpack(Numbered<typename Set::Slots>{}, [&](auto... slots) {
     return assemble(value_for<Set>(slots, given)...);
   });
+  if constexpr (std::is_same_v<typename Set::Budget, Defaults::Budget>)
+    if (service.budget.start == typename Set::Budget{}.start)
+      service.budget.start = start_timeout_of_environment().value_or(service.budget.start);
   check_budget(service.budget.start, service.budget.stop);
   check_signals(service.signals.steps());
   (void)service.kill_steps();  // checks its signal, too
