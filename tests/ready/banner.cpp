@@ -235,7 +235,7 @@ TEST_CASE("BannerCheck: a banner in two writes [scenario 38]") {
   CHECK(executor.output() == "foobar\n");
 }
 
-TEST_CASE("BannerCheck: the whole message of a time-out without output says what to try") {
+TEST_CASE("BannerCheck: the whole message of a time-out without output has a hint") {
   const auto message = [](mk::Stream stream) {
     mk::OutputExecutor executor{mk::Shell{"echo up >&2; exec sleep 300"},
                                 mk::BannerCheck{.pattern = "ready", .stream = stream},

@@ -290,7 +290,7 @@ TEST_CASE("HTTPCheck: Redis is ready by TCP, and its answer is not HTTP") {
   CHECK_FALSE(test::connects("127.0.0.1", port.number()));
 }
 
-TEST_CASE("HTTPCheck: an answer that is not the one waited for says what to try") {
+TEST_CASE("HTTPCheck: an answer that is not the one waited for has a hint") {
   struct Case {
     std::string answer, reason;
   };

@@ -16,7 +16,7 @@
 
 namespace mirakuru::detail {
 
-/// What a stop does with an end that is not accepted: throw it, tell the reporter, or nothing.
+/// The treatment of an end that is not accepted: throw it, tell the reporter, or ignore it.
 enum class ExitPolicy { check, report, ignore };
 
 /// The part of a stop that does not depend on policies: which signal is due, and whether the exit
