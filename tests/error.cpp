@@ -170,6 +170,16 @@ TEST_CASE("ErrorContext: further lines of an item are indented") {
         "  note: 1\n    2");
 }
 
+TEST_CASE("ErrorContext: the place of the call and the notes have a line each") {
+  ErrorContext context{.command = "a", .started_at = "test.cpp:24", .reason = "d"};
+  context.note("");
+  context.note("e\nf");
+  context.note("g");
+  CHECK(context.message("b") ==
+        "b\n  command: a\n  started at: test.cpp:24\n  last answer: d\n  note: e\n    f\n"
+        "  note: g");
+}
+
 TEST_CASE("one_line: characters that do not print become escapes") {
   using mk::detail::one_line;
   CHECK(one_line("plain") == "plain");

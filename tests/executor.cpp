@@ -4,6 +4,7 @@
 #include <exception>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -86,9 +87,9 @@ TEST_CASE("Executor: stop() of a failed process reports the failure once [scenar
     FAIL("stop() did not report the exit status");
   } catch (const mk::ProcessFinishedWithError& error) {
     CHECK(error.exit_code() == 1);
-    CHECK(std::string{error.what()} ==
+    CHECK(test::placeless(error.what()) ==
           "exited with a non-zero code: 1, which stop() does not accept\n"
-          "  command: false");
+          "  command: false\n  started at: L");
   }
   CHECK_FALSE(executor.running());
   executor.stop();
@@ -341,8 +342,9 @@ TEST_CASE("Executor: stop() reports a crash, but not an accepted end [difference
     FAIL("stop() did not report the crash");
   } catch (const mk::ProcessFinishedWithError& error) {
     CHECK(error.exit_code() == -SIGKILL);
-    CHECK(std::string{error.what()} ==
-          "ended by signal 9 (Killed), which stop() does not accept\n  command: sleep 300");
+    CHECK(test::placeless(error.what()) ==
+          "ended by signal 9 (Killed), which stop() does not accept\n  command: sleep 300\n"
+          "  started at: L");
   }
 
   mk::SimpleExecutor accepted{helper("exit", "3"), mk::Signals{.accept = {3}}};
@@ -600,9 +602,61 @@ TEST_CASE("Executor: calls before the start say so at once") {
   CHECK(test::message_of<Error>([&] { executor.check_alive(); }) == expected);
   CHECK_FALSE(executor.stop().kill().exit_code());
   executor.start().stop();
-  CHECK(test::message_of<Error>([&] { executor.check_alive(); }) ==
-        "it has been stopped\n  command: sleep 300");
+  CHECK(test::placeless(test::message_of<Error>([&] { executor.check_alive(); })) ==
+        "it has been stopped\n  command: sleep 300\n  started at: L");
   executor.wait();  // it has ended
+}
+
+TEST_CASE("Executor: it prints its command, process id and state") {
+  const auto printed = [](const auto& executor) {
+    std::ostringstream text;
+    text << executor;
+    return text.str();
+  };
+  mk::SimpleExecutor executor{"sleep 300"};
+  CHECK(printed(executor) == "sleep 300 (not started)");
+  executor.start();
+  const auto pid = std::to_string(executor.pid());
+  CHECK(printed(executor) == "sleep 300 (pid " + pid + ", running)");
+  CHECK(doctest::toString(executor) == printed(executor).c_str());
+  executor.stop();
+  CHECK(printed(executor) == "sleep 300 (ended by signal 15 (Terminated))");
+  executor.start();
+  REQUIRE(::kill(executor.pid(), SIGKILL) == 0);
+  executor.wait();
+  CHECK(printed(executor).ends_with(", ended by signal 9 (Killed))"));
+}
+
+TEST_CASE("Executor: an error names the place of the call") {
+  mk::SimpleExecutor executor{"/no/such/program"};
+  const auto line = std::to_string(__LINE__ + 1);
+  const auto message = test::message_of<mk::SpawnError>([&] { executor.start(); });
+  CHECK(message.ends_with("\n  started at: " + std::string{__FILE__} + ':' + line));
+  const auto moved = [&] { std::move(executor).start(); };
+  CHECK(test::message_of<mk::SpawnError>(moved).ends_with(':' + std::to_string(__LINE__ - 1)));
+}
+
+TEST_CASE("Executor: the message of a crash has the first and the last lines of the output") {
+  mk::Executor executor{mk::Shell{"echo ERROR: the real reason; seq 1 60; exit 3"},
+                        mk::TCPCheck{"127.0.0.1", 1}, in_time};
+  const auto message = test::message_of<mk::ProcessExitedWithError>([&] { executor.start(); });
+  CHECK(message.find("\n    ERROR: the real reason\n    1\n    2\n    3\n    4\n"
+                     "    [... 41 lines left out ...]\n    46\n") != std::string::npos);
+  CHECK(message.ends_with("\n    59\n    60"));
+}
+
+TEST_CASE("Executor: the message of a failed start names words for a shell") {
+  mk::Executor executor{"echo a && sleep 60", mk::BannerCheck{"ready"}, in_time};
+  CHECK(test::timeless(test::message_of<mk::ProcessExitedWithError>([&] { executor.start(); })) ==
+        "exited with code 0 before it was ready\n  command: echo a '&&' sleep 60\n"
+        "  started at: L\n  waited for: a line with 'ready', for T\n"
+        "  note: '&&' is a plain word here; a line for a shell is mk::Shell{\"...\"}\n"
+        "  the end of standard output:\n    a && sleep 60");
+  mk::SimpleExecutor variable{"PORT=80 node srv.js"};
+  CHECK(
+      test::message_of<mk::SpawnError>([&] { variable.start(); })
+          .find("\n  note: 'PORT=80' is the program here; a variable is Command{.env = {{\"PORT\", "
+                "\"80\"}}}") != std::string::npos);
 }
 
 TEST_CASE("Executor: check_alive() tells the end of a service") {
@@ -658,7 +712,7 @@ TEST_CASE("Executor: a command that cannot run is a SpawnError with the reason")
       executor.start();
     } catch (const mk::SpawnError& error) {
       CHECK_FALSE(executor.running());
-      return std::string{error.what()};
+      return test::placeless(error.what());
     }
     return std::string{"started"};
   };
@@ -670,20 +724,23 @@ TEST_CASE("Executor: a command that cannot run is a SpawnError with the reason")
     return path;
   };
   CHECK(message(mk::SimpleExecutor{"/no/such/program -x"}) ==
-        "cannot run /no/such/program: no such file or directory\n  command: /no/such/program -x");
+        "cannot run /no/such/program: no such file or directory\n  command: /no/such/program -x\n"
+        "  started at: L");
   const auto plain = write("plain", "text", 0644);
   CHECK(message(mk::SimpleExecutor{{plain}}) ==
-        "cannot run " + plain + ": permission denied\n  command: " + plain);
+        "cannot run " + plain + ": permission denied, not executable (chmod +x)\n  command: " +
+            plain + "\n  started at: L");
   const auto odd = write("odd", "no format at all", 0755);
   CHECK(message(mk::SimpleExecutor{{odd}}) ==
-        "cannot run " + odd + ": exec format error\n  command: " + odd);
+        "cannot run " + odd + ": exec format error\n  command: " + odd + "\n  started at: L");
   const auto orphan = write("orphan", "#!/no/such/interpreter\n", 0755);
   CHECK(message(mk::SimpleExecutor{{orphan}}) ==
         "cannot run " + orphan +
-            ": its interpreter '/no/such/interpreter' is not there\n  command: " + orphan);
+            ": its interpreter '/no/such/interpreter' is not there\n  command: " + orphan +
+            "\n  started at: L");
   CHECK(message(mk::SimpleExecutor{mk::Command{.argv = "true", .cwd = "/no/such/directory"}}) ==
         "cannot run in the directory /no/such/directory: no such file or directory\n"
-        "  command: true");
+        "  command: true\n  started at: L");
 }
 
 TEST_CASE("Executor: the command has its directory, its environment and the executor's id") {
@@ -777,7 +834,7 @@ Failure failure_of(auto&& executor) {
     CHECK_FALSE(executor.running());
     CHECK(executor.pid() == 0);
     const auto* const carrier = dynamic_cast<const std::nested_exception*>(&error);
-    return {error.what(), carrier != nullptr ? carrier->nested_ptr() : nullptr};
+    return {test::placeless(error.what()), carrier != nullptr ? carrier->nested_ptr() : nullptr};
   }
   throw std::logic_error{"start() returned"};
 }
@@ -827,7 +884,8 @@ TEST_CASE("Executor: a user's check that is already true prevents the start") {
 
   const auto told = failure_of<mk::AlreadyRunning>(
       mk::Executor{command, Thrower{.from = Thrower::From::nowhere, .is_held = true}, in_time});
-  CHECK(told.message == "a holder: it seems to be already running\n  command: touch " + spawned);
+  CHECK(told.message == "a holder: it seems to be already running\n  command: touch " + spawned +
+                            "\n  started at: L");
 
   struct Untold {
     bool operator()(const mk::Process&) { return true; }
@@ -837,7 +895,7 @@ TEST_CASE("Executor: a user's check that is already true prevents the start") {
   CHECK(untold.message ==
         "a predicate (check 1) holds before the start: it seems to be already running\n"
         "  command: touch " +
-            spawned);
+            spawned + "\n  started at: L");
   CHECK_FALSE(test::exists(spawned));
 }
 

@@ -20,7 +20,8 @@ void all_are_declared(const mirakuru::Argv&, const mirakuru::Command&, const mir
                       const mirakuru::Signals&, const mirakuru::SignalLadder&,
                       const mirakuru::Capture&, const mirakuru::Inherit&, const mirakuru::Discard&,
                       const mirakuru::ToFile&, const mirakuru::BannerCheck&,
-                      const mirakuru::UnixSocketCheck&, const mirakuru::PidCheck&);
+                      const mirakuru::UnixSocketCheck&, const mirakuru::PidCheck&,
+                      const mirakuru::ReportToStderr&, const mirakuru::Silent&);
 
 #include <csignal>
 #include <string>
@@ -46,6 +47,7 @@ static_assert(std::is_same_v<mk::Defaults::Spawner, mk::GuardedSpawner>);
 static_assert(std::is_same_v<mk::Defaults::Budget, mk::TimeoutBudget>);
 static_assert(std::is_same_v<mk::Defaults::SignalStrategy, mk::Signals>);
 static_assert(std::is_same_v<mk::Defaults::Output, mk::Capture>);
+static_assert(std::is_same_v<mk::Defaults::Reporter, mk::ReportToStderr>);
 
 // Each has its definition now, of the same kind as its declaration.
 static_assert(sizeof(mk::SimpleExecutor) > 0 && sizeof(mk::OutputExecutor) > 0);
@@ -58,6 +60,7 @@ static_assert(mk::Budget<mk::TimeoutBudget>);
 static_assert(mk::SignalStrategy<mk::Signals> && mk::SignalStrategy<mk::SignalLadder>);
 static_assert(mk::Output<mk::Capture> && mk::Output<mk::Inherit>);
 static_assert(mk::Output<mk::Discard> && mk::Output<mk::ToFile>);
+static_assert(mk::Reporter<mk::ReportToStderr> && mk::Reporter<mk::Silent>);
 static_assert(mk::ReadinessCheck<mk::BannerCheck> && mk::ReadinessCheck<mk::TCPCheck>);
 static_assert(mk::ReadinessCheck<mk::UnixSocketCheck> && mk::ReadinessCheck<mk::PidCheck>);
 #if !defined(MIRAKURU_NO_HTTP)

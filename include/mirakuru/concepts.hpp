@@ -109,16 +109,6 @@ concept PostMortemPolicy = requires(const typename T::Run& run, pid_t leader) {
   { run.backtrace(leader) } -> std::same_as<std::string>;
 } && std::constructible_from<typename T::Run, const T&, LaunchRequest&>;
 
-/// Is told when something is slow or wrong, while no call of the executor can throw it.
-///
-///     [](const mirakuru::Event& event) { log(mirakuru::line_of(event)); }
-///
-/// It is called by the thread that calls the executor, and must not call the executor itself. An
-/// exception of it is ignored. It gets steps, too, unless it has a member `bool wants_steps()
-/// const` that returns false.
-template <class T>
-concept Reporter = requires(T reporter, const Event& event) { reporter(event); };
-
 /// A check that is called: a predicate, and the simplest of all is a lambda.
 ///
 ///     [](const mirakuru::Process& process) { return process.output().ends_with("$ "); }
@@ -134,6 +124,7 @@ concept Reporter = requires(T reporter, const Event& event) { reporter(event); }
 ///       std::string describe() const;           // names it in messages
 ///       bool already_true() const;              // asked before the start: true is AlreadyRunning
 ///       std::string describe_conflict() const;  // the message of that error
+///       std::string hint(const mirakuru::Process& process) const;  // a note for TimeoutExpired
 ///     };
 ///
 /// With <mirakuru/async.hpp> the call may return an awaitable of `void`, `bool` or `Readiness`. The
@@ -161,5 +152,16 @@ concept Predicate = requires(T check, const Process& process) {
 /// and `std::unique_ptr<Probe> precheck() const`, a probe that is asked once before the start.
 template <class T>
 concept ReadinessCheck = detail::ProbingCheck<T> || detail::AwaitableCheck<T> || Predicate<T>;
+
+/// Is told when something is slow or wrong, while no call of the executor can throw it.
+///
+///     [](const mirakuru::Event& event) { log(mirakuru::line_of(event)); }
+///
+/// It is called by the thread that calls the executor, and must not call the executor itself. An
+/// exception of it is ignored. It gets steps, too, unless it has a member `bool wants_steps()
+/// const` that returns false.
+template <class T>
+concept Reporter =
+    !ReadinessCheck<T> && requires(T reporter, const Event& event) { reporter(event); };
 
 }  // namespace mirakuru

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/os/printable.hpp>
@@ -84,14 +85,20 @@ namespace detail {
 /// The facts about a failure, and the message that a developer reads.
 struct ErrorContext {
   std::string command;
+  std::string started_at = {};               ///< file and line of the call; empty if unknown
   std::string awaited = {};                  ///< the check that has not passed; empty for none
   std::chrono::nanoseconds waited = {};      ///< since the spawn
   std::string reason = {};                   ///< the check's last answer
   std::string trouble = {};                  ///< a failure of the guardian
+  std::vector<std::string> notes = {};       ///< further things to know
   std::string backtrace = {}, reports = {};  ///< of a post-mortem, indented
   std::string output = {};                   ///< the end of standard output
   std::string err_output = {};               ///< the end of standard error
 
+  /// Adds a note, unless it is empty.
+  void note(std::string text) {
+    if (!text.empty()) notes.push_back(std::move(text));
+  }
   /// `headline` and the known facts, one a line; further lines of a fact are indented.
   [[nodiscard]] std::string message(const std::string& headline) const;
 

@@ -47,9 +47,11 @@ MIRAKURU_DECL std::string ErrorContext::message(const std::string& headline) con
   constexpr std::size_t longest_command = 1000;
   std::string text = indented(headline) + "\n  command: " + command.substr(0, longest_command);
   if (command.size() > longest_command) text += " [...]";
+  if (!started_at.empty()) text += "\n  started at: " + started_at;
   if (!awaited.empty()) text += "\n  waited for: " + indented(awaited) + ", for " + to_text(waited);
   if (!reason.empty()) text += "\n  last answer: " + indented(reason);
   if (!trouble.empty()) text += "\n  note: " + indented(trouble);
+  for (const auto& note : notes) text += "\n  note: " + indented(note);
   for (const auto& finding : {backtrace, reports})
     if (!finding.empty()) text += '\n' + finding;
   const auto quote = [&text](const char* name, const std::string& lines) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <iosfwd>
+#include <source_location>
+
 #include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/budget/timeout.hpp>
 #include <mirakuru/command.hpp>
@@ -73,13 +76,16 @@ class Executor {
   ///
   /// Throws `AlreadyRunning`, `SpawnError`, `ProcessExitedWithError`, `TimeoutExpired`, or an
   /// `ExecutorError` around the exception of a check. No process is left then, and the state of an
-  /// earlier run is cleared.
-  Executor& start() & {
+  /// earlier run is cleared. The messages name `where`, the place of the call.
+  Executor& start(std::source_location where = std::source_location::current()) & {
+    service_.where = where;
     detail::BlockingLoop<typename Set::Checks> loop;
     detail::run(detail::StartOperation<Set>{service_, loop}, loop);
     return *this;
   }
-  Executor&& start() && { return std::move(start()); }
+  Executor&& start(std::source_location where = std::source_location::current()) && {
+    return std::move(start(where));
+  }
 
   /// Ends the tree by the signal strategy, and by SIGKILL at the end of the stop budget. Blocks
   /// until no process is left. Does nothing when nothing has been started.
@@ -173,7 +179,7 @@ class Executor {
   /// not running is not started. An exception of `stop()` passes through without a call of the
   /// body.
   template <class Body>
-  Executor& stopped(Body&& body) & {
+  Executor& stopped(Body&& body, std::source_location where = std::source_location::current()) & {
     const bool was_running = running();
     if (was_running) stop();
     try {
@@ -183,17 +189,17 @@ class Executor {
         std::forward<Body>(body)();
     } catch (...) {
       try {
-        if (was_running) start();
+        if (was_running) start(where);
       } catch (const std::exception&) {  // the body's own exception is the one to be seen
       }
       throw;
     }
-    if (was_running) start();
+    if (was_running) start(where);
     return *this;
   }
   template <class Body>
-  Executor&& stopped(Body&& body) && {
-    return std::move(stopped(std::forward<Body>(body)));
+  Executor&& stopped(Body&& body, std::source_location where = std::source_location::current()) && {
+    return std::move(stopped(std::forward<Body>(body), where));
   }
 
   /// True from the start until no process of the tree lives.
@@ -224,6 +230,14 @@ class Executor {
   }
   /// The command as one printable line.
   [[nodiscard]] const std::string& command() const noexcept { return service_.command.text(); }
+
+  /// Prints the command, the leader's process id and the state: "redis-server (pid 42, running)".
+  template <class Traits>
+  friend std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& out,
+                                                      const Executor& executor) {
+    const auto text = executor.service_.describe(executor.pid());
+    return out.write(text.data(), static_cast<std::ptrdiff_t>(text.size()));
+  }
 
   /// The moments of the last start, and how often each check was tried.
   [[nodiscard]] const Timeline& timeline() const noexcept { return service_.timeline; }
@@ -256,9 +270,12 @@ class Executor {
   /// Any type. The kill signal ends the tree; then the operation completes with
   /// `asio::error::operation_aborted`. No process is left.
   template <class CompletionToken>
-  auto async_start(CompletionToken&& token) {
-    return initiate(std::forward<CompletionToken>(token),
-                    [this](auto& loop) { return detail::StartOperation<Set>{service_, loop}; });
+  auto async_start(CompletionToken&& token,
+                   std::source_location where = std::source_location::current()) {
+    return initiate(std::forward<CompletionToken>(token), [this, where](auto& loop) {
+      service_.where = where;
+      return detail::StartOperation<Set>{service_, loop};
+    });
   }
 
   /// Ends the tree and completes when no process is left, as `stop()` does.

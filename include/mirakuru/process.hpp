@@ -43,6 +43,7 @@ struct ProbeContext {
   TimePoint since = TimePoint::max();  ///< when the wait began
   FileChanges* changes = nullptr;
   AsioLoop* loop = nullptr;  ///< where coroutines run
+  pid_t guardian = 0;        ///< the process above the tree
 };
 }  // namespace detail
 

@@ -11,7 +11,9 @@
 
 #include <mirakuru.hpp>
 
+#include <mirakuru/budget/environment.ipp>
 #include <mirakuru/command.ipp>
+#include <mirakuru/engine/advice.ipp>
 #include <mirakuru/engine/loop.ipp>
 #include <mirakuru/engine/service.ipp>
 #include <mirakuru/engine/start.ipp>
@@ -19,6 +21,7 @@
 #include <mirakuru/engine/stop.ipp>
 #include <mirakuru/error.ipp>
 #include <mirakuru/net/address.ipp>
+#include <mirakuru/net/ports.ipp>
 #include <mirakuru/os/file_changes.ipp>
 #include <mirakuru/output/output_file.ipp>
 #include <mirakuru/post_mortem/post_mortem.ipp>

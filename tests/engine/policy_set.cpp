@@ -322,6 +322,9 @@ TEST_CASE("a policy without data costs no space") {
   static_assert(sizeof(mk::Executor<NoSpawner>) == plain);
   static_assert(sizeof(mk::Executor<mk::Inherit>) == plain);
   static_assert(sizeof(mk::Executor<mk::Discard>) == plain);
+  auto told = [](const mk::Event&) {};
+  static_assert(sizeof(mk::Executor<mk::Silent>) == plain);
+  static_assert(sizeof(mk::Executor<decltype(told), Empty>) == plain);
   static_assert(sizeof(mk::Executor<NoOutput, NoSpawner, Empty>) == plain);
   // A policy with data costs what they take.
   static_assert(sizeof(mk::Executor<NoBudget>) == plain - sizeof(mk::TimeoutBudget));

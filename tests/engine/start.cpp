@@ -186,6 +186,57 @@ TEST_CASE("StartOperation: the checks hold one after the other") {
   CHECK(tree.signals.empty());
 }
 
+TEST_CASE("StartOperation: the reporter is told of the steps, and of a wait that takes long") {
+  test::FakeTree tree;
+  Script script{.ready_at = 21s};
+  std::string told;
+  const auto reporter = [&](const mk::Event& event) {
+    told += test::in_ms(tree.now) + ' ' + mk::line_of(event) + '\n';
+    throw std::runtime_error{"a reporter must not change anything"};
+  };
+  auto service =
+      test::fake_service(tree, Scripted{&script}, reporter, mk::TimeoutBudget{.start = 60s});
+  CHECK(started(service, tree) == "21000");
+  CHECK(told ==
+        "0 fake command: spawned as pid 4711\n"
+        "5000 fake command: still waiting for the script (cold), 5 s of 60 s\n"
+        "10000 fake command: still waiting for the script (cold), 10 s of 60 s\n"
+        "20000 fake command: still waiting for the script (cold), 20 s of 60 s\n"
+        "21000 fake command: the script after 21 s (211 attempts)\n");
+}
+
+TEST_CASE("StartOperation: a reporter that wants no steps gets none") {
+  struct NewsOnly {
+    int* told;
+    static bool wants_steps() { return false; }
+    void operator()(const mk::Event&) const { ++*told; }
+  };
+  test::FakeTree tree;
+  Script script{.ready_at = 1s};
+  int told = 0;
+  auto service = test::fake_service(tree, Scripted{&script}, NewsOnly{&told});
+  CHECK(started(service, tree) == "1000");
+  CHECK(told == 0);
+}
+
+TEST_CASE("StartOperation: the bad end of the run before is told, unless somebody knows it") {
+  std::string told;
+  struct Quiet {
+    std::string* told;
+    static bool wants_steps() { return false; }
+    void operator()(const mk::Event& event) const { *told += mk::line_of(event) + '\n'; }
+  };
+  for (const bool known : {false, true}) {
+    test::FakeTree tree;
+    auto service = test::fake_service(tree, Quiet{&told});
+    service.spawn();
+    tree.end(3);
+    service.told = known;
+    CHECK(started(service, tree) == "0");
+  }
+  CHECK(told == "fake command: exited with a non-zero code: 3 while nobody waited for it\n");
+}
+
 TEST_CASE("StartOperation: it waits for the process's event and for the probe") {
   test::FakeTree tree;
   Script script;

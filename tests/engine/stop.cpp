@@ -219,6 +219,45 @@ TEST_CASE("StopOperation: trouble of the spawner is an error, however the leader
   CHECK(ignored.headline(ExitPolicy::ignore) == "nothing");
 }
 
+TEST_CASE("StopOperation: the reporter is told of an end that is not good, as the policy says") {
+  struct News {
+    std::string* told;
+    static bool wants_steps() { return false; }
+    void operator()(const mk::Event& event) const { *told += mk::line_of(event) + '\n'; }
+  };
+  const auto stopped = [](ExitPolicy policy, auto prepare) {
+    std::string told;
+    test::FakeTree tree;
+    auto service = test::fake_service(tree, News{&told});
+    service.spawn();
+    prepare(tree);
+    StopOperation stop{service, epoch, service.signals.steps(), policy};
+    test::drive(stop, tree);
+    return told;
+  };
+  const auto crash = [](test::FakeTree& tree) { tree.end(9); };
+  CHECK(stopped(ExitPolicy::report, crash) ==
+        "fake command: exited with a non-zero code: 9 while nobody waited for it\n");
+  CHECK(stopped(ExitPolicy::ignore, crash).empty());
+  CHECK(stopped(ExitPolicy::report, [](test::FakeTree& tree) { tree.end(0); }).empty());
+  CHECK(stopped(ExitPolicy::report, [](test::FakeTree& tree) { tree.fatal = {SIGTERM}; }).empty());
+  CHECK(stopped(ExitPolicy::check, [](test::FakeTree&) {}) ==
+        "fake command: had to be killed by SIGKILL, 10 s after the first signal\n");
+  CHECK(stopped(ExitPolicy::report,
+                [](test::FakeTree& tree) {
+                  tree.fatal = {SIGTERM};
+                  tree.stragglers = {{42, "sleep 1"}};
+                }) ==
+        "fake command: left processes behind, which needed a signal of their own: pid 42 (sleep "
+        "1)\n");
+  // The rest of a daemon's tree is the service.
+  CHECK(stopped(ExitPolicy::report, [](test::FakeTree& tree) {
+          tree.exit_code = 0;
+          tree.fatal = {SIGTERM};
+          tree.stragglers = {{42, "sleep 1"}};
+        }).empty());
+}
+
 // The operation of wait().
 
 TEST_CASE("WaitOperation: without a process it fails at once, after a stop it ends at once") {

@@ -117,6 +117,23 @@ TEST_CASE("OutputFile: without a descriptor it is the parent's own, and keeps no
   }
 }
 
+TEST_CASE("OutputFile: an excerpt has both ends of a long file, and counts the rest") {
+  const test::TempDir directory;
+  const auto excerpt = [&](const std::string& name, const std::string& text) {
+    auto file = opened(directory / name);
+    file.keep();
+    print(file, text);
+    return file.excerpt();
+  };
+  CHECK(excerpt("none", "").empty());
+  CHECK(excerpt("short", "a\nb\n") == "a\nb");
+  CHECK(excerpt("lines", lines(1, 50'000)).find("\n[... 49980 lines left out ...]\n") !=
+        std::string::npos);
+  const auto huge = excerpt("huge", std::string(6 << 20, 'x') + "\nend\n");
+  CHECK(huge.find(" bytes left out ...]\n") != std::string::npos);
+  CHECK(huge.ends_with("\nend"));
+}
+
 TEST_CASE("OutputFile: a file that is not kept is empty to its readers") {
   const test::TempDir directory;
   const auto file = opened(directory / "out");

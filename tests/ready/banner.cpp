@@ -256,6 +256,28 @@ TEST_CASE("BannerCheck: a banner in two writes [scenario 38]") {
   CHECK(executor.output() == "foobar\n");
 }
 
+TEST_CASE("BannerCheck: the whole message of a time-out without output has a hint") {
+  const auto message = [](mk::Stream stream) {
+    mk::OutputExecutor executor{mk::Shell{"echo up >&2; exec sleep 300"},
+                                mk::BannerCheck{.pattern = "ready", .stream = stream},
+                                mk::TimeoutBudget{.start = 500ms}};
+    return test::timeless(test::message_of<mk::TimeoutExpired>([&] { executor.start(); }));
+  };
+  CHECK(message(mk::Stream::out) ==
+        "timed out after 500 ms\n  command: echo up >&2; exec sleep 300\n  started at: L\n"
+        "  waited for: a line with 'ready' on standard output, for T\n"
+        "  note: output that goes to a file is often buffered: try python3 -u or stdbuf -oL\n"
+        "  the end of standard error:\n    up");
+  CHECK(message(mk::Stream::both).find("buffered") == std::string::npos);
+
+  mk::OutputExecutor quiet{"sleep 300", mk::BannerCheck{"ready"}, mk::TimeoutBudget{.start = 50ms}};
+  CHECK(test::timeless(test::message_of<mk::TimeoutExpired>([&] { quiet.start(); })) ==
+        "timed out after 50 ms\n  command: sleep 300\n  started at: L\n"
+        "  waited for: a line with 'ready', for T\n"
+        "  note: it has printed nothing\n"
+        "  note: output that goes to a file is often buffered: try python3 -u or stdbuf -oL");
+}
+
 TEST_CASE("BannerCheck: an end without the banner is an error [scenario 38b, difference 3]") {
   mk::OutputExecutor executor{"echo foo", mk::BannerCheck{"foobar"},
                               mk::TimeoutBudget{.start = 30s}};

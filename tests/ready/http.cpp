@@ -290,6 +290,34 @@ TEST_CASE("HTTPCheck: Redis is ready by TCP, and its answer is not HTTP") {
   CHECK_FALSE(test::connects("127.0.0.1", port.number()));
 }
 
+TEST_CASE("HTTPCheck: an answer that is not the one waited for has a hint") {
+  struct Case {
+    std::string answer, reason;
+  };
+  const Case cases[] = {
+      {"HTTP/1.1 501 No\\r\\n\\r\\n", "HTTP 501 (the method is HEAD; try .method = \"GET\")"},
+      {"HTTP/1.1 405 No\\r\\n\\r\\n", "HTTP 405 (the method is HEAD; try .method = \"GET\")"},
+      {"HTTP/1.1 301 M\\r\\nLocation: /x/\\r\\n\\r\\n", "HTTP 301 to /x/"},
+      {"HTTP/1.1 404 No\\r\\nLocation: /x/\\r\\n\\r\\n", "HTTP 404"},
+      {"\\x15\\x03\\x01\\x00\\x02\\x02\\x46", "(the port speaks TLS, as it seems)"},
+      {"", "closed without an HTTP answer (does the port speak TLS?)"},
+  };
+  for (const auto& [answer, reason] : cases) {
+    CAPTURE(reason);
+    const test::Port port;
+    const std::string program = "import socket\ns = socket.create_server(('127.0.0.1', " +
+                                port.str() +
+                                "))\nwhile True:\n c = s.accept()[0]\n c.recv(4096)\n c.send(b'" +
+                                answer + "')\n c.close()\n";
+    mk::Executor server{
+        {"python3", "-c", program}, mk::TCPCheck{"127.0.0.1", port.number()}, test::in_time};
+    server.start();
+    const auto message =
+        message_of<mk::TimeoutExpired>([&] { server.wait_for(mk::HTTPCheck{port.url()}, 1s); });
+    CHECK(contains(message, reason + '\n'));
+  }
+}
+
 // Servers that break the rules --------------------------------------------------------------------
 
 TEST_CASE("HTTPCheck: no server makes a start last longer than its budget [defect 3]") {
@@ -379,9 +407,9 @@ TEST_CASE("HTTPCheck: the message tells of the attempt at the deadline, not of e
       [&](const std::string& message) {
         return timeless(timeless(message, ", for "), "no answer within ") ==
                text_of({"timed out after 800 ms",
-                        "  command: " + line(serve(port, "mute", "delay=100")),
+                        "  command: " + line(serve(port, "mute", "delay=100")), "  started at: L",
                         "  waited for: HEAD " + port.url() + ", for T",
-                        "  last answer: no answer within T"});
+                        "  last answer: no answer within T", "  note: it has printed nothing"});
       });
 }
 
@@ -394,7 +422,7 @@ TEST_CASE("HTTPCheck: the whole message of a wrong status") {
       500ms, [&] { server.start(); },
       [&](const std::string& message) {
         return timeless(message, ", for ") ==
-               text_of({"timed out after 500 ms", "  command: " + line(words),
+               text_of({"timed out after 500 ms", "  command: " + line(words), "  started at: L",
                         "  waited for: GET " + port.url("/a?b=c") + ", for T",
                         "  last answer: HTTP 503",
                         "  the end of standard output:", "    listening"});

@@ -65,6 +65,28 @@ int status_of(const std::string& head, const std::string& body = "") {
 
 }  // namespace
 
+TEST_CASE("ResponseHead: it keeps the place of a redirect, in any pieces") {
+  const auto location = [](std::string_view answer, std::size_t size) {
+    ResponseHead head;
+    for (std::size_t at = 0; at < answer.size() && head.feed(answer.substr(at, size)); at += size) {
+    }
+    return head.location();
+  };
+  const std::string answer =
+      "HTTP/1.1 301 Moved\r\nServer: x\r\nlocation: /x/?a=b\r\nLocations: no\r\n\r\n";
+  for (std::size_t size = 1; size <= answer.size(); ++size)
+    CHECK(location(answer, size) == "/x/?a=b");
+  CHECK(location("HTTP/1.1 200 OK\r\nServer: x\r\n\r\n", 1).empty());
+}
+
+TEST_CASE("ResponseHead: an answer that begins as a TLS alert does is known") {
+  ResponseHead tls, plain;
+  CHECK_FALSE(tls.feed("\x15\x03\x01"));
+  CHECK(tls.speaks_tls());
+  CHECK(plain.feed("HTTP"));
+  CHECK_FALSE(plain.speaks_tls());
+}
+
 TEST_CASE("ResponseHead: at first it has neither a status nor a problem") {
   ResponseHead head;
   CHECK(head.status() == 0);

@@ -546,6 +546,7 @@ TEST_CASE("TCPCheck: the whole message of an exit with 3") {
   const auto message = message_of<mk::ProcessExitedWithError>([&] { server.start(); });
   CHECK(timeless(message) ==
         text_of({"exited with a non-zero code: 3 before it was ready", "  command: " + line(words),
+                 "  started at: L",
                  "  waited for: a connection to 127.0.0.1:" + port.str() + ", for T",
                  "  last answer: connection refused", "  the end of standard error:",
                  "    server: cannot bind to 1025", "    server: I give up",
@@ -563,8 +564,10 @@ TEST_CASE("TCPCheck: the whole message of a timeout") {
       [&](const std::string& message) {
         return timeless(message) ==
                text_of({"timed out after 300 ms", "  command: " + test::helper() + " sleep 20000",
+                        "  started at: L",
                         "  waited for: a connection to [::1]:" + port.str() + ", for T",
-                        "  last answer: connection refused"});
+                        "  last answer: connection refused", "  note: it has printed nothing",
+                        "  note: it listens on no TCP port"});
       });
 }
 
@@ -575,30 +578,31 @@ TEST_CASE("TCPCheck: the whole message of a taken port") {
           .start();
   mk::TCPExecutor server{"smtpd -n 'a b'", mk::TCPCheck{"127.0.0.1", port.number()}};
   const auto message = message_of<mk::AlreadyRunning>([&] { server.start(); });
-  CHECK(message ==
+  CHECK(test::placeless(message) ==
         text_of({"127.0.0.1:" + port.str() + " answers, held by pid " +
                      std::to_string(other.pid()) + " (" + test::helper() + " listen 127.0.0.1 " +
                      port.str() + "): it seems to be already running",
-                 "  command: smtpd -n 'a b'"}));
+                 "  command: smtpd -n 'a b'", "  started at: L"}));
 }
 
 TEST_CASE("TCPCheck: the whole message of a missing program") {
   const test::Port port;
   const auto missing = [&](mk::Command command) {
     mk::TCPExecutor server{command, mk::TCPCheck{"127.0.0.1", port.number()}};
-    return message_of<mk::SpawnError>([&] {
+    return test::placeless(message_of<mk::SpawnError>([&] {
       try {
         server.start();
       } catch (const mk::SpawnError& error) {
         CHECK(error.code() == std::errc::no_such_file_or_directory);
         throw;
       }
-    });
+    }));
   };
   CHECK(missing({.argv = "smtpd -n", .env = {{"PATH", "/no/bin:/no/sbin"}}}) ==
-        "cannot run smtpd, looked up in PATH=/no/bin:/no/sbin: no such file or directory\n"
-        "  command: smtpd -n");
+        "cannot run smtpd: no such file or directory\n"
+        "    looked up in PATH=/no/bin:/no/sbin\n"
+        "  command: smtpd -n\n  started at: L");
   CHECK(missing({.argv = "/no/bin/smtpd -n"}) ==
         "cannot run /no/bin/smtpd: no such file or directory\n"
-        "  command: /no/bin/smtpd -n");
+        "  command: /no/bin/smtpd -n\n  started at: L");
 }

@@ -16,20 +16,23 @@ TEST_CASE("line_of: each event is one line") {
                                      30s, "GET /helth 404"}) ==
         "./server: still waiting for HEAD http://127.0.0.1:80/helth (HTTP 404), 5 s of 30 s; its "
         "last line: GET /helth 404");
-  CHECK(mk::line_of(mk::StillWaiting{"./job", "its end", {}, 10s, 1ns * ~(1ull << 63), {}}) ==
+  CHECK(mk::line_of(
+            mk::StillWaiting{"./job", "its end", {}, 10s, std::chrono::nanoseconds::max(), {}}) ==
         "./job: still waiting for its end, 10 s");
-  CHECK(mk::line_of(mk::EndedBadly{"./server", 9, true, {}, "FATAL: out of memory"}) ==
-        "./server: exited with a non-zero code: 9 while nobody waited for it; its last line: FATAL: "
-        "out of memory");
+  CHECK(
+      mk::line_of(mk::EndedBadly{"./server", 9, true, {}, "FATAL: out of memory"}) ==
+      "./server: exited with a non-zero code: 9 while nobody waited for it; its last line: FATAL: "
+      "out of memory");
   CHECK(mk::line_of(mk::EndedBadly{"./server", -SIGSEGV, true, {}, {}}) ==
         "./server: ended by signal 11 (Segmentation fault) while nobody waited for it");
   CHECK(mk::line_of(mk::EndedBadly{"./server", 23, false, "the guardian is gone", {}}) ==
         "./server: exited with a non-zero code: 23 when it was stopped; the guardian is gone");
   CHECK(mk::line_of(mk::HadToBeKilled{"./server", 10s}) ==
         "./server: had to be killed by SIGKILL, 10 s after the first signal");
-  CHECK(mk::line_of(mk::LeftStragglers{"./server", {{42, "sleep 1"}, {43, "sleep 2"}}}) ==
-        "./server: left processes behind, which needed a signal of their own: pid 42 (sleep 1), pid "
-        "43 (sleep 2)");
+  CHECK(
+      mk::line_of(mk::LeftStragglers{"./server", {{42, "sleep 1"}, {43, "sleep 2"}}}) ==
+      "./server: left processes behind, which needed a signal of their own: pid 42 (sleep 1), pid "
+      "43 (sleep 2)");
   CHECK(mk::line_of(mk::StopFailed{"./server", "a process survived SIGKILL for 10 s"}) ==
         "./server: cannot be stopped: a process survived SIGKILL for 10 s");
   CHECK(mk::line_of(mk::Spawned{"./server", 42}) == "./server: spawned as pid 42");

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <fcntl.h>
 #include <unistd.h>
 #include <chrono>
 #include <csignal>
@@ -29,7 +30,9 @@ std::string printed(const char* log, Action action) {
   else
     ::setenv("MIRAKURU_LOG", log, 1);
   const int before = ::dup(STDERR_FILENO);
-  REQUIRE(std::freopen(path.c_str(), "a", stderr) != nullptr);
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  REQUIRE(::dup2(file, STDERR_FILENO) == STDERR_FILENO);
+  ::close(file);
   action();
   REQUIRE(::dup2(before, STDERR_FILENO) == STDERR_FILENO);
   ::close(before);
@@ -56,7 +59,7 @@ TEST_CASE("ReportToStderr: an event is a line that begins with the library's nam
 
 TEST_CASE("ReportToStderr: nothing is printed when nothing is slow or wrong") {
   const auto good = [] {
-    mk::OutputExecutor executor{helper("print", "ready", "sleep=60000"), mk::BannerCheck{"ready"}};
+    mk::OutputExecutor executor{mk::Shell{"echo ready; exec sleep 300"}, mk::BannerCheck{"ready"}};
     executor.start().stop().start();
   };
   CHECK(printed(nullptr, good).empty());
@@ -87,6 +90,7 @@ TEST_CASE("ReportToStderr: SIGKILL at the end of the stop budget is a line with 
     executor.start().stop();
     executor.start().kill();
   });
-  CHECK(text.starts_with("mirakuru: " + test::helper() + " ignore TERM: had to be killed by SIGKILL, "));
+  CHECK(text.starts_with("mirakuru: " + test::helper() +
+                         " ignore TERM: had to be killed by SIGKILL, "));
   CHECK(text.find('\n') == text.size() - 1);
 }

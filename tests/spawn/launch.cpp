@@ -100,7 +100,7 @@ TEST_CASE("local_exec: a name is looked up in the PATH that the command will hav
         tool);
   const Found missing{{.words = {"tool", "-x"}}};
   CHECK(missing.text ==
-        "cannot run tool, looked up in PATH=" + first.path() + ": no such file or directory");
+        "cannot run tool: no such file or directory\nlooked up in PATH=" + first.path());
   CHECK(missing.code == std::errc::no_such_file_or_directory);
 
   // The first program that can be run wins.
@@ -120,8 +120,8 @@ TEST_CASE("local_exec: a file that cannot be run is skipped, and reported at the
   for (const auto* command : {&plain, &folder}) {
     const Found found{*command};
     CHECK(found.code == std::errc::permission_denied);
-    CHECK(found.text == "cannot run " + command->words[0] + ", looked up in PATH=" +
-                            command->env.at("PATH") + ": permission denied");
+    CHECK(found.text == "cannot run " + command->words[0] +
+                            ": permission denied\nlooked up in PATH=" + command->env.at("PATH"));
   }
   const auto better = second.file("plain");
   CHECK(Found{plain}.text == better);
@@ -139,8 +139,8 @@ TEST_CASE("local_exec: without a PATH the usual directories are searched") {
   CHECK((found.text == "/usr/local/bin/sh" || found.text == "/usr/bin/sh" ||
          found.text == "/bin/sh"));
   CHECK(Found{{.words = {"no-such-program"}}}.text ==
-        "cannot run no-such-program, looked up in PATH=/usr/local/bin:/usr/bin:/bin: "
-        "no such file or directory");
+        "cannot run no-such-program: no such file or directory\n"
+        "looked up in PATH=/usr/local/bin:/usr/bin:/bin");
 }
 
 TEST_CASE("local_exec: an empty entry in PATH is the directory that the command runs in") {
@@ -184,12 +184,16 @@ TEST_CASE("local_exec: a name with a slash is not looked up") {
   CHECK(Found{{.words = {tool}, .cwd = folder}}.text == tool);
 
   const Found missing{{.words = {"./tool"}, .cwd = folder}};
-  CHECK(missing.text == "cannot run ./tool: no such file or directory");
+  CHECK(missing.text ==
+        "cannot run ./tool: no such file or directory\nlooked up in " + folder + " (Command::cwd)");
   CHECK(missing.code == std::errc::no_such_file_or_directory);
   const Found not_executable{{.words = {plain}}};
-  CHECK(not_executable.text == "cannot run " + plain + ": permission denied");
+  CHECK(not_executable.text ==
+        "cannot run " + plain + ": permission denied, not executable (chmod +x)");
   CHECK(not_executable.code == std::errc::permission_denied);
-  CHECK(Found{{.words = {folder}}}.code == std::errc::permission_denied);
+  const Found no_file{{.words = {folder}}};
+  CHECK(no_file.text == "cannot run " + folder + ": permission denied, it is a directory");
+  CHECK(no_file.code == std::errc::permission_denied);
   CHECK(Found{{.words = {tool + "/x"}}}.code == std::errc::not_a_directory);
 }
 
@@ -317,7 +321,7 @@ TEST_CASE_TEMPLATE("LaunchRequest: a spawner rewrites the words and hands them o
   const mk::Command command{.argv = {"only-there", "inspect", seen, "stay", "an 'odd' word"},
                             .cwd = far.path(),
                             .env = {{"MY_OWN", "a b"}}};
-  CHECK(headline(Base{}, command).starts_with("cannot run only-there, looked up in PATH="));
+  CHECK(headline(Base{}, command).starts_with("cannot run only-there: no such file or directory"));
 
   mk::Executor executor{command, Elsewhere<Base>{far.path()}};
   executor.start();

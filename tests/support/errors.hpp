@@ -63,8 +63,19 @@ bool starts_if_installed(Executor& executor) {
   }
 }
 
-/// The message with T in place of each duration behind `marker`.
+/// The message with L in place of the file and line behind "started at: ".
+inline std::string placeless(std::string message) {
+  const std::string marker = "\n  started at: ";
+  if (const auto at = message.find(marker); at != message.npos) {
+    const auto begin = at + marker.size();
+    message.replace(begin, std::min(message.find('\n', begin), message.size()) - begin, "L");
+  }
+  return message;
+}
+
+/// The message with T in place of each duration behind `marker`, and L in place of the call's line.
 inline std::string timeless(std::string message, const std::string& marker = ", for ") {
+  message = placeless(message);
   for (auto at = message.find(marker); at != message.npos; at = message.find(marker, at)) {
     at += marker.size();
     const auto end = std::min(message.find('\n', at), message.size());

@@ -4,8 +4,10 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <span>
 
+#include <mirakuru/budget/environment.hpp>
 #include <mirakuru/command.hpp>
 #include <mirakuru/engine/policy_set.hpp>
 #include <mirakuru/error.hpp>
@@ -31,6 +33,7 @@ struct ServiceBase {
   OutputStreams streams = {};
   UniqueFd input = {};  // the writing end of standard input, held open
   Timeline timeline = {};
+  std::source_location where = {};  // of the call of start()
   std::optional<int> exit_code = {};
   std::vector<Straggler> stragglers = {};
   std::string trouble = {};                  // of the spawner, such as the end of a guardian
@@ -59,6 +62,8 @@ struct ServiceBase {
   [[noreturn]] void throw_spawn_error(std::chrono::nanoseconds start_budget);
   /// True if the end is bad whatever the exit code.
   [[nodiscard]] bool has_trouble() const noexcept { return !trouble.empty() || !reports.empty(); }
+  /// The command, `pid` (0 for none) and the state. The state is the newest without a change to it.
+  [[nodiscard]] std::string describe(pid_t pid) const;
   /// Keeps the news of a process's handle.
   void record(const std::vector<Straggler>& news);
   void record(const std::string& news);
@@ -93,6 +98,11 @@ concept TellsTrouble = requires(const Handle& handle) {
 template <class Handle>
 concept TellsRefusal = requires(const Handle& handle) {
   { handle.refused() } -> std::same_as<bool>;
+};
+
+template <class Handle>
+concept TellsGuardian = requires(const Handle& handle) {
+  { handle.guardian() } -> std::same_as<pid_t>;
 };
 
 /// An executor's data.
@@ -144,6 +154,13 @@ struct Service : ServiceBase {
     reports = remains.reports();
     if (!std::exchange(examined, true) && leaves_core(*exit_code) && ended_badly())
       backtrace = remains.backtrace(process->pid());
+  }
+
+  /// The process above the tree; 0 for none.
+  [[nodiscard]] pid_t guardian() const {
+    if constexpr (TellsGuardian<Handle>)
+      if (process) return process->guardian();
+    return 0;
   }
 
   /// Tells the reporter.
@@ -207,6 +224,9 @@ Service<Set> make_service(ResolvedCommand command, hana::tuple<Given...> given) 
   auto service = hana::unpack(Numbered<typename Set::Slots>{}, [&](auto... slots) {
     return assemble(value_for<Set>(slots, given)...);
   });
+  if constexpr (std::is_same_v<typename Set::Budget, Defaults::Budget>)
+    if (service.budget.start == typename Set::Budget{}.start)
+      service.budget.start = start_timeout_of_environment().value_or(service.budget.start);
   check_budget(service.budget.start, service.budget.stop);
   check_signals(service.signals.steps());
   (void)service.kill_steps();  // checks its signal, too

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 
+#include <mirakuru/engine/advice.hpp>
 #include <mirakuru/engine/service.hpp>
+#include <mirakuru/os/proc.hpp>
 
 namespace mirakuru::detail {
 
@@ -111,20 +113,35 @@ MIRAKURU_DECL void ServiceBase::throw_spawn_error(std::chrono::nanoseconds start
   }
 }
 
+MIRAKURU_DECL std::string ServiceBase::describe(pid_t pid) const {
+  std::string state = exit_code                   ? exit_headline(*exit_code)
+                      : pid == 0                  ? "not started"
+                      : process_stat(pid).lives() ? "running"
+                                                  : "ended";
+  if (pid != 0) state = "pid " + std::to_string(pid) + ", " + state;
+  return command.text() + " (" + state + ')';
+}
+
 MIRAKURU_DECL void ServiceBase::record(const std::vector<Straggler>& news) { stragglers = news; }
 MIRAKURU_DECL void ServiceBase::record(const std::string& news) { trouble = news; }
 
 MIRAKURU_DECL ErrorContext ServiceBase::error_context(TimePoint now, std::string awaited,
                                                       std::string reason) const {
-  return {.command = command.text(),
-          .awaited = std::move(awaited),
-          .waited = timeline.spawned == TimePoint{} ? Clock::duration{} : now - timeline.spawned,
-          .reason = std::move(reason),
-          .trouble = trouble,
-          .backtrace = backtrace,
-          .reports = reports,
-          .output = streams.out().tail(),
-          .err_output = streams.err().tail()};
+  ErrorContext context{
+      .command = command.text(),
+      .awaited = std::move(awaited),
+      .waited = timeline.spawned == TimePoint{} ? Clock::duration{} : now - timeline.spawned,
+      .reason = std::move(reason),
+      .trouble = trouble,
+      .backtrace = backtrace,
+      .reports = reports,
+      .output = streams.out().excerpt(),
+      .err_output = streams.err().excerpt()};
+  if (where.line() != 0)
+    context.started_at = std::string{where.file_name()} + ':' + std::to_string(where.line());
+  context.note(shell_advice(command.words()));
+  context.note(disk_advice(streams));
+  return context;
 }
 
 }  // namespace mirakuru::detail

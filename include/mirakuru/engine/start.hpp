@@ -53,10 +53,10 @@ class StartBase {
 
   /// Takes the readiness of the last wait; `event` is the process's descriptor, or -1.
   void begin_round(TimePoint now, int event, WaitSet& waits);
-  void spawned(pid_t pid);
+  void spawned(pid_t pid, pid_t guardian);
   /// Takes the place of the spawn in a `wait_for()`. `from_now_on`: earlier output does not count.
   /// Throws `ExecutorError` if there is no process, and has been none.
-  void join(pid_t pid, bool from_now_on);
+  void join(pid_t pid, pid_t guardian, bool from_now_on);
   void observed(bool alive);
   void begin_probe(std::unique_ptr<Probe> probe);
   void poll();
@@ -65,7 +65,8 @@ class StartBase {
   void done();
 
   // How it fails. `described` names the check at hand; empty for a predicate.
-  [[noreturn]] void throw_failure(Action action, const std::string& described);
+  [[noreturn]] void throw_failure(Action action, const std::string& described,
+                                  const std::string& hint);
   [[noreturn]] void throw_check_failed(const std::string& described) const;
   [[nodiscard]] std::string awaited(const std::string& described) const {
     return awaited(described, fsm_.check());
@@ -164,7 +165,8 @@ class StartOperation : StartBase {
       case Action::begin:
         if (waits_for_) {
           (void)service_.alive();
-          join(service_.process ? service_.process->pid() : 0, reads_output(checks_));
+          join(service_.process ? service_.process->pid() : 0, service_.guardian(),
+               reads_output(checks_));
           return false;
         }
         if (service_.alive()) return true;
@@ -188,7 +190,7 @@ class StartOperation : StartBase {
         return action == Action::poll || action == Action::wait;
       case Action::spawn:
         service_.spawn();
-        spawned(service_.process->pid());
+        spawned(service_.process->pid(), service_.guardian());
         if (service_.reports_steps())
           service_.report(Spawned{service_.command.text(), service_.process->pid()});
         waits.again();
@@ -200,7 +202,8 @@ class StartOperation : StartBase {
         done();
         return true;
       default:
-        throw_failure(action, action == Action::refuse ? conflict() : described());
+        throw_failure(action, action == Action::refuse ? conflict() : described(),
+                      action == Action::time_out ? hint() : "");
     }
   }
 
@@ -278,6 +281,19 @@ class StartOperation : StartBase {
       });
     } catch (...) {
       return "check " + std::to_string(at + 1) + " (its describe() throws)";
+    }
+    return text;
+  }
+
+  /// The hint of the check at hand, which has timed out. An exception must not replace that error.
+  [[nodiscard]] std::string hint() {
+    std::string text;
+    try {
+      with_check([&](auto& check) {
+        if constexpr (requires { check.hint(*process_); }) text = check.hint(*process_);
+      });
+    } catch (...) {
+      return {};
     }
     return text;
   }

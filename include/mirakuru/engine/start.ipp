@@ -3,6 +3,7 @@
 
 #include <stdexcept>
 
+#include <mirakuru/engine/advice.hpp>
 #include <mirakuru/engine/start.hpp>
 #include <mirakuru/error.hpp>
 
@@ -15,20 +16,20 @@ MIRAKURU_DECL void StartBase::begin_round(TimePoint now, int event, WaitSet& wai
   if (!fsm_.has_probe()) probe_.end();  // it may hold a port that the service needs
 }
 
-MIRAKURU_DECL void StartBase::spawned(pid_t pid) {
+MIRAKURU_DECL void StartBase::spawned(pid_t pid, pid_t guardian) {
   fsm_.spawned(budget_);
   patience_ = Patience{fsm_.now()};
   process_.emplace(pid, from_now_on_ ? news_ : base_.streams, true,
-                   ProbeContext{fsm_.now(), &base_.changes, loop_});
+                   ProbeContext{fsm_.now(), &base_.changes, loop_, guardian});
 }
 
-MIRAKURU_DECL void StartBase::join(pid_t pid, bool from_now_on) {
+MIRAKURU_DECL void StartBase::join(pid_t pid, pid_t guardian, bool from_now_on) {
   spares_tree_ = true;
   if (pid == 0 && !base_.has_started()) base_.throw_not_started();
   from_now_on_ = from_now_on;
   if (from_now_on) news_ = base_.streams.from_now_on();
   fsm_.begun();
-  spawned(pid);
+  spawned(pid, guardian);
 }
 
 MIRAKURU_DECL void StartBase::observed(bool alive) {
@@ -95,10 +96,15 @@ MIRAKURU_DECL ErrorContext StartBase::error_context(TimePoint now,
   return context;
 }
 
-MIRAKURU_DECL void StartBase::throw_failure(Action action, const std::string& described) {
+MIRAKURU_DECL void StartBase::throw_failure(Action action, const std::string& described,
+                                            const std::string& hint) {
   spares_tree_ = false;
   if (action == Action::refuse) base_.error_context(fsm_.now()).throw_already_running(described);
-  const auto context = error_context(fsm_.now(), described);
+  auto context = error_context(fsm_.now(), described);
+  context.note(silence_advice(base_.streams));
+  context.note(hint);
+  if (action == Action::time_out && base_.exit_code)
+    context.note(leader_advice(*process_, *base_.exit_code));
   if (action == Action::exit)
     context.throw_exited(base_.exit_code.value_or(0),
                          waits_for_ ? " before wait_for() could pass" : " before it was ready");

@@ -16,7 +16,7 @@
 
 namespace mirakuru::detail {
 
-/// What a stop does with an end that is not accepted: throw it, tell the reporter, or nothing.
+/// The treatment of an end that is not accepted: throw it, tell the reporter, or ignore it.
 enum class ExitPolicy { check, report, ignore };
 
 /// The part of a stop that does not depend on policies: which signal is due, and whether the exit
@@ -38,7 +38,9 @@ class StopBase {
   void check_exit(TimePoint now);
   [[nodiscard]] bool reports_end() const noexcept { return policy_ == ExitPolicy::report; }
   /// True if the leader had ended before the first signal.
-  [[nodiscard]] bool ended_by_itself() const noexcept { return signals_sent_ == 0; }
+  [[nodiscard]] bool ended_by_itself() const noexcept {
+    return signals_sent_ == 0 || leader_had_ended_;
+  }
   /// True if the signal that was due just now is the SIGKILL that follows others.
   [[nodiscard]] bool had_to_kill(int signal) const noexcept {
     return signal == SIGKILL && signals_sent_ > 1 && schedule_.all_sent();
@@ -53,7 +55,8 @@ class StopBase {
   ExitPolicy policy_;
   std::vector<int> accept_;
   std::size_t signals_sent_ = 0;
-  std::vector<int> signals_;  // of the steps, and those that were sent while the leader lived
+  bool leader_had_ended_ = false;  // before the first signal
+  std::vector<int> signals_;       // of the steps, and those that were sent while the leader lived
 };
 
 /// The operation of `stop()` and `kill()`: sends the signals that are due until the tree is gone.
@@ -94,7 +97,9 @@ class StopOperation : StopBase {
  private:
   void report_end(TimePoint now) {
     const auto& command = service_.command.text();
-    if (!service_.stragglers.empty()) service_.report(LeftStragglers{command, service_.stragglers});
+    // The rest of a daemon's tree is the service itself.
+    if (!service_.stragglers.empty() && !ended_by_itself())
+      service_.report(LeftStragglers{command, service_.stragglers});
     if (service_.reports_steps())
       service_.report(Stopped{command, service_.exit_code.value_or(0), waited(now)});
     if (reports_end() && ended_badly()) service_.report_end(ended_by_itself());

@@ -31,7 +31,7 @@ MIRAKURU_DECL int StopBase::signal_due(TimePoint now) {
   }
   const int signal = schedule_.due(now);
   if (signal != 0 && !base_.exit_code) signals_.push_back(signal);
-  if (signal != 0) ++signals_sent_;
+  if (signal != 0 && signals_sent_++ == 0) leader_had_ended_ = base_.exit_code.has_value();
   return signal;
 }
 

@@ -98,21 +98,35 @@ inline std::vector<std::string> listening_addresses(const std::string& host) {
   return addresses;
 }
 
-/// The sockets that listen on `port` for `host`, as "socket:[INODE]". Source: proc_net_tcp(5).
-inline std::vector<std::string> listening_inodes(const std::string& host, std::uint16_t port) {
+/// "user root", or "user 1000" for one that /etc/passwd does not have.
+inline std::string describe_user(unsigned uid) {
+  std::ifstream users{"/etc/passwd"};
+  for (std::string line; std::getline(users, line);) {
+    const auto name_end = line.find(':'), id = line.find(':', name_end + 1);
+    if (id == std::string::npos ||
+        line.compare(id + 1, std::to_string(uid).size() + 1, std::to_string(uid) + ':') != 0)
+      continue;
+    return "user " + line.substr(0, name_end);
+  }
+  return "user " + std::to_string(uid);
+}
+
+/// The sockets that listen on `port` for `host`, as "socket:[INODE]", and the user of the last one.
+/// Source: proc_net_tcp(5).
+inline std::vector<std::string> listening_inodes(const std::string& host, std::uint16_t port,
+                                                 unsigned& user) {
   const auto addresses = listening_addresses(host);
   std::size_t closest = addresses.size();
   std::vector<std::string> inodes;
   for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
     std::ifstream lines{table};
     for (std::string line; std::getline(lines, line);) {
-      unsigned local = 0, state = 0;
+      unsigned local = 0, state = 0, uid = 0;
       unsigned long inode = 0;
       char address[33];
       constexpr unsigned listen = 0x0a;
-      if (std::sscanf(line.c_str(),
-                      " %*u: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu", address,
-                      &local, &state, &inode) != 4 ||
+      if (std::sscanf(line.c_str(), " %*u: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %u %*s %lu",
+                      address, &local, &state, &uid, &inode) != 5 ||
           local != port || state != listen)
         continue;
       const auto rank = static_cast<std::size_t>(
@@ -120,6 +134,7 @@ inline std::vector<std::string> listening_inodes(const std::string& host, std::u
       if (rank > closest || (rank == addresses.size() && !addresses.empty())) continue;
       if (rank < closest) inodes.clear();
       closest = rank;
+      user = uid;
       inodes.push_back("socket:[" + std::to_string(inode) + ']');
     }
   }
@@ -127,9 +142,10 @@ inline std::vector<std::string> listening_inodes(const std::string& host, std::u
 }
 
 MIRAKURU_DECL std::string who_listens(const std::string& host, std::uint16_t port) {
-  const auto inodes = listening_inodes(host, port);
+  unsigned user = 0;
+  const auto inodes = listening_inodes(host, port, user);
   if (inodes.empty()) return {};
-  std::string found;
+  std::string found = "a process of " + one_line(describe_user(user)) + " that /proc hides";
   for_each_pid([&](pid_t pid) {
     const auto directory = "/proc/" + std::to_string(pid) + "/fd/";
     const std::unique_ptr<DIR, int (*)(DIR*)> descriptors{::opendir(directory.c_str()), ::closedir};

@@ -10,7 +10,9 @@
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <map>
 #include <memory>
+#include <vector>
 
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/os/stat_fields.hpp>
@@ -51,6 +53,32 @@ inline std::string read_proc(pid_t pid, const char* name) {
 [[nodiscard]] inline bool proc_is_own() {
   char own[16] = {};
   return ::readlink("/proc/self", own, sizeof own - 1) > 0 && std::atoi(own) == ::getpid();
+}
+
+/// The living processes of a tree: the leader, its group, and all below the leader and below the
+/// guardian, which does not belong to it (0: none). Without /proc there are none.
+[[nodiscard]] inline std::vector<pid_t> process_tree(pid_t leader, pid_t guardian) {
+  struct Member {
+    pid_t parent, group;
+    bool lives;
+  };
+  std::map<pid_t, Member> all;
+  for_each_pid([&all](pid_t pid) {
+    const auto stat = process_stat(pid);
+    all[pid] = {stat.parent, stat.group, stat.lives()};
+    return true;
+  });
+  std::vector<pid_t> tree;
+  for (const auto& [pid, member] : all) {
+    bool found = pid == leader || member.group == leader;
+    auto above = all.find(member.parent);
+    for (std::size_t steps = 0; !found && above != all.end() && steps < all.size(); ++steps) {
+      found = above->first == leader || above->first == guardian;
+      above = all.find(above->second.parent);
+    }
+    if (found && member.lives && pid != guardian) tree.push_back(pid);
+  }
+  return tree;
 }
 
 /// A descriptor that turns readable when the process ends; none if it is gone, or if the kernel has

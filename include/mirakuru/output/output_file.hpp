@@ -42,6 +42,10 @@ class OutputFile {
   /// The last ten lines of that, or the last two kilobytes, for a message.
   [[nodiscard]] std::string tail() const;
 
+  /// Its first and last lines, with a count of those left out, for a message. Never throws: the
+  /// text is the reason then. Of more than 8 MiB it reads the begin and the end.
+  [[nodiscard]] std::string excerpt() const;
+
   /// Reads from `offset` to the file's end or until `into` is full. A negative offset reaches
   /// before this run. Returns the number of bytes read. Rests on `pread`.
   [[nodiscard]] std::size_t read(long long offset, std::span<char> into) const;

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include <mirakuru/output/output_file.hpp>
+#include <mirakuru/text/excerpt.hpp>
 
 namespace mirakuru {
 
@@ -76,6 +77,38 @@ MIRAKURU_DECL std::string OutputFile::text_from(long long position) const {
     text.append(block.get(), count);
   }
   return text;
+}
+
+MIRAKURU_DECL std::string OutputFile::excerpt() const try {
+  constexpr long long first = 16 * 1024, last = 64 * 1024, longest_count = 4 << 20;
+  detail::Excerpt excerpt;
+  std::string block(16 * 1024, '\0');
+  const auto read_blocks = [&](long long at, long long end, auto use) {
+    while (at < end) {
+      const auto wanted = std::min(end - at, static_cast<long long>(block.size()));
+      const auto size = read(at, {block.data(), static_cast<std::size_t>(wanted)});
+      if (size == 0) return;
+      use(std::string_view{block}.substr(0, size));
+      at += static_cast<long long>(size);
+    }
+  };
+  const auto feed = [&](std::string_view piece) { excerpt.feed(piece); };
+  const auto end = size(), begin = end < 0 ? -begin_ : 0;  // the file may have been cut
+  const auto left_out = end - begin - first - last;
+  read_blocks(begin, left_out > 0 ? begin + first : end, feed);
+  if (left_out > 0) {
+    std::optional<std::size_t> line_ends;
+    if (left_out <= longest_count)
+      read_blocks(begin + first, end - last, [&](std::string_view piece) {
+        line_ends = line_ends.value_or(0) +
+                    static_cast<std::size_t>(std::count(piece.begin(), piece.end(), '\n'));
+      });
+    excerpt.skip(static_cast<std::size_t>(left_out), line_ends);
+    read_blocks(end - last, end, feed);
+  }
+  return excerpt.text();
+} catch (const std::exception& error) {
+  return std::string{"[cannot be read: "} + error.what() + ']';
 }
 
 MIRAKURU_DECL std::string OutputFile::tail() const {

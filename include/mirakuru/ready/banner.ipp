@@ -17,6 +17,14 @@ MIRAKURU_DECL std::string BannerCheck::describe() const {
   return (expression.empty() ? "a line that matches" : "a line with '" + expression + "'") + where;
 }
 
+MIRAKURU_DECL std::string BannerCheck::hint(const Process& process) const {
+  const auto& streams = process.streams();
+  const bool has_out = stream != Stream::err && streams.out().size() > 0;
+  const bool has_err = stream != Stream::out && streams.err().size() > 0;
+  if (has_out || has_err) return {};
+  return "output that goes to a file is often buffered: try python3 -u or stdbuf -oL";
+}
+
 namespace detail {
 
 /// Searches the output of a process.

@@ -28,6 +28,10 @@ struct HTTPCheck {
   [[nodiscard]] std::string describe_conflict() const {
     return static_cast<TCPCheck>(*this).describe_conflict();
   }
+  /// Asked after a time-out: the ports that the tree listens on.
+  [[nodiscard]] std::string hint(const Process& process) const {
+    return static_cast<TCPCheck>(*this).hint(process);
+  }
   /// Asked before the start: a connection to the port.
   [[nodiscard]] std::unique_ptr<Probe> precheck() const {
     return static_cast<TCPCheck>(*this).precheck();

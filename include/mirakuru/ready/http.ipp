@@ -66,12 +66,26 @@ class HTTPProbe final : public ConnectProbe {
       const int error = errno;
       if (size < 0 && error == EAGAIN) return {};
       if (size > 0 && head_->feed({bytes.data(), static_cast<std::size_t>(size)})) continue;
-      if (!head_->problem().empty()) return not_ready(head_->problem());
+      if (!head_->problem().empty())
+        return not_ready(head_->problem() +
+                         (head_->speaks_tls() ? " (the port speaks TLS, as it seems)" : ""));
       if (head_->status() == 0)
-        return size < 0 ? refusal(error) : not_ready("closed without an HTTP answer");
+        return size < 0 ? refusal(error)
+                        : not_ready("closed without an HTTP answer (does the port speak TLS?)");
       if (check_.status.matches(head_->status())) return true;
-      return not_ready("HTTP " + std::to_string(head_->status()));
+      return not_ready(answer());
     }
+  }
+
+  /// An answer that is not the one waited for.
+  [[nodiscard]] std::string answer() const {
+    const int status = head_->status();
+    auto text = "HTTP " + std::to_string(status);
+    if (status >= 300 && status < 400 && !head_->location().empty())
+      text += " to " + one_line(head_->location());
+    if ((status == 405 || status == 501) && check_.method.str() == "HEAD")
+      text += " (the method is HEAD; try .method = \"GET\")";
+    return text;
   }
 
   const HTTPCheck& check_;

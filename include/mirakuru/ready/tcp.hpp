@@ -24,6 +24,8 @@ struct TCPCheck {
   [[nodiscard]] std::string describe() const;
   /// Says that the port is taken, and by which process if /proc shows it.
   [[nodiscard]] std::string describe_conflict() const;
+  /// Asked after a time-out: the ports that the tree listens on.
+  [[nodiscard]] std::string hint(const Process& process) const;
   /// Asked before the start.
   [[nodiscard]] std::unique_ptr<Probe> precheck() const;
   /// Asked after the spawn.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <mirakuru/net/ports.hpp>
+#include <mirakuru/os/proc.hpp>
 #include <mirakuru/ready/connect.hpp>
 #include <mirakuru/ready/tcp.hpp>
 
@@ -13,6 +15,11 @@ MIRAKURU_DECL std::string TCPCheck::describe() const {
 MIRAKURU_DECL std::string TCPCheck::describe_conflict() const {
   const auto holder = detail::who_listens(host, port);
   return detail::authority(host, port) + " answers" + (holder.empty() ? "" : ", held by " + holder);
+}
+
+MIRAKURU_DECL std::string TCPCheck::hint(const Process& process) const {
+  const auto tree = detail::process_tree(process.pid(), process.context().guardian);
+  return detail::listening_advice(tree, host, port);
 }
 
 MIRAKURU_DECL std::unique_ptr<Probe> TCPCheck::precheck() const {

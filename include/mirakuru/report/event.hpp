@@ -41,7 +41,7 @@ struct HadToBeKilled {
   std::chrono::nanoseconds after;  ///< since the first signal
 };
 
-/// Processes that were still there when the leader had ended, and needed a signal of their own.
+/// Processes that were still there when a signal had ended the leader, and needed one of their own.
 struct LeftStragglers {
   std::string command;
   std::vector<Straggler> stragglers;

@@ -40,6 +40,8 @@ class GuardedProcess {
 
   /// The id of the leader, the command's own process.
   [[nodiscard]] pid_t pid() const noexcept { return leader_; }
+  /// The id of the guardian; 0 when it has ended.
+  [[nodiscard]] pid_t guardian() const noexcept { return guardian_; }
   /// A descriptor that turns readable when there is news for `alive()`; -1: ask again after a
   /// pause.
   [[nodiscard]] int event() const noexcept { return guardian_ != 0 ? channel_.get() : -1; }

@@ -47,10 +47,10 @@ struct LaunchRequest {
 };
 
 /// A command that cannot be run. `what()` tells the failed step and the reason: "cannot run
-/// redis-server, looked up in PATH=/bin: no such file or directory".
+/// redis-server: no such file or directory", and in a second line "looked up in PATH=/bin".
 ///
-/// A spawner throws it to choose the whole first line of the user's `SpawnError`. Of any other
-/// `std::system_error` that line is "cannot start: " and its `what()`.
+/// A spawner throws it to choose the whole headline of the user's `SpawnError`. Of any other
+/// `std::system_error` it is "cannot start: " and its `what()`.
 class SpawnFailure : public std::system_error {
  public:
   /// `step` is the failed step, `code` the system's error; an empty `reason` is the text of `code`.

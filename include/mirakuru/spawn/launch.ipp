@@ -51,18 +51,36 @@ inline int access_error(const std::string& path, mode_t type, int error_of_type)
   return error == EPERM || error == ENOSYS ? 0 : error;
 }
 
+/// The reason why a file cannot be executed, if it lacks the permission of everybody; else empty.
+inline std::string permission_advice(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  if (S_ISDIR(status.st_mode)) return ", it is a directory";
+  return S_ISREG(status.st_mode) && (status.st_mode & 0111) == 0 ? ", not executable (chmod +x)"
+                                                                 : "";
+}
+
 inline std::string resolve_program(const LaunchRequest& request) {
   const auto& cwd = request.cwd;
   if (!cwd.empty())
     check_launch(access_error(cwd, S_IFDIR, ENOTDIR), "cannot run in the directory " + cwd);
 
   // A relative name starts at the directory that the command runs in.
-  const auto program_error = [&cwd](const std::string& path) {
-    return access_error(cwd.empty() || path[0] == '/' ? path : cwd + '/' + path, S_IFREG, EACCES);
+  const auto place = [&cwd](const std::string& path) {
+    return cwd.empty() || path[0] == '/' ? path : cwd + '/' + path;
+  };
+  const auto program_error = [&place](const std::string& path) {
+    return access_error(place(path), S_IFREG, EACCES);
   };
   const std::string& name = request.words.at(0);
+  const auto fail = [&name](int error, const std::string& advice) {
+    const std::error_code code{error, std::generic_category()};
+    throw SpawnFailure{"cannot run " + name, code, reason_text(code) + advice};
+  };
   if (name.find('/') != std::string::npos) {
-    check_launch(program_error(name), "cannot run " + name);
+    if (const int error = program_error(name); error != 0)
+      fail(error, permission_advice(place(name)) +
+                      (place(name) != name ? "\nlooked up in " + cwd + " (Command::cwd)" : ""));
     return name;
   }
 
@@ -81,8 +99,8 @@ inline std::string resolve_program(const LaunchRequest& request) {
     if (its_error == EACCES) error = EACCES;
     begin = end + 1;
   }
-  const auto step = "cannot run " + name + ", looked up in PATH=" + path;
-  throw SpawnFailure{step, {error, std::generic_category()}};
+  fail(error, "\nlooked up in PATH=" + path);
+  return {};
 }
 
 inline std::vector<std::string> full_environment(const LaunchRequest& request) {

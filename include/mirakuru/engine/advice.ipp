@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/statvfs.h>
+#include <algorithm>
+#include <cctype>
+#include <string_view>
+
+#include <mirakuru/engine/advice.hpp>
+#include <mirakuru/error.hpp>
+#include <mirakuru/os/printable.hpp>
+#include <mirakuru/os/proc.hpp>
+
+namespace mirakuru::detail {
+
+/// True for a word that a shell would not take as it is.
+inline bool is_for_a_shell(std::string_view word) {
+  constexpr std::string_view operators[] = {"&&", "||", "|", "&", ";", ">", ">>", "<", "*"};
+  if (std::find(std::begin(operators), std::end(operators), word) != std::end(operators))
+    return true;
+  const auto digits = word.find_first_not_of("0123456789&");
+  if (digits != word.npos && (word[digits] == '>' || word[digits] == '<')) return true;  // 2>&1
+  if (word == "~" || word.starts_with("~/") || word.ends_with(';')) return true;
+  if (word.find("/*") != word.npos || word.starts_with("*.")) return true;
+  const auto dollar = word.find('$');
+  return dollar != word.npos && dollar + 1 < word.size() &&
+         (std::isalpha(static_cast<unsigned char>(word[dollar + 1])) != 0 ||
+          std::string_view{"_{("}.find(word[dollar + 1]) != std::string_view::npos);
+}
+
+MIRAKURU_DECL std::string shell_advice(const std::vector<std::string>& words) noexcept try {
+  std::string assigned, found;
+  for (const auto& word : words) {
+    // The words of another program's language: sh -c, perl -e.
+    if (word.size() > 1 && word.size() < 5 && word[0] == '-' &&
+        (word.back() == 'c' || word.back() == 'e'))
+      return {};
+    if (found.empty() && is_for_a_shell(word)) found = word;
+  }
+  const auto& first = words.at(0);
+  const auto equals = first.find('=');
+  const auto is_name = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; };
+  if (equals != first.npos && equals > 0 &&
+      std::all_of(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(equals), is_name))
+    return "'" + one_line(first) + "' is the program here; a variable is Command{.env = {{\"" +
+           first.substr(0, equals) + "\", \"" + one_line(first.substr(equals + 1)) + "\"}}}";
+  if (found.empty()) return {};
+  return "'" + one_line(found) + "' is a plain word here; a line for a shell is mk::Shell{\"...\"}";
+} catch (...) {
+  return {};
+}
+
+MIRAKURU_DECL std::string disk_advice(const OutputStreams& streams) noexcept try {
+  for (const auto* file : {&streams.out(), &streams.err()}) {
+    struct statvfs disk{};
+    if (file->kept() && ::fstatvfs(file->fd(), &disk) == 0 && disk.f_blocks > 0 &&
+        disk.f_bavail == 0)
+      return "the file system of its output is full, so that output may be missing";
+  }
+  return {};
+} catch (...) {
+  return {};
+}
+
+MIRAKURU_DECL std::string silence_advice(const OutputStreams& streams) noexcept try {
+  const bool kept = streams.out().kept() || streams.err().kept();
+  return kept && streams.out().size() == 0 && streams.err().size() == 0 ? "it has printed nothing"
+                                                                        : "";
+} catch (...) {
+  return {};
+}
+
+MIRAKURU_DECL std::string leader_advice(const Process& process, int exit_code) noexcept try {
+  auto tree = process_tree(process.pid(), process.context().guardian);
+  std::erase(tree, process.pid());
+  if (tree.empty()) return {};
+  constexpr std::size_t most = 5;
+  std::string text = "its own process " + exit_headline(exit_code) + "; still there: ";
+  for (std::size_t i = 0; i < tree.size() && i < most; ++i)
+    text += (i == 0 ? "" : ", ") + describe_process(tree[i]);
+  if (tree.size() > most) text += " and " + std::to_string(tree.size() - most) + " more";
+  return text;
+} catch (...) {
+  return {};
+}
+
+}  // namespace mirakuru::detail

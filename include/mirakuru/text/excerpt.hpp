@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mirakuru::detail {
+
+/// The first and the last lines of a text that comes in pieces, for a message. Equal lines in a row
+/// are folded into one. It stores no more than these lines.
+class Excerpt {
+ public:
+  static constexpr std::size_t first_lines = 5, last_lines = 15;
+  /// The rest of a longer line is left out, in bytes.
+  static constexpr std::size_t longest_line = 500;
+
+  /// Takes the next piece of the text.
+  void feed(std::string_view piece) {
+    while (!piece.empty()) {
+      const auto end = piece.find('\n');
+      const auto part = piece.substr(0, end);
+      if (line_.size() < longest_line) line_ += part.substr(0, longest_line - line_.size());
+      length_ += part.size();
+      open_ = true;
+      if (end == std::string_view::npos) return;
+      end_line();
+      piece.remove_prefix(end + 1);
+    }
+  }
+  /// Leaves out a part of the text, with so many line ends in it; in `bytes` if they are unknown.
+  void skip(std::size_t bytes, std::optional<std::size_t> line_ends) {
+    std::size_t lines = line_ends.value_or(0);
+    if (open_ && lines > 0) --lines;  // that of the line at hand
+    if (open_) end_line();
+    for (auto& line : tail_) lines += line.times;
+    tail_.clear();
+    lines_ += lines;
+    if (!line_ends) bytes_ += bytes;
+    skipped_ = true;
+  }
+  /// The excerpt, without empty lines at its end.
+  [[nodiscard]] std::string text() {
+    if (open_) end_line();
+    while (!tail_.empty() && tail_.back().text.empty()) tail_.pop_back();
+    while (tail_.empty() && !head_.empty() && head_.back().text.empty()) head_.pop_back();
+    std::string text;
+    for (const auto& line : head_) add(text, line);
+    if (lines_ > 0 || bytes_ > 0)
+      text += "[... " + (lines_ > 0 ? std::to_string(lines_) + " lines" : "") +
+              (lines_ > 0 && bytes_ > 0 ? " and " : "") +
+              (bytes_ > 0 ? std::to_string(bytes_) + " bytes" : "") + " left out ...]\n";
+    for (const auto& line : tail_) add(text, line);
+    if (!text.empty()) text.pop_back();
+    return text;
+  }
+
+ private:
+  struct Line {
+    std::string text = {};
+    std::size_t length = 0, times = 1;
+  };
+
+  static void add(std::string& text, const Line& line) {
+    text += line.text + (line.length > line.text.size() ? " [...]\n" : "\n");
+    if (line.times > 1)
+      text += "[the same line " + std::to_string(line.times - 1) +
+              (line.times == 2 ? " more time]\n" : " more times]\n");
+  }
+
+  void end_line() {
+    open_ = false;
+    Line line{std::exchange(line_, {}), std::exchange(length_, 0)};
+    const bool behind_gap = tail_.empty() && skipped_;
+    Line* const last = !tail_.empty()                  ? &tail_.back()
+                       : !head_.empty() && !behind_gap ? &head_.back()
+                                                       : nullptr;
+    if (last != nullptr && last->text == line.text && last->length == line.length) {
+      ++last->times;
+    } else if (head_.size() < first_lines && tail_.empty() && !behind_gap) {
+      head_.push_back(std::move(line));
+    } else {
+      tail_.push_back(std::move(line));
+      if (tail_.size() <= last_lines) return;
+      lines_ += tail_.front().times;
+      tail_.pop_front();
+    }
+  }
+
+  std::vector<Line> head_;
+  std::deque<Line> tail_;
+  std::size_t lines_ = 0, bytes_ = 0;  // left out
+  std::string line_;                   // the line that has not ended yet
+  std::size_t length_ = 0;
+  bool open_ = false, skipped_ = false;
+};
+
+}  // namespace mirakuru::detail
