@@ -506,3 +506,20 @@ TEST_CASE("BannerCheck: many executors need few inotify instances") {
   }
   CHECK(instances() == 0);
 }
+
+TEST_CASE("BannerCheck: a time-out tells that the output has the pattern as plain text") {
+  const auto message = [](const std::string& pattern) -> std::string {
+    mk::OutputExecutor executor{helper("print", "cost (in total) 5\n"), mk::BannerCheck{pattern},
+                                mk::TimeoutBudget{.start = 300ms}};
+    try {
+      executor.start();
+    } catch (const mk::TimeoutExpired& error) {
+      return error.what();
+    }
+    return "started";
+  };
+  const std::string note =
+      "\n  note: the output has the pattern as plain text: put a \\ before its ";
+  CHECK(message("cost (in total)").find(note) != std::string::npos);
+  CHECK(message("cost (in sum)").find(note) == std::string::npos);
+}

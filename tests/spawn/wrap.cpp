@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <chrono>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -6,9 +7,16 @@
 
 #include <doctest/doctest.h>
 
+#include <mirakuru.hpp>
 #include <mirakuru/spawn/wrap.hpp>
 
-using mirakuru::detail::wrap_words;
+#include "files.hpp"
+#include "time.hpp"
+#include "words.hpp"
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+using mk::detail::wrap_words;
 using Words = std::vector<std::string>;
 
 TEST_CASE("wrap_words: the first rule that matches the program's name counts") {
@@ -35,4 +43,38 @@ TEST_CASE("wrap_words: MIRAKURU_WRAP has the rules") {
   ::setenv("MIRAKURU_WRAP", "redis=valgrind", 1);
   CHECK(wrap_words("redis") == Words{"valgrind"});
   ::unsetenv("MIRAKURU_WRAP");
+}
+
+TEST_CASE_TEMPLATE("MIRAKURU_WRAP: a command that matches runs by its words", Spawner,
+                   mk::GuardedSpawner, mk::DirectSpawner) {
+  const auto is_wrapped = [](pid_t pid) {
+    const auto environment = test::slurp("/proc/" + std::to_string(pid) + "/environ");
+    return environment.starts_with("WRAPPED=yes") ||
+           test::contains(environment, std::string{"\0WRAPPED=yes", 12});
+  };
+  ::setenv("MIRAKURU_WRAP", "sle*=env WRAPPED=yes", 1);
+  mk::Executor executor{"sleep 300", Spawner{}}, other{"cat", Spawner{}};
+  ::unsetenv("MIRAKURU_WRAP");
+  CHECK(executor.command() == "sleep 300");
+  executor.start();
+  CHECK(test::eventually([&] { return is_wrapped(executor.pid()); }));
+  other.start();
+  CHECK_FALSE(is_wrapped(other.pid()));
+}
+
+TEST_CASE("MIRAKURU_WRAP: the start budget is 20 times as long, and messages tell") {
+  ::setenv("MIRAKURU_WRAP", "sleep=env", 1);
+  mk::Executor executor{"sleep 300", [](const mk::Process&) { return false; },
+                        mk::TimeoutBudget{.start = 10ms}};
+  mk::Executor for_ever{"sleep 300", mk::TimeoutBudget{.start = std::chrono::hours::max()}};
+  ::unsetenv("MIRAKURU_WRAP");
+  for_ever.start();
+  try {
+    executor.start();
+    CHECK_MESSAGE(false, "start() did not throw");
+  } catch (const mk::TimeoutExpired& error) {
+    CHECK(error.timeout() == 200ms);
+    CHECK(test::contains(
+        error.what(), "\n  note: MIRAKURU_WRAP runs it by 'env', with 20 times the start budget"));
+  }
 }

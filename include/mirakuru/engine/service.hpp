@@ -30,6 +30,7 @@ struct ServiceBase {
   ~ServiceBase();
 
   ResolvedCommand command;
+  std::vector<std::string> wrap;  // words in front of it
   OutputStreams streams = {};
   UniqueFd input = {};  // the writing end of standard input, held open
   Timeline timeline = {};
@@ -228,6 +229,12 @@ Service<Set> make_service(ResolvedCommand command, hana::tuple<Given...> given) 
     if (service.budget.start == typename Set::Budget{}.start)
       service.budget.start = start_timeout_of_environment().value_or(service.budget.start);
   check_budget(service.budget.start, service.budget.stop);
+  // A debugger or Valgrind takes its time.
+  if constexpr (requires { service.budget.start = std::chrono::nanoseconds{}; })
+    if (const std::chrono::nanoseconds start = service.budget.start; !service.wrap.empty())
+      service.budget.start = start < std::chrono::nanoseconds::max() / 20
+                                 ? start * 20
+                                 : std::chrono::nanoseconds::max();
   check_signals(service.signals.steps());
   (void)service.kill_steps();  // checks its signal, too
   return service;

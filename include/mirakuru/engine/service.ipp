@@ -6,6 +6,7 @@
 #include <mirakuru/engine/advice.hpp>
 #include <mirakuru/engine/service.hpp>
 #include <mirakuru/os/proc.hpp>
+#include <mirakuru/spawn/wrap.hpp>
 
 namespace mirakuru::detail {
 
@@ -47,7 +48,8 @@ MIRAKURU_DECL std::array<SignalStep, 1> single_step(int signal) {
   return steps;
 }
 
-MIRAKURU_DECL ServiceBase::ServiceBase(ResolvedCommand resolved) : command{std::move(resolved)} {}
+MIRAKURU_DECL ServiceBase::ServiceBase(ResolvedCommand resolved)
+    : command{std::move(resolved)}, wrap{wrap_words(command.words().at(0))} {}
 MIRAKURU_DECL ServiceBase::ServiceBase(ServiceBase&&) noexcept = default;
 MIRAKURU_DECL ServiceBase::~ServiceBase() = default;
 
@@ -71,7 +73,9 @@ MIRAKURU_DECL LaunchRequest ServiceBase::prepare(UniqueFd& child_input,
   auto pipe = make_pipe();
   child_input = std::move(pipe.reading);
   input = std::move(pipe.writing);
-  return {.words = command.words(),
+  auto words = wrap;
+  words.insert(words.end(), command.words().begin(), command.words().end());
+  return {.words = std::move(words),
           .cwd = command.cwd(),
           .env = command.env(),
           .id = command.id(),
@@ -139,6 +143,9 @@ MIRAKURU_DECL ErrorContext ServiceBase::error_context(TimePoint now, std::string
       .err_output = streams.err().excerpt()};
   if (where.line() != 0)
     context.started_at = std::string{where.file_name()} + ':' + std::to_string(where.line());
+  if (!wrap.empty())
+    context.note("MIRAKURU_WRAP runs it by '" + quote_words(wrap) +
+                 "', with 20 times the start budget");
   context.note(shell_advice(command.words()));
   context.note(disk_advice(streams));
   return context;

@@ -22,7 +22,8 @@ struct BannerCheck {
 
   /// Names the check in messages.
   [[nodiscard]] std::string describe() const;
-  /// Asked after a time-out: a stream that is empty may be buffered.
+  /// Asked after a time-out: a stream that is empty may be buffered, and the first megabyte may
+  /// have the text of the pattern as it is.
   [[nodiscard]] std::string hint(const Process& process) const;
   /// Asked after the spawn.
   [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const;

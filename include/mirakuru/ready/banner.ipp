@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/inotify.h>
+#include <algorithm>
 
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/ready/banner.hpp>
@@ -18,11 +19,20 @@ MIRAKURU_DECL std::string BannerCheck::describe() const {
 }
 
 MIRAKURU_DECL std::string BannerCheck::hint(const Process& process) const {
-  const auto& streams = process.streams();
-  const bool has_out = stream != Stream::err && streams.out().size() > 0;
-  const bool has_err = stream != Stream::out && streams.err().size() > 0;
-  if (has_out || has_err) return {};
-  return "output that goes to a file is often buffered: try python3 -u or stdbuf -oL";
+  constexpr long long megabyte = 1 << 20;
+  std::string begin;
+  for (const auto which : {Stream::out, Stream::err}) {
+    if (stream != Stream::both && stream != which) continue;
+    const auto& file = which == Stream::out ? process.streams().out() : process.streams().err();
+    const auto before = begin.size();
+    begin.resize(before + static_cast<std::size_t>(std::clamp(file.size(), 0LL, megabyte)));
+    begin.resize(before + file.read(0, std::span{begin}.subspan(before)));
+  }
+  if (begin.empty())
+    return "output that goes to a file is often buffered: try python3 -u or stdbuf -oL";
+  if (detail::has_expression_as_text(pattern, begin))
+    return "the output has the pattern as plain text: put a \\ before its special characters";
+  return {};
 }
 
 namespace detail {
