@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -109,14 +110,28 @@ const std::vector<Host> hosts = {
 
 constexpr auto start_budget = 10s, stop_budget = 1s, tolerance = 2s;
 
+/// The helper where every user may execute it.
+class PublicHelper {
+ public:
+  PublicHelper() {
+    std::filesystem::copy_file(test::helper(), path());
+    REQUIRE(::chmod(directory_.path().c_str(), 0755) == 0);
+  }
+  std::string path() const { return directory_ / "helper"; }
+
+ private:
+  test::TempDir directory_;
+};
+
 /// The service of a host: a leader, a process in a session of its own, and a listener.
 struct Service {
+  std::string helper;
   std::string mark = std::to_string(::getpid()) + std::to_string(++count);
   int port = test::free_port();
 
   auto executor() const {
-    const auto script = "setsid sleep 7" + mark + " & echo up; " + test::helper() +
-                        " listen 127.0.0.1 " + std::to_string(port) + " & wait; : 7" + mark;
+    const auto script = "setsid sleep 7" + mark + " & echo up; " + helper + " listen 127.0.0.1 " +
+                        std::to_string(port) + " & wait; : 7" + mark;
     return mk::Executor{mk::Shell{script}, mk::BannerCheck{"up"}, mk::TCPCheck{"127.0.0.1", port},
                         mk::TimeoutBudget{.start = start_budget, .stop = stop_budget}};
   }
@@ -157,8 +172,8 @@ enum class End { stopped, killed };
 
 /// Starts the service as a host that lacks two things, in a process group that ends with the test.
 /// Returns a fault, or an empty text.
-std::string run_on_host(const Host& first, const Host& second, End end) {
-  const Service service;
+std::string run_on_host(const Host& first, const Host& second, End end, const std::string& helper) {
+  const Service service{helper};
   int ends[2];
   REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
   const pid_t group = ::fork();
@@ -199,6 +214,7 @@ std::string run_on_host(const Host& first, const Host& second, End end) {
 TEST_CASE("GuardedSpawner: the fallbacks for hosts that lack something work together") {
   if (test::sanitized) return;  // a sanitizer needs /proc and descriptors of its own
   const bool root = ::geteuid() == 0;
+  const PublicHelper helper;
   int pairs = 0, started = 0;
   for (std::size_t i = 0; i < hosts.size(); ++i)
     for (std::size_t j = i + 1; j < hosts.size(); ++j) {
@@ -208,7 +224,7 @@ TEST_CASE("GuardedSpawner: the fallbacks for hosts that lack something work toge
       CAPTURE(std::string{first.name});
       CAPTURE(std::string{second.name});
       for (const auto end : {End::stopped, End::killed}) {
-        const auto fault = run_on_host(first, second, end);
+        const auto fault = run_on_host(first, second, end, helper.path());
         if (fault.starts_with(refused))
           MESSAGE(first.name << ", " << second.name << ": " << fault);
         else
