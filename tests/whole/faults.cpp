@@ -168,15 +168,19 @@ TEST_CASE("GuardedSpawner: a program that hangs in its execution keeps to the st
 TEST_CASE("GuardedSpawner: the tree of a killed guardian ends without a /proc, too") {
   if (!is_root() || test::sanitized) return;
   const auto mark = test::mark();
+  const test::TempDir directory;
+  const auto started = directory / "started";
   CHECK(test::in_child([&] {
           if (!take_proc_away()) return false;
-          mk::Executor executor{mk::Shell{"setsid sh -c 'sleep 300; : " + mark +
-                                          "' & sleep 0.05; kill -9 $PPID; wait; : " + mark},
-                                mk::TimeoutBudget{.stop = 500ms}};
+          mk::Executor executor{
+              mk::Shell{"setsid sh -c 'sleep 300; : " + mark + "' & until [ -e " + started +
+                        " ]; do sleep 0.01; done; kill -9 $PPID; wait; : " + mark},
+              mk::TimeoutBudget{.stop = 500ms}};
+          executor.start();
+          std::ofstream{started} << "yes";
+          ::usleep(100'000);
           const test::Elapsed elapsed;
           try {
-            executor.start();
-            ::usleep(100'000);
             executor.stop();
           } catch (const mk::ExecutorError& error) {
             const std::string text = error.what();

@@ -94,8 +94,9 @@ MIRAKURU_DECL void Guardian::run() {
   close_others(true);
   syscalls::call(SYS_chdir, "/");
   area_.put(title_);
-  // The leader then dies with the guardian.
-  if (!report(Report::spawned, leader_, self_)) return;
+  // An owner that cannot hear of the command has no use for it. The command may have children
+  // already, so the guardian stays.
+  if (!report(Report::spawned, leader_, self_)) on_owner_exit();
 
   while (reap()) {
     keep_to_schedule();
