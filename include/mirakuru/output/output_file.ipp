@@ -80,7 +80,7 @@ MIRAKURU_DECL std::string OutputFile::text_from(long long position) const {
 }
 
 MIRAKURU_DECL std::string OutputFile::excerpt() const try {
-  constexpr long long first = 16 * 1024, last = 64 * 1024, longest_count = 4 << 20;
+  constexpr long long first = 8 * 1024, last = 16 * 1024, longest_count = 1 << 19;
   detail::Excerpt excerpt;
   std::string block(16 * 1024, '\0');
   const auto read_blocks = [&](long long at, long long end, auto use) {
