@@ -61,6 +61,12 @@ struct ServiceBase {
   [[noreturn]] void throw_ended(TimePoint now);
   /// Throws the user's error for the current exception, a `std::system_error` of the spawner.
   [[noreturn]] void throw_spawn_error(std::chrono::nanoseconds start_budget);
+  /// True if the leader has ended, in a way that `stop()` throws for.
+  [[nodiscard]] bool has_ended_badly(std::span<const SignalStep> steps,
+                                     const std::vector<int>& accept) const;
+  /// The event of a bad end, and of a stop that has thrown.
+  [[nodiscard]] Event bad_end(bool by_itself) const;
+  [[nodiscard]] Event failed_stop(const std::exception& error) const;
   /// True if the end is bad whatever the exit code.
   [[nodiscard]] bool has_trouble() const noexcept { return !trouble.empty() || !reports.empty(); }
   /// The command, `pid` (0 for none) and the state. The state is the newest without a change to it.
@@ -146,7 +152,7 @@ struct Service : ServiceBase {
     if constexpr (TellsStragglers<Handle>) record(process->stragglers());
     if constexpr (TellsTrouble<Handle>) record(process->trouble());
     if constexpr (TellsRefusal<Handle>) refused = process->refused();
-    examine(lives);
+    if constexpr (!std::is_empty_v<typename Set::PostMortem::Run>) examine(lives);
     return lives;
   }
   /// Looks at the remains when the leader has ended, and again when its tree has.
@@ -180,22 +186,14 @@ struct Service : ServiceBase {
   }
   /// Reports an end that `stop()` would throw for, and that nobody has heard of yet.
   void report_end(bool by_itself) {
-    if (std::exchange(told, true)) return;
-    report(
-        EndedBadly{command.text(), exit_code.value_or(0), by_itself, trouble, last_line(streams)});
+    if (!std::exchange(told, true)) report(bad_end(by_itself));
   }
-
   /// Reports that a stop has thrown; the first line of its message is the reason.
-  void report_failed_stop(const std::exception& error) {
-    const std::string text = error.what();
-    report(StopFailed{command.text(), text.substr(0, text.find('\n'))});
-  }
+  void report_failed_stop(const std::exception& error) { report(failed_stop(error)); }
   /// True if the leader has ended, in a way that `stop()` throws for.
   [[nodiscard]] bool ended_badly() const {
-    std::vector<int> numbers;
     const auto& steps = signals.steps();
-    for (const auto& step : steps) numbers.push_back(step.signal);
-    return exit_code && (!is_accepted(*exit_code, signals.accept, numbers) || has_trouble());
+    return has_ended_badly(steps, signals.accept);
   }
 
   /// Drops the handle of a process that is gone.

@@ -42,6 +42,22 @@ MIRAKURU_DECL bool is_accepted(int exit_code, const std::vector<int>& accept,
          });
 }
 
+MIRAKURU_DECL bool ServiceBase::has_ended_badly(std::span<const SignalStep> steps,
+                                                const std::vector<int>& accept) const {
+  std::vector<int> numbers;
+  for (const auto& step : steps) numbers.push_back(step.signal);
+  return exit_code && (!is_accepted(*exit_code, accept, numbers) || has_trouble());
+}
+
+MIRAKURU_DECL Event ServiceBase::bad_end(bool by_itself) const {
+  return EndedBadly{command.text(), exit_code.value_or(0), by_itself, trouble, last_line(streams)};
+}
+
+MIRAKURU_DECL Event ServiceBase::failed_stop(const std::exception& error) const {
+  const std::string text = error.what();
+  return StopFailed{command.text(), text.substr(0, text.find('\n'))};
+}
+
 MIRAKURU_DECL std::array<SignalStep, 1> single_step(int signal) {
   const std::array<SignalStep, 1> steps{{{signal, std::chrono::nanoseconds::max()}}};
   check_signals(steps);
