@@ -60,7 +60,7 @@ TEST_CASE("PostMortem: the backtrace of a process that a signal has ended, or wh
   auto process = mk::GuardedSpawner{}.spawn(request);
   run.spawned(process.pid());
   ::kill(process.pid(), SIGSEGV);
-  while (process.alive()) ::usleep(1000);
+  REQUIRE(test::eventually([&] { return !process.alive(); }));
   const auto text = run.backtrace(process.pid());
   const bool told = text.starts_with("  backtrace:\n    Thread 1 ");
   const bool excused = text.starts_with("  no backtrace: ");

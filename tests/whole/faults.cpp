@@ -178,7 +178,7 @@ TEST_CASE("GuardedSpawner: the tree of a killed guardian ends without a /proc, t
               mk::TimeoutBudget{.stop = 500ms}};
           executor.start();
           std::ofstream{started} << "yes";
-          ::usleep(100'000);
+          executor.wait();  // the leader ends with the guardian
           const test::Elapsed elapsed;
           try {
             executor.stop();
@@ -198,10 +198,10 @@ TEST_CASE_TEMPLATE("a stop keeps its budget without a /proc", Spawner, mk::Guard
   if (!is_root() || test::sanitized) return;
   CHECK(test::in_child([] {
           if (!take_proc_away()) return false;
-          mk::Executor executor{mk::Shell{"trap '' TERM; sleep 300 & setsid sleep 1 & wait; wait"},
-                                Spawner{}, mk::TimeoutBudget{.stop = 500ms}};
+          mk::Executor executor{
+              mk::Shell{"trap '' TERM; sleep 300 & setsid sleep 1 & echo up; wait; wait"},
+              Spawner{}, mk::BannerCheck{"up"}, mk::TimeoutBudget{.start = 10s, .stop = 500ms}};
           executor.start();
-          ::usleep(50'000);
           const test::Elapsed elapsed;
           executor.stop();
           return elapsed < 4s && executor.exit_code() == -SIGKILL;

@@ -3,11 +3,11 @@
 
 #include <sys/statvfs.h>
 #include <algorithm>
-#include <cctype>
 #include <string_view>
 
 #include <mirakuru/engine/advice.hpp>
 #include <mirakuru/error.hpp>
+#include <mirakuru/os/ascii.hpp>
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/os/proc.hpp>
 
@@ -24,7 +24,7 @@ inline bool is_for_a_shell(std::string_view word) {
   if (word.find("/*") != word.npos || word.starts_with("*.")) return true;
   const auto dollar = word.find('$');
   return dollar != word.npos && dollar + 1 < word.size() &&
-         (std::isalpha(static_cast<unsigned char>(word[dollar + 1])) != 0 ||
+         (is_letter(word[dollar + 1]) ||
           std::string_view{"_{("}.find(word[dollar + 1]) != std::string_view::npos);
 }
 
@@ -39,9 +39,8 @@ MIRAKURU_DECL std::string shell_advice(const std::vector<std::string>& words) no
   }
   const auto& first = words.at(0);
   const auto equals = first.find('=');
-  const auto is_name = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; };
   if (equals != first.npos && equals > 0 &&
-      std::all_of(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(equals), is_name))
+      std::all_of(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(equals), is_word))
     return "'" + one_line(first) + "' is the program here; a variable is Command{.env = {{\"" +
            first.substr(0, equals) + "\", \"" + one_line(first.substr(equals + 1)) + "\"}}}";
   if (found.empty()) return {};
