@@ -4,6 +4,7 @@
 #include <csignal>
 #include <exception>
 #include <future>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -481,6 +482,48 @@ TEST_CASE(
   context.run();
   CHECK(outcome.cancelled());
   CHECK(waiting.running());
+}
+
+TEST_CASE("async_wait_for: a check and a predicate, which fail as in the blocking form") {
+  asio::io_context context;
+  mk::SimpleExecutor executor{mk::Shell{"sleep 0.2; echo reconnected; exec sleep 300"}};
+  executor.start();
+  Outcome banner, predicate, late;
+  executor.async_wait_for(mk::BannerCheck{"reconnected"},
+                          asio::bind_executor(context, std::ref(banner)));
+  context.run();
+  CHECK(banner.good());
+  context.restart();
+  int asked = 0;
+  executor.async_wait_for([&asked, only = std::make_unique<int>(3)] { return ++asked >= *only; },
+                          10s, asio::bind_executor(context, std::ref(predicate)));
+  context.run();
+  CHECK(predicate.good());
+  CHECK(asked == 3);
+  context.restart();
+  executor.async_wait_for([] { return mk::not_ready("no"); }, 20ms,
+                          asio::bind_executor(context, std::ref(late)));
+  context.run();
+  REQUIRE(late.done());
+  CHECK_THROWS_AS(std::rethrow_exception(*late.error), mk::TimeoutExpired);
+  CHECK_FALSE(executor.running());
+}
+
+TEST_CASE("async_wait_for: a cancelled wait leaves the process alone") {
+  asio::io_context context;
+  mk::SimpleExecutor executor{"sleep 300"};
+  executor.start();
+  asio::cancellation_signal signal;
+  Outcome outcome;
+  executor.async_wait_for(
+      mk::BannerCheck{"never"},
+      asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, std::ref(outcome))));
+  context.run_for(20ms);
+  CHECK_FALSE(outcome.done());
+  signal.emit(asio::cancellation_type::terminal);
+  context.run();
+  CHECK(outcome.cancelled());
+  CHECK(executor.running());
 }
 
 TEST_CASE("async_kill: ends the tree by the kill signal") {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -308,6 +309,17 @@ TEST_CASE("Laws: each law of an output can be broken") {
   CHECK(broken(Files < false, append | O_CLOEXEC > {directory / "kept", true})
             .find("output that is not kept is empty") == 0);
   CHECK(broken(Forgetful{}) != "");
+}
+
+TEST_CASE("Laws: each law of a reporter can be broken") {
+  CHECK(text(laws::check_reporter(mk::Silent{})) == "");
+  CHECK(text(laws::check_reporter([](const mk::Event&) {})) == "");
+  CHECK(text(laws::check_reporter([](const mk::Event&) { throw 1; })) == "it throws nothing");
+  const auto slow = [](const mk::Event& event) {
+    if (std::holds_alternative<mk::Spawned>(event)) std::this_thread::sleep_for(2ms);
+  };
+  CHECK(text(laws::check_reporter(slow, 1ms)).find("it returns soon from event 5") !=
+        std::string::npos);
 }
 
 TEST_CASE("Laws: each law of a check can be broken") {

@@ -151,18 +151,10 @@ class Executor {
   /// been started. An exception of the check passes through, and the command runs on.
   template <class Predicate>
   Executor& wait_for(Predicate predicate, Duration timeout) & {
-    if constexpr (ReadinessCheck<Predicate>) {
-      [[maybe_unused]] constexpr bool readable =
-          detail::CheckOutputKept<Predicate, typename Set::Output>::ok;
-      wait_for_check(std::move(predicate), timeout);
-    } else {
-      static_assert(std::is_invocable_r_v<Readiness, Predicate&>,
-                    "mirakuru: wait_for() takes a predicate that is called as predicate() or "
-                    "predicate(const mirakuru::Process&) and returns bool or "
-                    "mirakuru::Readiness, or any check");
-      if constexpr (std::is_invocable_r_v<Readiness, Predicate&>)
-        wait_for_check([&predicate](const Process&) -> Readiness { return predicate(); }, timeout);
-    }
+    auto checks = detail::checks_of_wait<Set>(std::move(predicate));
+    detail::BlockingLoop<decltype(checks)> loop;
+    detail::run(detail::StartOperation<Set, decltype(checks)>{service_, checks, timeout, loop},
+                loop);
     return *this;
   }
   template <class Predicate>
@@ -313,14 +305,28 @@ class Executor {
     });
   }
 
- private:
-  template <class Check>
-  void wait_for_check(Check check, std::chrono::nanoseconds timeout) {
-    using Checks = detail::hana::basic_tuple<Check>;
-    Checks checks{std::move(check)};
-    detail::BlockingLoop<Checks> loop;
-    detail::run(detail::StartOperation<Set, Checks>{service_, checks, timeout, loop}, loop);
+  /// Completes when a check or a predicate holds, as `wait_for()` does; without `timeout`, within
+  /// the start budget.
+  ///
+  /// @par Completion Signature `void(std::exception_ptr)`
+  /// @par Per-Operation Cancellation
+  /// Any type. The operation completes with `asio::error::operation_aborted`; the command runs on.
+  template <class Predicate, class CompletionToken>
+  auto async_wait_for(Predicate predicate, Duration timeout, CompletionToken&& token) {
+    auto checks = detail::checks_of_wait<Set>(std::move(predicate));
+    using Checks = decltype(checks);
+    return initiate(std::forward<CompletionToken>(token),
+                    [this, checks = std::move(checks), timeout](auto& loop) mutable {
+                      return detail::StartOperation<Set, Checks>{service_, checks, timeout, loop};
+                    });
   }
+  template <class Predicate, class CompletionToken>
+  auto async_wait_for(Predicate predicate, CompletionToken&& token) {
+    return async_wait_for(std::move(predicate), service_.budget.start,
+                          std::forward<CompletionToken>(token));
+  }
+
+ private:
   detail::ExitPolicy kill_policy() {
     const bool has_ended = !service_.alive() || service_.exit_code;
     return has_ended ? detail::ExitPolicy::report : detail::ExitPolicy::ignore;

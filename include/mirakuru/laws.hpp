@@ -270,6 +270,38 @@ Broken check_output(const T& output) {
   return broken;
 }
 
+/// Checks a reporter: it takes an event of each kind without an exception, and returns within
+/// `patience`, for it delays the executor. Returns the broken laws.
+template <Reporter T>
+Broken check_reporter(T reporter,
+                      std::chrono::nanoseconds patience = std::chrono::milliseconds{100}) {
+  constexpr std::chrono::seconds second{1};
+  const std::string name = "a-law";
+  const Event events[] = {StillWaiting{name, "GET /", "HTTP 503", second, 2 * second, "a line"},
+                          EndedBadly{name, 1, true, "", "a line"},
+                          HadToBeKilled{name, second},
+                          LeftStragglers{name, {{.pid = 1, .command = name}}},
+                          StopFailed{name, "a reason"},
+                          Spawned{name, 1},
+                          CheckPassed{name, "GET /", second, 1},
+                          Stopped{name, 0, second}};
+  static_assert(std::size(events) == std::variant_size_v<Event>);
+  Broken broken;
+  try {
+    if constexpr (requires { static_cast<bool>(reporter.wants_steps()); })
+      (void)static_cast<bool>(reporter.wants_steps());
+    for (const Event& event : events) {
+      const auto begin = detail::Clock::now();
+      reporter(event);
+      if (detail::Clock::now() - begin > patience)
+        broken.push_back("it returns soon from event " + std::to_string(event.index()));
+    }
+  } catch (...) {
+    broken.emplace_back("it throws nothing");
+  }
+  return broken;
+}
+
 /// Checks a readiness check: with the command `ready` an executor starts, with `never` the check
 /// gives up at the deadline. `patience` is how late that may be. A description is not empty.
 /// Returns the broken laws.

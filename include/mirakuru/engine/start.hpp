@@ -4,6 +4,7 @@
 #include <sys/types.h>
 #include <exception>
 #include <type_traits>
+#include <utility>
 
 #include <boost/hana/for_each.hpp>
 
@@ -32,6 +33,26 @@ consteval bool has_coroutine(hana::basic_type<hana::basic_tuple<Checks...>>) {
 /// The loop of the blocking forms: Asio's if a check is a coroutine.
 template <class Checks>
 using BlockingLoop = std::conditional_t<has_coroutine(hana::type_c<Checks>), AsioLoop, PollLoop>;
+
+/// The check that a `wait_for()` of an executor with the policies `Set` is given: as it is, or made
+/// of a predicate.
+template <class Set, class Predicate>
+auto checks_of_wait(Predicate predicate) {
+  if constexpr (ReadinessCheck<Predicate>) {
+    static_assert(CheckOutputKept<Predicate, typename Set::Output>::ok);
+    return hana::basic_tuple<Predicate>{std::move(predicate)};
+  } else {
+    static_assert(std::is_invocable_r_v<Readiness, Predicate&>,
+                  "mirakuru: wait_for() takes a predicate that is called as predicate() or "
+                  "predicate(const mirakuru::Process&) and returns bool or mirakuru::Readiness, or "
+                  "any check");
+    auto ask = [predicate = std::move(predicate)](const Process&) mutable -> Readiness {
+      if constexpr (std::is_invocable_r_v<Readiness, Predicate&>) return predicate();
+      return {};
+    };
+    return hana::basic_tuple<decltype(ask)>{std::move(ask)};
+  }
+}
 
 /// The part of a start that does not depend on policies: its decisions, and the probe at hand.
 class StartBase {
