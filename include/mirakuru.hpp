@@ -11,6 +11,7 @@
 #include <mirakuru/fwd.hpp>
 #include <mirakuru/process.hpp>
 #include <mirakuru/timeline.hpp>
+#include <mirakuru/word.hpp>
 
 // How the process is made.
 #include <mirakuru/spawn/cgroup.hpp>
@@ -18,14 +19,26 @@
 #include <mirakuru/spawn/guarded.hpp>
 // How long a start and a stop may take.
 #include <mirakuru/budget/timeout.hpp>
-// By which signals the tree is ended.
+// How the tree is ended.
+#include <mirakuru/stop/by_command.hpp>
+#include <mirakuru/stop/by_input.hpp>
 #include <mirakuru/stop/ladder.hpp>
 #include <mirakuru/stop/signals.hpp>
+// Where standard input comes from.
+#include <mirakuru/input/held_open.hpp>
+#include <mirakuru/input/input_file.hpp>
+#include <mirakuru/input/input_text.hpp>
+#include <mirakuru/input/no_input.hpp>
 // Where standard output and standard error go.
 #include <mirakuru/output/capture.hpp>
 #include <mirakuru/output/discard.hpp>
 #include <mirakuru/output/inherit.hpp>
+#include <mirakuru/output/pty.hpp>
+#include <mirakuru/output/tee.hpp>
 #include <mirakuru/output/to_file.hpp>
+// How much it may use.
+#include <mirakuru/limits/limits.hpp>
+#include <mirakuru/limits/unlimited.hpp>
 // What an error says of a service that has died.
 #include <mirakuru/post_mortem/post_mortem.hpp>
 // Who is told that something is slow or wrong.

@@ -195,7 +195,7 @@ TEST_CASE("Argv: a command is given as a line or as words") {
 
 TEST_CASE("Command: the members have defaults") {
   const mk::Command command{.argv = "a b"};
-  CHECK(command.cwd.empty());
+  CHECK(command.cwd.str().empty());
   CHECK(command.env.empty());
   CHECK_FALSE(command.shell);
 }

@@ -3,12 +3,13 @@
 
 #include <concepts>
 #include <initializer_list>
-#include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <mirakuru/os/config.hpp>
+#include <mirakuru/word.hpp>
 
 namespace mirakuru {
 
@@ -16,7 +17,8 @@ namespace mirakuru {
 ///
 /// One string is a line, which is split as a POSIX shell splits words. Blanks separate words, and
 /// single quotes keep everything between them. Double quotes keep all but backslash escapes, and a
-/// backslash keeps the next character. Two or more strings, or a vector, are the words themselves.
+/// backslash keeps the next character. A path is the program. Two or more words, or a vector of
+/// strings, are the words themselves.
 ///
 /// Nothing is expanded, and nothing is an operator: `&&`, `|`, `>`, `;`, `# comment` and `A=b` are
 /// plain words. For these there is `Shell`. A newline is a blank, too, and so is a carriage return,
@@ -27,13 +29,15 @@ namespace mirakuru {
 class Argv {
  public:
   Argv(std::string line) : line_{std::move(line)}, split_{true} {}
+  Argv(std::string_view line) : Argv{std::string{line}} {}
   Argv(const char* line) : Argv{std::string{line}} {}
   Argv(std::vector<std::string> words) : words_{std::move(words)} {}
+  template <detail::PathLike Path>
+  Argv(const Path& program) : words_{Word{program}} {}
 
-  template <std::convertible_to<std::string>... More>
+  template <class... More>
     requires(sizeof...(More) > 0)
-  Argv(std::string program, More&&... more)
-      : words_{std::move(program), std::string{std::forward<More>(more)}...} {}
+  Argv(const Word& program, const More&... more) : words_{program, Word{more}...} {}
 
   /// The words. Splits a line, and throws `std::invalid_argument` for an open quote or a backslash
   /// at its end.
@@ -48,13 +52,21 @@ class Argv {
   bool split_ = false;
 };
 
-/// A program to run: its words, directory and environment.
+/// A program to run: its words, directory, environment and user.
 struct Command {
   Argv argv;
   /// The directory to run in; empty: the test's own. A relative program path starts there.
-  std::string cwd = {};
-  /// Variables to add to the inherited environment, or to replace in it.
-  std::map<std::string, std::string> env = {};
+  Word cwd = {};
+  /// Variables to add to the inherited environment, to replace in it, or to take out (`unset`).
+  Environment env = {};
+  /// True: no variable is inherited.
+  bool clean_env = false;
+  /// Runs it as this user, with the user's groups; empty: as the test's own. For root alone. The
+  /// files of `Capture` and the `scratch` directory then belong to that user.
+  std::string user = {};
+  /// A directory, such as a `TempDir`, that is removed with all that is in it when the tree has
+  /// ended after the owner's death. Needs a spawner with a guardian.
+  Word scratch = {};
   /// True: `argv` is a line for `/bin/sh -c`.
   bool shell = false;
 };
@@ -72,15 +84,18 @@ namespace detail {
 class ResolvedCommand {
  public:
   ResolvedCommand(const Command& command);
-  ResolvedCommand(const Shell& shell) : ResolvedCommand{static_cast<Command>(shell)} {}
+  ResolvedCommand(const Shell& shell) : ResolvedCommand(static_cast<Command>(shell)) {}
   template <std::convertible_to<Argv> Words>
-  ResolvedCommand(const Words& words) : ResolvedCommand{Command{.argv = words}} {}
-  ResolvedCommand(std::initializer_list<std::string> words)
-      : ResolvedCommand{Argv{std::vector<std::string>{words}}} {}
+  ResolvedCommand(const Words& words) : ResolvedCommand(Command{.argv = words}) {}
+  ResolvedCommand(std::initializer_list<Word> words)
+      : ResolvedCommand(Argv{std::vector<std::string>(words.begin(), words.end())}) {}
 
   [[nodiscard]] const std::vector<std::string>& words() const { return words_; }
   [[nodiscard]] const std::string& cwd() const { return cwd_; }
-  [[nodiscard]] const std::map<std::string, std::string>& env() const { return env_; }
+  [[nodiscard]] const Environment& env() const { return env_; }
+  [[nodiscard]] bool clean_env() const { return clean_env_; }
+  [[nodiscard]] const std::string& user() const { return user_; }
+  [[nodiscard]] const std::string& scratch() const { return scratch_; }
   /// The value of the variable `mirakuru_uuid`: "<pid>:<uuid>", unless the user has set it.
   [[nodiscard]] std::string id() const;
   /// The command as one printable line.
@@ -89,7 +104,9 @@ class ResolvedCommand {
  private:
   std::vector<std::string> words_;
   std::string cwd_;
-  std::map<std::string, std::string> env_;
+  Environment env_;
+  bool clean_env_;
+  std::string user_, scratch_;
   std::string text_;
   std::string uuid_;  // one for each executor
 };

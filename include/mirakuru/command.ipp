@@ -86,22 +86,28 @@ MIRAKURU_DECL ResolvedCommand::ResolvedCommand(const Command& command)
                            : command.argv.words()},
       cwd_{command.cwd},
       env_{command.env},
+      clean_env_{command.clean_env},
+      user_{command.user},
+      scratch_{command.scratch},
       text_{one_line(command.shell ? command.argv.line() : quote_words(words_))},
       uuid_{make_uuid()} {
   const auto with_nul = [](const std::string& s) { return s.find('\0') != std::string::npos; };
   if (words_.empty() || words_[0].empty() || text_.empty())
     throw std::invalid_argument{"the command is empty"};
-  if (std::any_of(words_.begin(), words_.end(), with_nul) || with_nul(cwd_))
+  if (std::any_of(words_.begin(), words_.end(), with_nul) || with_nul(cwd_) || with_nul(user_) ||
+      with_nul(scratch_))
     throw std::invalid_argument{"a NUL byte is in the command: " + text_};
   for (const auto& [name, value] : env_)
-    if (name.empty() || name.find('=') != std::string::npos || with_nul(name) || with_nul(value))
+    if (name.empty() || name.find('=') != std::string::npos || with_nul(name) ||
+        with_nul(value.text().value_or("")))
       throw std::invalid_argument{"this cannot be an environment variable: '" + one_line(name) +
                                   "'"};
 }
 
 MIRAKURU_DECL std::string ResolvedCommand::id() const {
   const auto given = env_.find("mirakuru_uuid");
-  return given != env_.end() ? given->second : std::to_string(::getpid()) + ':' + uuid_;
+  return given != env_.end() && given->second.text() ? *given->second.text()
+                                                     : std::to_string(::getpid()) + ':' + uuid_;
 }
 
 }  // namespace detail

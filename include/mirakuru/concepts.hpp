@@ -5,6 +5,7 @@
 #include <span>
 #include <type_traits>
 
+#include <mirakuru/input/input_stream.hpp>
 #include <mirakuru/output/streams.hpp>
 #include <mirakuru/process.hpp>
 #include <mirakuru/ready/probe.hpp>
@@ -29,6 +30,8 @@ namespace mirakuru {
 ///
 /// It may also have `const std::vector<Straggler>& stragglers() const`, for the executor's function
 /// of the same name. `std::string trouble() const`, if not empty, goes into error messages.
+/// `bool pause()` and `void resume()` stop the tree and let it go on; else SIGSTOP and SIGCONT do.
+/// `void signal_leader(int number)` signals the leader alone; else `kill` does.
 template <class T>
 concept ProcessHandle = std::movable<T> && requires(T handle, const T& seen, int number) {
   { seen.pid() } -> std::same_as<pid_t>;
@@ -73,11 +76,38 @@ concept Budget = requires(const T& budget) {
 ///       std::vector<int> accept;
 ///       std::vector<mirakuru::SignalStep> steps() const { return {{SIGINT, 5s}}; }
 ///     };
+///
+/// It may have a way to stop that comes before the signals: `static constexpr bool closes_input`,
+/// or a member `command`. A member `wait` is then the time until the first signal.
 template <class T>
 concept SignalStrategy = requires(const T& signals) {
   { signals.steps() } -> std::convertible_to<std::span<const SignalStep>>;
   { signals.kill } -> std::convertible_to<int>;
   { signals.accept } -> std::convertible_to<const std::vector<int>&>;
+};
+
+/// The standard input of a command.
+///
+///     struct FromTerminal {
+///       static constexpr bool writable = false;  // true: write() and close_input() may be called
+///       mirakuru::InputStream open() const { return mirakuru::InputStream::from(::dup(0)); }
+///     };
+///
+/// An executor calls `open()` at each start and owns the descriptors.
+template <class T>
+concept Input = requires(const T& input) {
+  { input.open() } -> std::same_as<InputStream>;
+  { T::writable } -> std::convertible_to<bool>;
+};
+
+/// The limits of a command's resources: `Limits`, or none.
+///
+///     struct NoCoreFiles {
+///       std::vector<mirakuru::ResourceLimit> limits() const { return {{RLIMIT_CORE, 0, 0}}; }
+///     };
+template <class T>
+concept LimitsPolicy = requires(const T& policy) {
+  { policy.limits() } -> std::same_as<std::vector<ResourceLimit>>;
 };
 
 /// The places that a run prints to.
@@ -91,7 +121,8 @@ concept SignalStrategy = requires(const T& signals) {
 ///     };
 ///
 /// An executor calls `open()` at each start and owns the descriptors. With `keeps_output` each file
-/// must be open for reading; this run's part begins at the file's end after `open()`.
+/// must be open for reading; this run's part begins at the file's end after `open()`. With
+/// `needs_guardian` the spawner has to have one, as for `OutputStreams::copy_to`.
 template <class T>
 concept Output = requires(const T& output) {
   { output.open() } -> std::same_as<OutputStreams>;

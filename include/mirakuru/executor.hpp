@@ -3,6 +3,7 @@
 
 #include <iosfwd>
 #include <source_location>
+#include <string_view>
 
 #include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/budget/timeout.hpp>
@@ -15,6 +16,8 @@
 #include <mirakuru/engine/stop.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/fwd.hpp>
+#include <mirakuru/input/held_open.hpp>
+#include <mirakuru/limits/unlimited.hpp>
 #include <mirakuru/output/capture.hpp>
 #include <mirakuru/post_mortem/no_post_mortem.hpp>
 #include <mirakuru/process.hpp>
@@ -27,9 +30,9 @@ namespace mirakuru {
 
 /// Starts a command, returns when it is ready, and ends it with all that it has started.
 ///
-/// `Policies` are, in any order, at most one spawner, budget, signal strategy, output and reporter,
-/// and any number of readiness checks, which run in the order given. `Defaults` has the policies
-/// that are left out.
+/// `Policies` are, in any order, at most one of each axis (spawner, budget, signal strategy, input,
+/// output, limits, reporter, post-mortem), and any number of readiness checks, which run in the
+/// order given. `Defaults` has the policies that are left out.
 ///
 /// An executor is not thread-safe. It may be moved while no asynchronous operation of it is under
 /// way. A function that returns `*this` returns an rvalue for an rvalue, so that
@@ -65,7 +68,7 @@ class Executor {
   ~Executor() {
     if (!service_.process) return;
     try {
-      end(service_.signals.steps(), detail::ExitPolicy::report);
+      end_by_strategy(detail::ExitPolicy::report);
     } catch (const std::exception& error) {
       service_.report_failed_stop(error);
     } catch (...) {  // there is nothing to tell
@@ -94,13 +97,14 @@ class Executor {
   /// are 0, an end by a signal of the strategy, 128 plus its number, and the strategy's `accept`.
   /// An end by SIGKILL after the budget is no error. Throws `ExecutorError` when a process survives
   /// SIGKILL for 10 s; stop() may then be called again.
-  Executor& stop() & { return end(service_.signals.steps(), detail::ExitPolicy::check); }
+  Executor& stop() & { return end_by_strategy(detail::ExitPolicy::check); }
   Executor&& stop() && { return std::move(stop()); }
   /// Stops by `signal` (1 to `SIGRTMAX`) in place of the strategy's. The exit codes in `accept` are
   /// good in this call, besides: `stop(SIGQUIT, {3})`. Throws `std::invalid_argument` for a number
   /// that is no signal, also when nothing runs.
   Executor& stop(int signal, const std::vector<int>& accept = {}) & {
-    return end(detail::single_step(signal), detail::ExitPolicy::check, accept);
+    const auto steps = detail::single_step(signal);
+    return end({steps}, detail::ExitPolicy::check, accept);
   }
   Executor&& stop(int signal, const std::vector<int>& accept = {}) && {
     return std::move(stop(signal, accept));
@@ -113,9 +117,12 @@ class Executor {
   /// `ExecutorError` when a process survives SIGKILL for 10 s.
   ///
   /// The reporter is told of a bad end before the call.
-  Executor& kill() & { return end(service_.kill_steps(), kill_policy()); }
+  Executor& kill() & { return kill(service_.signals.kill); }
   Executor&& kill() && { return std::move(kill()); }
-  Executor& kill(int signal) & { return end(detail::single_step(signal), kill_policy()); }
+  Executor& kill(int signal) & {
+    const auto steps = detail::single_step(signal);
+    return end({steps}, kill_policy());
+  }
   Executor&& kill(int signal) && { return std::move(kill(signal)); }
 
   /// Blocks until the leader has ended by itself, without a limit. Returns at once if it has ended
@@ -127,6 +134,14 @@ class Executor {
     return *this;
   }
   Executor&& wait() && { return std::move(wait()); }
+  /// The same within `timeout`, zero or more. Throws `TimeoutExpired` at its end; the process runs
+  /// on.
+  Executor& wait(Duration timeout) & {
+    detail::run(detail::WaitOperation<Set>{service_, detail::Clock::now(), timeout},
+                detail::PollLoop{});
+    return *this;
+  }
+  Executor&& wait(Duration timeout) && { return std::move(wait(timeout)); }
 
   /// Throws `ProcessExitedWithError`, with the exit code and the last output, if the service has
   /// ended by itself: its leader has failed, or no process of the tree lives. Its processes are
@@ -193,6 +208,52 @@ class Executor {
   Executor&& stopped(Body&& body, std::source_location where = std::source_location::current()) && {
     return std::move(stopped(std::forward<Body>(body), where));
   }
+
+  /// Writes to the standard input, and blocks until the command or its pipe has taken all. Needs
+  /// the input policy `HeldOpen`.
+  ///
+  /// Throws `ExecutorError` if nobody reads it any more, or if it has been closed. Throws
+  /// `TimeoutExpired` after `timeout`; the process runs on. SIGPIPE does not reach the test.
+  Executor& write(std::string_view text, Duration timeout = std::chrono::seconds{10}) & {
+    static_assert(Set::Input::writable,
+                  "mirakuru: write() needs an input policy that is held open, such as HeldOpen");
+    if (!service_.process) service_.throw_not_started();
+    service_.write(text, timeout);
+    return *this;
+  }
+  Executor&& write(std::string_view text, Duration timeout = std::chrono::seconds{10}) && {
+    return std::move(write(text, timeout));
+  }
+  /// Ends the standard input: the command reads the end of the file. Does nothing when it has ended
+  /// already. Needs the input policy `HeldOpen`.
+  Executor& close_input() & {
+    static_assert(
+        Set::Input::writable,
+        "mirakuru: close_input() needs an input policy that is held open, such as HeldOpen");
+    service_.close_input();
+    return *this;
+  }
+  Executor&& close_input() && { return std::move(close_input()); }
+
+  /// Stops all processes of the tree, and returns when they have stopped; those of `DirectSpawner`
+  /// within its process group. `stop()`, `kill()`, the destructor and the owner's death end a
+  /// paused tree in time.
+  ///
+  /// Throws `ExecutorError` if nothing runs, or if a process goes on for 5 s. Rests on SIGSTOP, or
+  /// on the freezer of a control group.
+  Executor& pause() & {
+    if (!service_.alive()) service_.throw_not_running();
+    service_.paused = true;
+    if (!service_.pause()) service_.throw_not_paused();
+    return *this;
+  }
+  Executor&& pause() && { return std::move(pause()); }
+  /// Lets a paused tree go on. Does nothing otherwise. Rests on SIGCONT.
+  Executor& resume() & {
+    if (std::exchange(service_.paused, false) && service_.alive()) service_.resume();
+    return *this;
+  }
+  Executor&& resume() && { return std::move(resume()); }
 
   /// True from the start until no process of the tree lives.
   bool running() { return service_.alive(); }
@@ -278,7 +339,8 @@ class Executor {
   template <class CompletionToken>
   auto async_stop(CompletionToken&& token) {
     return initiate(std::forward<CompletionToken>(token), [this](auto&) {
-      return stop_operation(service_.signals.steps(), detail::ExitPolicy::check);
+      const auto& steps = service_.signals.steps();
+      return stop_operation(plan_by_strategy(steps), detail::ExitPolicy::check);
     });
   }
 
@@ -289,8 +351,10 @@ class Executor {
   /// Any type. SIGKILL follows at once; the operation completes as it would have otherwise.
   template <class CompletionToken>
   auto async_kill(CompletionToken&& token) {
-    return initiate(std::forward<CompletionToken>(token),
-                    [this](auto&) { return stop_operation(service_.kill_steps(), kill_policy()); });
+    return initiate(std::forward<CompletionToken>(token), [this](auto&) {
+      const auto steps = service_.kill_steps();
+      return stop_operation({steps}, kill_policy());
+    });
   }
 
   /// Completes when the command has ended by itself, as `wait()` does.
@@ -331,14 +395,21 @@ class Executor {
     const bool has_ended = !service_.alive() || service_.exit_code;
     return has_ended ? detail::ExitPolicy::report : detail::ExitPolicy::ignore;
   }
-  detail::StopOperation<Set> stop_operation(std::span<const SignalStep> steps,
-                                            detail::ExitPolicy policy,
-                                            const std::vector<int>& accept = {}) {
-    return {service_, detail::Clock::now(), steps, policy, accept};
+  /// The strategy's signals, and its own way to stop before them.
+  detail::StopPlan plan_by_strategy(std::span<const SignalStep> steps) const {
+    return {steps, service_.head_start(), true};
   }
-  [[gnu::noinline]] Executor& end(std::span<const SignalStep> steps, detail::ExitPolicy policy,
+  detail::StopOperation<Set> stop_operation(const detail::StopPlan& plan, detail::ExitPolicy policy,
+                                            const std::vector<int>& accept = {}) {
+    return {service_, detail::Clock::now(), plan, policy, accept};
+  }
+  Executor& end_by_strategy(detail::ExitPolicy policy) {
+    const auto& steps = service_.signals.steps();
+    return end(plan_by_strategy(steps), policy);
+  }
+  [[gnu::noinline]] Executor& end(const detail::StopPlan& plan, detail::ExitPolicy policy,
                                   const std::vector<int>& accept = {}) {
-    detail::run(stop_operation(steps, policy, accept), detail::PollLoop{});
+    detail::run(stop_operation(plan, policy, accept), detail::PollLoop{});
     return *this;
   }
 

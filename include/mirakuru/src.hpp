@@ -32,6 +32,7 @@
 #include <mirakuru/report/event.ipp>
 #include <mirakuru/report/to_stderr.ipp>
 #include <mirakuru/spawn/cgroup.ipp>
+#include <mirakuru/spawn/child.ipp>
 #include <mirakuru/spawn/direct.ipp>
 #include <mirakuru/spawn/guarded.ipp>
 #include <mirakuru/spawn/guardian/guardian.ipp>

@@ -31,8 +31,9 @@ using test::refusal;
 
 namespace {
 
-const mk::Command command{
-    .argv = {"server", "--name", "a b"}, .cwd = "/tmp", .env = {{"LANG", "C"}, {"PORT", "80"}}};
+const mk::Command command{.argv = {"server", "--name", "a b"},
+                          .cwd = "/tmp",
+                          .env = {{"LANG", "C"}, {"PORT", 80}, {"HOME", mk::unset}}};
 
 /// True if a byte gets from the end that is held open to standard input.
 bool reads_from(int in, const UniqueFd& held_open) {
@@ -45,32 +46,26 @@ bool reads_from(int in, const UniqueFd& held_open) {
 TEST_CASE("ServiceBase: prepare() gives the spawner all that the user has asked for") {
   ServiceBase service{command};
   service.streams = mk::Capture{}.open();
-  const mk::SignalStep steps[] = {{SIGINT, 2s}, {SIGTERM, 3s}};
-  UniqueFd child_input;
-  const auto request = service.prepare(child_input, steps, 7s, 8s);
+  auto input = mk::HeldOpen{}.open();
+  const auto request = service.prepare(input, false);
   CHECK(request.words == std::vector<std::string>{"server", "--name", "a b"});
   CHECK(request.cwd == "/tmp");
-  CHECK(request.env == command.env);
+  CHECK(request.env == std::map<std::string, std::string>{{"LANG", "C"}, {"PORT", "80"}});
+  CHECK(request.unset == std::vector<std::string>{"HOME"});
   CHECK(request.id == service.command.id());
   CHECK(request.id.starts_with(std::to_string(::getpid()) + ':'));
-  CHECK(request.in == child_input.get());
+  CHECK(request.in == input.reading.get());
   CHECK(reads_from(request.in, service.input));
   CHECK(request.out >= 3);
   CHECK(request.out == service.streams.out().fd());
   CHECK(request.err == service.streams.err().fd());
   CHECK(request.out != request.err);
-  REQUIRE(request.steps.size() == 2);
-  CHECK(request.steps[0].signal == SIGINT);
-  CHECK(request.steps[0].wait == 2s);
-  CHECK(request.steps[1].signal == SIGTERM);
-  CHECK(request.stop_budget == 7s);
-  CHECK(request.start_budget == 8s);
 }
 
 TEST_CASE("ServiceBase: where the output is the parent's own the spawner gets no descriptor") {
   ServiceBase service{command};
-  UniqueFd child_input;
-  const auto request = service.prepare(child_input, {}, 7s, 8s);
+  auto input = mk::HeldOpen{}.open();
+  const auto request = service.prepare(input, false);
   CHECK(request.out == -1);
   CHECK(request.err == -1);
   CHECK(request.in >= 3);
@@ -79,8 +74,8 @@ TEST_CASE("ServiceBase: where the output is the parent's own the spawner gets no
 TEST_CASE("ServiceBase: one that has been moved from starts nothing") {
   ServiceBase service{command};
   const ServiceBase moved{std::move(service)};
-  UniqueFd child_input;
-  CHECK(message_of<std::logic_error>([&] { (void)service.prepare(child_input, {}, 7s, 8s); }) ==
+  auto input = mk::NoInput{}.open();
+  CHECK(message_of<std::logic_error>([&] { (void)service.prepare(input, false); }) ==
         "this executor has been moved from");
 }
 

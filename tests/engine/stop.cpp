@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 using mk::detail::ExitPolicy;
 using mk::detail::single_step;
 using mk::detail::StopOperation;
+using mk::detail::StopPlan;
 using mk::detail::WaitOperation;
 using test::contains;
 using test::epoch;
@@ -38,7 +39,7 @@ struct Stopped {
 
   /// The headline of the error; "nothing" if there is none.
   std::string headline(ExitPolicy policy = ExitPolicy::check, const std::vector<int>& accept = {}) {
-    StopOperation stop{service, epoch, service.signals.steps(), policy, accept};
+    StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, policy, accept};
     const auto message = message_of<mk::ProcessFinishedWithError>([&] { test::drive(stop, tree); });
     CHECK_FALSE(service.process);
     return message.substr(0, message.find('\n'));
@@ -52,7 +53,7 @@ constexpr auto not_accepted = ", which stop() does not accept";
 TEST_CASE("StopOperation: without a process it ends at once") {
   test::FakeTree tree;
   auto service = test::fake_service(tree);
-  StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+  StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, ExitPolicy::check};
   CHECK(test::drive(stop, tree) == "0");
   CHECK(tree.signals.empty());
 }
@@ -62,7 +63,7 @@ TEST_CASE("StopOperation: each signal is sent at its moment") {
   SUBCASE("one signal, and SIGKILL at the end of the budget") {
     auto service = test::fake_service(tree);
     service.spawn();
-    StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+    StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, ExitPolicy::check};
     test::drive(stop, tree);
     CHECK(tree.signals == "15@0 9@10000");
     CHECK(service.exit_code == -SIGKILL);
@@ -70,7 +71,7 @@ TEST_CASE("StopOperation: each signal is sent at its moment") {
   SUBCASE("steps, and SIGKILL after the last wait") {
     auto service = test::fake_service(tree, mk::SignalLadder{{SIGINT, 2s}, {SIGTERM, 3s}});
     service.spawn();
-    StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+    StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, ExitPolicy::check};
     test::drive(stop, tree);
     CHECK(tree.signals == "2@0 15@2000 9@5000");
   }
@@ -79,21 +80,21 @@ TEST_CASE("StopOperation: each signal is sent at its moment") {
     auto service = test::fake_service(tree, mk::SignalLadder{{SIGINT, 2s}, {SIGTERM, 3s}},
                                       mk::TimeoutBudget{.stop = 1500ms});
     service.spawn();
-    StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+    StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, ExitPolicy::check};
     test::drive(stop, tree);
     CHECK(tree.signals == "2@0 9@1500");
   }
   SUBCASE("no time at all") {
     auto service = test::fake_service(tree, mk::TimeoutBudget{.stop = 0s});
     service.spawn();
-    StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+    StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, ExitPolicy::check};
     test::drive(stop, tree);
     CHECK(tree.signals == "9@0");
   }
   SUBCASE("late") {
     auto service = test::fake_service(tree, mk::SignalLadder{{SIGINT, 2s}, {SIGTERM, 3s}});
     service.spawn();
-    StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+    StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, ExitPolicy::check};
     tree.now = epoch + 2s;
     test::drive(stop, tree);
     CHECK(tree.signals == "2@2000 15@2000 9@5000");
@@ -104,7 +105,7 @@ TEST_CASE("StopOperation: the tree's end is seen by its event, and all is let go
   test::FakeTree tree{.fatal = {SIGTERM}};
   auto service = test::fake_service(tree);
   service.spawn();
-  StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+  StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, ExitPolicy::check};
   mk::WaitSet waits;
   waits.add(55);
   CHECK_FALSE(stop.resume(epoch, waits));
@@ -124,7 +125,7 @@ TEST_CASE("StopOperation: a tree without an event is looked at after pauses that
   test::FakeTree tree{.event = -1};
   auto service = test::fake_service(tree);
   service.spawn();
-  StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+  StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, ExitPolicy::check};
   mk::WaitSet waits;
   CHECK_FALSE(stop.resume(epoch, waits));
   CHECK(waits.deadline() == epoch + 500us);
@@ -138,7 +139,7 @@ TEST_CASE("StopOperation: hurry() sends SIGKILL at once") {
   test::FakeTree tree;
   auto service = test::fake_service(tree, mk::SignalLadder{{SIGINT, 2s}, {SIGTERM, 3s}});
   service.spawn();
-  StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+  StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, ExitPolicy::check};
   mk::WaitSet waits;
   CHECK_FALSE(stop.resume(epoch, waits));
   tree.now = epoch + 1s;
@@ -151,7 +152,7 @@ TEST_CASE("StopOperation: a tree that survives SIGKILL for 10 s can be stopped a
   test::FakeTree tree{.fatal = {}};
   auto service = test::fake_service(tree, mk::TimeoutBudget{.stop = 1s});
   service.spawn();
-  StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::ignore};
+  StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, ExitPolicy::ignore};
   const auto message = message_of<mk::ExecutorError>([&] { test::drive(stop, tree); });
   CHECK(contains(message, "a process survived SIGKILL for 10 s\n  command: fake command"));
   CHECK(tree.now == epoch + 11s);
@@ -159,7 +160,7 @@ TEST_CASE("StopOperation: a tree that survives SIGKILL for 10 s can be stopped a
   REQUIRE(service.process);
 
   tree.fatal = {SIGTERM};
-  StopOperation again{service, tree.now, service.signals.steps(), ExitPolicy::check};
+  StopOperation again{service, tree.now, StopPlan{service.signals.steps()}, ExitPolicy::check};
   test::drive(again, tree);
   CHECK(tree.signals == "15@0 9@1000 15@11000");
   CHECK_FALSE(service.process);
@@ -190,7 +191,8 @@ TEST_CASE("StopOperation: the end is no error where it is ignored") {
 
 TEST_CASE("StopOperation: the error knows the exit code") {
   Stopped stopped{3};
-  StopOperation stop{stopped.service, epoch, stopped.service.signals.steps(), ExitPolicy::check};
+  StopOperation stop{stopped.service, epoch, StopPlan{stopped.service.signals.steps()},
+                     ExitPolicy::check};
   try {
     test::drive(stop, stopped.tree);
     FAIL("it is accepted");
@@ -204,7 +206,7 @@ TEST_CASE("StopOperation: a signal after the leader's end explains nothing") {
   tree.exit_code = -SIGKILL;  // by somebody else; the rest of the tree lives
   auto service = test::fake_service(tree);
   service.spawn();
-  StopOperation stop{service, epoch, service.signals.steps(), ExitPolicy::check};
+  StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, ExitPolicy::check};
   CHECK_THROWS_AS(test::drive(stop, tree), mk::ProcessFinishedWithError);
   CHECK(tree.signals == "15@0 9@10000");
 }
@@ -231,7 +233,7 @@ TEST_CASE("StopOperation: the reporter is told of an end that is not good, as th
     auto service = test::fake_service(tree, News{&told});
     service.spawn();
     prepare(tree);
-    StopOperation stop{service, epoch, service.signals.steps(), policy};
+    StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, policy};
     test::drive(stop, tree);
     return told;
   };

@@ -64,30 +64,30 @@ TEST_CASE("SignalSchedule: the budget ends a step that waits for ever") {
 TEST_CASE("SignalSchedule: each signal is due once, not before its time") {
   SignalSchedule schedule{terminate, 10s, stop_begin};
   CHECK(schedule.next() == stop_begin);
-  CHECK(schedule.due(stop_begin - 1ns) == 0);
-  CHECK(schedule.due(stop_begin) == SIGTERM);
-  CHECK(schedule.due(stop_begin) == 0);
+  CHECK(schedule.due(stop_begin - 1ns).signal == 0);
+  CHECK(schedule.due(stop_begin).signal == SIGTERM);
+  CHECK(schedule.due(stop_begin).signal == 0);
   CHECK(schedule.next() == stop_begin + 10s);
-  CHECK(schedule.due(stop_begin + 10s - 1ns) == 0);
-  CHECK(schedule.due(stop_begin + 10s) == SIGKILL);
-  CHECK(schedule.due(stop_begin + 10s) == 0);
-  CHECK(schedule.due(stop_begin + 1h) == 0);
+  CHECK(schedule.due(stop_begin + 10s - 1ns).signal == 0);
+  CHECK(schedule.due(stop_begin + 10s).signal == SIGKILL);
+  CHECK(schedule.due(stop_begin + 10s).signal == 0);
+  CHECK(schedule.due(stop_begin + 1h).signal == 0);
 }
 
 TEST_CASE("SignalSchedule: overdue signals come at once, one by one and in order") {
   SignalSchedule schedule{two_steps, 10s, stop_begin};
   const auto late = stop_begin + 2500ms;
-  CHECK(schedule.due(late) == SIGINT);
-  CHECK(schedule.due(late) == SIGTERM);
-  CHECK(schedule.due(late) == 0);
+  CHECK(schedule.due(late).signal == SIGINT);
+  CHECK(schedule.due(late).signal == SIGTERM);
+  CHECK(schedule.due(late).signal == 0);
   CHECK(schedule.next() == stop_begin + 7s);
 }
 
 TEST_CASE("SignalSchedule: it is over when SIGKILL was sent and its grace has passed") {
   SignalSchedule schedule{terminate, 10s, stop_begin};
-  CHECK(schedule.due(stop_begin) == SIGTERM);
+  CHECK(schedule.due(stop_begin).signal == SIGTERM);
   CHECK_FALSE(schedule.over(stop_begin + 1h));  // SIGKILL was not sent
-  CHECK(schedule.due(stop_begin + 10s) == SIGKILL);
+  CHECK(schedule.due(stop_begin + 10s).signal == SIGKILL);
   CHECK(SignalSchedule::grace >= 1s);
   CHECK(schedule.next() == stop_begin + 10s + SignalSchedule::grace);
   CHECK_FALSE(schedule.over(stop_begin + 10s));
@@ -98,9 +98,9 @@ TEST_CASE("SignalSchedule: it is over when SIGKILL was sent and its grace has pa
 
 TEST_CASE("SignalSchedule: the grace begins when SIGKILL is sent, however late") {
   SignalSchedule schedule{terminate, 10s, stop_begin};
-  CHECK(schedule.due(stop_begin) == SIGTERM);
+  CHECK(schedule.due(stop_begin).signal == SIGTERM);
   const auto late = stop_begin + 5min;
-  CHECK(schedule.due(late) == SIGKILL);
+  CHECK(schedule.due(late).signal == SIGKILL);
   CHECK_FALSE(schedule.over(late));
   CHECK(schedule.next() == late + SignalSchedule::grace);
   CHECK(schedule.over(late + SignalSchedule::grace));
@@ -112,7 +112,7 @@ TEST_CASE("SignalSchedule: hurry() drops the steps that are left and makes SIGKI
   CHECK(walk(before) == "9@0 over@10000");
 
   SignalSchedule between{two_steps, 10s, stop_begin};
-  CHECK(between.due(stop_begin) == SIGINT);
+  CHECK(between.due(stop_begin).signal == SIGINT);
   between.hurry(stop_begin + 1s);
   CHECK(between.next() == stop_begin + 1s);
   CHECK(walk(between, stop_begin + 1s) == "9@1000 over@11000");
@@ -120,9 +120,9 @@ TEST_CASE("SignalSchedule: hurry() drops the steps that are left and makes SIGKI
 
 TEST_CASE("SignalSchedule: hurry() after SIGKILL changes nothing") {
   SignalSchedule schedule{terminate, 1s, stop_begin};
-  CHECK(schedule.due(stop_begin) == SIGTERM);
-  CHECK(schedule.due(stop_begin + 1s) == SIGKILL);
+  CHECK(schedule.due(stop_begin).signal == SIGTERM);
+  CHECK(schedule.due(stop_begin + 1s).signal == SIGKILL);
   schedule.hurry(stop_begin + 2s);
-  CHECK(schedule.due(stop_begin + 2s) == 0);
+  CHECK(schedule.due(stop_begin + 2s).signal == 0);
   CHECK(schedule.next() == stop_begin + 1s + SignalSchedule::grace);
 }

@@ -27,7 +27,7 @@ inline std::string walk(mirakuru::detail::SignalSchedule schedule, TimePoint now
     text += what + '@' + (now == TimePoint::max() ? "never" : std::to_string(ms));
   };
   for (int times = 0; times < 100; ++times) {
-    while (const int signal = schedule.due(now)) {
+    while (const int signal = schedule.due(now).signal) {
       add(std::to_string(signal));
       text += ' ';
     }

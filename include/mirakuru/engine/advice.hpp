@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/output/streams.hpp>
 #include <mirakuru/process.hpp>
+#include <mirakuru/spawn/launch.hpp>
 
 // Notes for error messages: the likely reasons of a failure. Each is empty if it has nothing to
 // say, and never throws.
@@ -19,6 +22,9 @@ namespace mirakuru::detail {
 [[nodiscard]] std::string disk_advice(const OutputStreams& streams) noexcept;
 /// The output is kept, and there is none.
 [[nodiscard]] std::string silence_advice(const OutputStreams& streams) noexcept;
+/// The limits that the command has had, and the one that has ended it if the kernel tells.
+[[nodiscard]] std::string limits_advice(std::span<const ResourceLimit> limits,
+                                        std::optional<int> exit_code) noexcept;
 /// The leader has ended with `exit_code`, and others of its tree live.
 [[nodiscard]] std::string leader_advice(const Process& process, int exit_code) noexcept;
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <algorithm>
+#include <csignal>
 #include <string_view>
 
 #include <mirakuru/engine/advice.hpp>
@@ -65,6 +67,27 @@ MIRAKURU_DECL std::string silence_advice(const OutputStreams& streams) noexcept 
   const bool kept = streams.out().kept() || streams.err().kept();
   return kept && streams.out().size() == 0 && streams.err().size() == 0 ? "it has printed nothing"
                                                                         : "";
+} catch (...) {
+  return {};
+}
+
+MIRAKURU_DECL std::string limits_advice(std::span<const ResourceLimit> limits,
+                                        std::optional<int> exit_code) noexcept try {
+  std::string text;
+  for (const auto& limit : limits) {
+    const auto is = [&](int resource) { return limit.resource == resource; };
+    if (is(RLIMIT_CPU) && (exit_code == -SIGXCPU || exit_code == -SIGKILL))
+      return "its limit of processor time (" + std::to_string(limit.soft) + " s) has ended it";
+    const auto number = std::to_string(limit.soft);
+    const auto name = is(RLIMIT_AS)       ? "memory " + number + " bytes"
+                      : is(RLIMIT_NOFILE) ? "files " + number
+                      : is(RLIMIT_CPU)    ? "processor time " + number + " s"
+                      : is(RLIMIT_CORE)
+                          ? "core file " + number + " bytes"
+                          : "resource " + std::to_string(limit.resource) + ' ' + number;
+    text += (text.empty() ? "its limits: " : ", ") + name;
+  }
+  return text;
 } catch (...) {
   return {};
 }

@@ -18,6 +18,7 @@
 #include <boost/hana/type.hpp>
 #include <boost/hana/unpack.hpp>
 
+#include <mirakuru/command.hpp>
 #include <mirakuru/concepts.hpp>
 #include <mirakuru/fwd.hpp>
 
@@ -31,7 +32,9 @@ enum class Axis {
   spawner,
   budget,
   signals,
+  input,
   output,
+  limits,
   check,
   reporter,
   post_mortem,
@@ -52,8 +55,12 @@ consteval Axis axis_of() {
     return Axis::signals;
   else if constexpr (Budget<T>)
     return Axis::budget;
+  else if constexpr (Input<T>)
+    return Axis::input;
   else if constexpr (Output<T>)
     return Axis::output;
+  else if constexpr (LimitsPolicy<T>)
+    return Axis::limits;
   else if constexpr (PostMortemPolicy<T>)
     return Axis::post_mortem;
   else if constexpr (ReadinessCheck<T>)
@@ -63,6 +70,20 @@ consteval Axis axis_of() {
   else
     return Callable<T> ? Axis::misshapen_check : Axis::none;
 }
+
+/// A strategy that closes the standard input before its signals.
+template <class T>
+concept ClosesInput = requires { requires T::closes_input; };
+/// A strategy that runs a command before its signals.
+template <class T>
+concept StopsByCommand = requires(const T& strategy) {
+  { strategy.command } -> std::convertible_to<const ResolvedCommand&>;
+};
+/// An output that the guardian copies.
+template <class T>
+concept NeedsGuardian = requires { requires T::needs_guardian; };
+template <class T>
+concept HasGuardian = requires { requires T::guarantee == Guarantee::tree_ends_with_owner; };
 
 /// A type of its own for each axis, so that Hana can filter by it.
 template <Axis axis>
@@ -82,9 +103,10 @@ struct CheckAxis {
                 "mirakuru: a readiness check is called as check(const mirakuru::Process&) and "
                 "returns bool, mirakuru::Readiness or, with <mirakuru/async.hpp>, an awaitable; "
                 "this one cannot be called so");
-  static_assert(axis != Axis::none,
-                "mirakuru: this policy fits no axis: it is neither a spawner, a budget, a signal "
-                "strategy, an output, a reporter, a post-mortem nor a readiness check");
+  static_assert(
+      axis != Axis::none,
+      "mirakuru: this policy fits no axis: it is neither a spawner, a budget, a signal "
+      "strategy, an input, an output, limits, a reporter, a post-mortem nor a readiness check");
   static constexpr bool ok = true;
 };
 
@@ -96,7 +118,9 @@ struct CheckUnique {
   static_assert(unique<Axis::spawner>, "mirakuru: two spawners are given; take one");
   static_assert(unique<Axis::budget>, "mirakuru: two budgets are given; take one");
   static_assert(unique<Axis::signals>, "mirakuru: two signal strategies are given; take one");
+  static_assert(unique<Axis::input>, "mirakuru: two inputs are given; take one");
   static_assert(unique<Axis::output>, "mirakuru: two outputs are given; take one");
+  static_assert(unique<Axis::limits>, "mirakuru: two limits are given; take one");
   static_assert(unique<Axis::reporter>, "mirakuru: two reporters are given; take one");
   static_assert(unique<Axis::post_mortem>, "mirakuru: two post-mortems are given; take one");
   static constexpr bool ok = true;
@@ -110,6 +134,18 @@ struct CheckOutputKept {
   static constexpr bool ok = true;
 };
 
+/// A stop that closes the input, and an output that the guardian copies, need other axes.
+template <class SignalStrategy, class Input, class Output, class Spawner>
+struct CheckTogether {
+  static_assert(!ClosesInput<SignalStrategy> || Input::writable,
+                "mirakuru: StopByInput closes the standard input, which the input policy does not "
+                "hold open; take HeldOpen");
+  static_assert(!NeedsGuardian<Output> || HasGuardian<Spawner>,
+                "mirakuru: this output is copied by a guardian, which the spawner does not have; "
+                "take GuardedSpawner");
+  static constexpr bool ok = true;
+};
+
 /// The types that an executor is made of.
 template <class... Policies>
 struct PolicySet {
@@ -118,7 +154,9 @@ struct PolicySet {
   using Spawner = ChosenPolicy<Axis::spawner, Defaults::Spawner, Policies...>;
   using Budget = ChosenPolicy<Axis::budget, Defaults::Budget, Policies...>;
   using SignalStrategy = ChosenPolicy<Axis::signals, Defaults::SignalStrategy, Policies...>;
+  using Input = ChosenPolicy<Axis::input, Defaults::Input, Policies...>;
   using Output = ChosenPolicy<Axis::output, Defaults::Output, Policies...>;
+  using Limits = ChosenPolicy<Axis::limits, Defaults::Limits, Policies...>;
   using Reporter = ChosenPolicy<Axis::reporter, Defaults::Reporter, Policies...>;
   using PostMortem = ChosenPolicy<Axis::post_mortem, Defaults::PostMortem, Policies...>;
   /// In order; those without data cost no space in a basic_tuple.
@@ -126,13 +164,15 @@ struct PolicySet {
   using Checks = typename decltype(+hana::unpack(std::declval<CheckTypes>(),
                                                  hana::template_<hana::basic_tuple>))::type;
 
-  static constexpr bool readable = (CheckOutputKept<Policies, Output>::ok && ... && true);
+  static constexpr bool readable = (CheckOutputKept<Policies, Output>::ok && ... &&
+                                    CheckTogether<SignalStrategy, Input, Output, Spawner>::ok);
 
   /// The types that have a value each.
-  using Slots = decltype(hana::unpack(std::declval<CheckTypes>(), []<class... Check>(
-                                                                      hana::basic_type<Check>...) {
-    return hana::tuple_t<Spawner, Budget, SignalStrategy, Output, Reporter, PostMortem, Check...>;
-  }));
+  using Slots = decltype(hana::unpack(
+      std::declval<CheckTypes>(), []<class... Check>(hana::basic_type<Check>...) {
+        return hana::tuple_t<Spawner, Budget, SignalStrategy, Input, Output, Limits, Reporter,
+                             PostMortem, Check...>;
+      }));
   /// All types that were named, those in error too.
   using Listed = hana::tuple<hana::type<Policies>...>;
 };

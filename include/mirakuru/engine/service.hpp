@@ -32,7 +32,12 @@ struct ServiceBase {
   ResolvedCommand command;
   std::vector<std::string> wrap;  // words in front of it
   OutputStreams streams = {};
-  UniqueFd input = {};  // the writing end of standard input, held open
+  UniqueFd input = {};        // the writing end of standard input, held open
+  std::string keep_dir = {};  // for a copy of the output with each error
+  std::vector<ResourceLimit> limits = {};
+  std::string stop_note = {};  // why the command that should stop it has failed
+  pid_t last_pid = 0;          // of the leader, also after its end
+  bool paused = false;
   Timeline timeline = {};
   std::source_location where = {};  // of the call of start()
   std::optional<int> exit_code = {};
@@ -46,19 +51,31 @@ struct ServiceBase {
 
   /// Clears the state of the last run.
   void reset_last_run();
-  /// Begins a run: opens standard input and makes the spawner's request. Throws
-  /// `std::system_error` if there is no descriptor left.
-  [[nodiscard]] LaunchRequest prepare(UniqueFd& child_input, std::span<const SignalStep> steps,
-                                      std::chrono::nanoseconds stop_budget,
-                                      std::chrono::nanoseconds start_budget);
+  /// Makes the spawner's request for a run. `from`: the ends of standard input, of which the
+  /// command's stays open until the spawn.
+  [[nodiscard]] LaunchRequest prepare(InputStream& from, bool input_is_terminal);
+  /// Writes to the standard input within `timeout`. Throws `ExecutorError` if nobody reads it any
+  /// more, and `TimeoutExpired`.
+  void write(std::string_view text, std::chrono::nanoseconds timeout);
+  /// Ends the standard input.
+  void close_input();
+  /// Copies the output to `keep_dir`. Returns a note with the place; empty for none.
+  [[nodiscard]] std::string keep_output() const noexcept;
   /// Closes the descriptors of a run.
   void close();
   /// True from the spawn on, also after the end. False if the last start has spawned nothing.
   [[nodiscard]] bool has_started() const noexcept { return timeline.spawned != TimePoint{}; }
   /// Throws `ExecutorError`, also for one that has been stopped.
   [[noreturn]] void throw_not_started() const;
+  /// Throws `ExecutorError`, also for one that has ended.
+  [[noreturn]] void throw_not_running() const;
+  /// Throws `ExecutorError` for a tree that does not stop.
+  [[noreturn]] void throw_not_paused() const;
   /// Throws `ProcessExitedWithError` for a process that has ended by itself.
   [[noreturn]] void throw_ended(TimePoint now);
+  /// Throws `TimeoutExpired` for a process that has not ended by itself in time.
+  [[noreturn]] void throw_still_running(std::chrono::nanoseconds waited,
+                                        std::chrono::nanoseconds limit) const;
   /// Throws the user's error for the current exception, a `std::system_error` of the spawner.
   [[noreturn]] void throw_spawn_error(std::chrono::nanoseconds start_budget);
   /// True if the leader has ended, in a way that `stop()` throws for.
@@ -89,6 +106,8 @@ struct ServiceBase {
 [[nodiscard]] bool leaves_core(int exit_code) noexcept;
 /// Throws `std::invalid_argument` for a number that is no signal's, and for a negative wait.
 void check_signals(std::span<const SignalStep> steps);
+/// Throws `std::invalid_argument` that begins with `name` for a negative span.
+void not_negative(std::chrono::nanoseconds span, const char* name);
 /// Throws `std::invalid_argument` for a negative span.
 void check_budget(std::chrono::nanoseconds start, std::chrono::nanoseconds stop);
 
@@ -112,6 +131,9 @@ concept TellsGuardian = requires(const Handle& handle) {
   { handle.guardian() } -> std::same_as<pid_t>;
 };
 
+/// A command that ends a service, for the same spawner: its output goes to `output`.
+[[nodiscard]] LaunchRequest request_of(const ResolvedCommand& command, int input, int output);
+
 /// An executor's data.
 template <class Set>
 struct Service : ServiceBase {
@@ -121,7 +143,9 @@ struct Service : ServiceBase {
   [[no_unique_address]] typename Set::Spawner spawner;
   [[no_unique_address]] typename Set::Budget budget;
   [[no_unique_address]] typename Set::SignalStrategy signals;
+  [[no_unique_address]] typename Set::Input input_policy;
   [[no_unique_address]] typename Set::Output output;
+  [[no_unique_address]] typename Set::Limits limits_policy;
   [[no_unique_address]] typename Set::Reporter reporter;
   [[no_unique_address]] typename Set::PostMortem post_mortem;
   [[no_unique_address]] typename Set::Checks checks;
@@ -129,16 +153,49 @@ struct Service : ServiceBase {
   [[no_unique_address]] typename Set::PostMortem::Run remains = {};
 
   void spawn() {
-    UniqueFd child_input;
     try {
       streams = open_streams(output);
-      auto request = prepare(child_input, signals.steps(), budget.stop, budget.start);
+      if constexpr (requires { output.keep_on_failure; }) keep_dir = output.keep_on_failure;
+      limits = limits_policy.limits();
+      auto from = input_policy.open();
+      auto request = prepare(from, std::is_same_v<typename Set::Input, Defaults::Input>);
+      const auto& steps = signals.steps();
+      request.steps = {std::begin(steps), std::end(steps)};
+      request.stop_budget = budget.stop;
+      request.start_budget = budget.start;
+      request.head_start = head_start();
       remains = typename Set::PostMortem::Run{post_mortem, request};
       process.emplace(spawner.spawn(request));
-      remains.spawned(process->pid());
+      last_pid = process->pid();
+      remains.spawned(last_pid);
+      streams.close_terminal();
     } catch (const std::system_error&) {
       throw_spawn_error(budget.start);
     }
+  }
+
+  /// The time from the begin of a stop to its first signal.
+  [[nodiscard]] std::chrono::nanoseconds head_start() const {
+    if constexpr (ClosesInput<typename Set::SignalStrategy> ||
+                  StopsByCommand<typename Set::SignalStrategy>) {
+      const std::chrono::nanoseconds wait = signals.wait, stop = budget.stop;
+      return wait == std::chrono::nanoseconds::zero() ? stop / 2 : wait;
+    }
+    return {};
+  }
+
+  /// Stops the whole tree. False if that takes too long.
+  bool pause() {
+    if constexpr (requires { process->pause(); }) return process->pause();
+    process->signal(SIGSTOP);
+    return true;
+  }
+  /// Lets it go on.
+  void resume() {
+    if constexpr (requires { process->resume(); })
+      process->resume();
+    else
+      process->signal(SIGCONT);
   }
 
   /// The steps of `kill()`, and of a start that has failed.
@@ -209,13 +266,16 @@ Service<Set> make_service(ResolvedCommand command, hana::tuple<Given...> given) 
   [[maybe_unused]] constexpr bool accepted =
       (CheckAccepted<Given, Set, Given...>::ok && ... && true);
   // All values are there before the first one is moved, for others may be derived from it.
-  const auto assemble = [&command](auto&& spawner, auto&& budget, auto&& signals, auto&& output,
-                                   auto&& reporter, auto&& post_mortem, auto&&... checks) {
+  const auto assemble = [&command](auto&& spawner, auto&& budget, auto&& signals, auto&& input,
+                                   auto&& output, auto&& limits, auto&& reporter,
+                                   auto&& post_mortem, auto&&... checks) {
     return Service<Set>{ServiceBase{std::move(command)},
                         std::move(spawner),
                         std::move(budget),
                         std::move(signals),
+                        std::move(input),
                         std::move(output),
+                        std::move(limits),
                         std::move(reporter),
                         std::move(post_mortem),
                         typename Set::Checks{std::move(checks)...}};
@@ -234,6 +294,7 @@ Service<Set> make_service(ResolvedCommand command, hana::tuple<Given...> given) 
                                  ? start * 20
                                  : std::chrono::nanoseconds::max();
   check_signals(service.signals.steps());
+  not_negative(service.head_start(), "the wait before the first signal");
   (void)service.kill_steps();  // checks its signal, too
   return service;
 }

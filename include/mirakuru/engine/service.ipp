@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <algorithm>
+#include <fstream>
 
 #include <mirakuru/engine/advice.hpp>
+#include <mirakuru/engine/loop.hpp>
 #include <mirakuru/engine/service.hpp>
+#include <mirakuru/os/file_name.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/spawn/wrap.hpp>
 
 namespace mirakuru::detail {
 
-inline void not_negative(std::chrono::nanoseconds span, const char* what) {
+MIRAKURU_DECL void not_negative(std::chrono::nanoseconds span, const char* name) {
   if (span < std::chrono::nanoseconds::zero())
-    throw std::invalid_argument{std::string{what} + " is negative"};
+    throw std::invalid_argument{std::string{name} + " is negative"};
 }
 
 MIRAKURU_DECL bool leaves_core(int exit_code) noexcept {
@@ -75,37 +81,164 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
   exit_code.reset();
   stragglers.clear();
   trouble.clear();
-  refused = examined = false;
+  refused = examined = paused = false;
+  stop_note.clear();
   backtrace.clear();
   reports.clear();
   told = false;
 }
 
-MIRAKURU_DECL LaunchRequest ServiceBase::prepare(UniqueFd& child_input,
-                                                 std::span<const SignalStep> steps,
-                                                 std::chrono::nanoseconds stop_budget,
-                                                 std::chrono::nanoseconds start_budget) {
+inline LaunchRequest ask_for(const ResolvedCommand& command) {
+  LaunchRequest request{.words = command.words(),
+                        .cwd = command.cwd(),
+                        .id = command.id(),
+                        .clean_env = command.clean_env(),
+                        .user = command.user()};
+  for (const auto& [name, value] : command.env())
+    if (value.text())
+      request.env.emplace(name, *value.text());
+    else
+      request.unset.push_back(name);
+  return request;
+}
+
+MIRAKURU_DECL LaunchRequest request_of(const ResolvedCommand& command, int input, int output) {
+  auto request = ask_for(command);
+  request.in = input;
+  request.out = request.err = output;
+  request.steps = {{SIGKILL, std::chrono::nanoseconds::max()}};
+  return request;
+}
+
+/// The file's user becomes `user`, so that the command can open it anew as /dev/stderr.
+inline void give_to(const std::optional<Identity>& user, int fd) {
+  struct stat status{};
+  if (user && ::fstat(fd, &status) == 0 && status.st_nlink == 0)
+    (void)!::fchown(fd, user->user, user->group);
+}
+
+MIRAKURU_DECL LaunchRequest ServiceBase::prepare(InputStream& from, bool input_is_terminal) {
   if (command.words().empty()) throw std::logic_error{"this executor has been moved from"};
-  auto pipe = make_pipe();
-  child_input = std::move(pipe.reading);
-  input = std::move(pipe.writing);
-  auto words = wrap;
-  words.insert(words.end(), command.words().begin(), command.words().end());
-  return {.words = std::move(words),
-          .cwd = command.cwd(),
-          .env = command.env(),
-          .id = command.id(),
-          .in = child_input.get(),
-          .out = streams.out().fd(),
-          .err = streams.err().fd(),
-          .steps = {steps.begin(), steps.end()},
-          .stop_budget = stop_budget,
-          .start_budget = start_budget};
+  auto request = ask_for(command);
+  request.words.insert(request.words.begin(), wrap.begin(), wrap.end());
+  input = std::move(from.writing);
+  request.in = from.reading.get();
+  request.out = streams.out().fd();
+  request.err = streams.err().fd();
+  request.limits = limits;
+  if (!command.scratch().empty()) {
+    request.scratch = absolute_path(command.scratch());
+    if (const auto user = identity_of(request.user))
+      (void)!::chown(request.scratch.c_str(), user->user, user->group);
+  }
+  if (!request.user.empty())
+    for (const int fd : {request.out, request.err}) give_to(identity_of(request.user), fd);
+  const auto text = command.text();
+  const auto first = text.substr(0, text.find(' '));
+  const auto label = first.substr(first.rfind('/') + 1).substr(0, 100) + ": ";
+  if (const auto& target = streams.copy_to())
+    request.relays = {{.from = request.out, .to = target.get(), .label = label},
+                      {.from = request.err, .to = target.get(), .label = label}};
+  if (const auto& terminal = streams.terminal()) {
+    request.relays = {
+        {.from = streams.controlling().get(), .to = request.out, .from_terminal = true}};
+    request.out = request.err = terminal.get();
+    request.terminal = true;
+    if (input_is_terminal) {
+      request.in = terminal.get();
+      input = checked_fd(::fcntl(streams.controlling().get(), F_DUPFD_CLOEXEC, 3),
+                         "fcntl F_DUPFD_CLOEXEC");
+    }
+  }
+  return request;
+}
+
+/// Blocks SIGPIPE in this thread, and takes back the one that a write has caused.
+class PipeSignalBlocked {
+ public:
+  PipeSignalBlocked() {
+    ::sigemptyset(&pipe_);
+    ::sigaddset(&pipe_, SIGPIPE);
+    sigset_t pending;
+    ::sigpending(&pending);
+    was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
+    ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~PipeSignalBlocked() {
+    const timespec at_once{};
+    if (!was_pending_) ::sigtimedwait(&pipe_, nullptr, &at_once);
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  PipeSignalBlocked(const PipeSignalBlocked&) = delete;
+  PipeSignalBlocked& operator=(const PipeSignalBlocked&) = delete;
+
+ private:
+  sigset_t pipe_, before_;
+  bool was_pending_;
+};
+
+MIRAKURU_DECL void ServiceBase::write(std::string_view text, std::chrono::nanoseconds timeout) {
+  const auto begin = Clock::now();
+  const auto deadline = after(begin, timeout);
+  const auto fail = [&](const std::string& reason) {
+    return error_context(Clock::now()).message("cannot write to its standard input: " + reason);
+  };
+  if (!input) throw ExecutorError{fail("it is closed")};
+  const int flags = ::fcntl(input.get(), F_GETFL);
+  if ((flags & O_NONBLOCK) == 0) ::fcntl(input.get(), F_SETFL, flags | O_NONBLOCK);
+  const PipeSignalBlocked blocked;
+  for (std::size_t done = 0; done < text.size();) {
+    const auto size = ::write(input.get(), text.data() + done, text.size() - done);
+    if (size >= 0) {
+      done += static_cast<std::size_t>(size);
+    } else if (errno == EAGAIN) {
+      const auto now = Clock::now();
+      if (now >= deadline)
+        throw TimeoutExpired{
+            fail("it has not read " + std::to_string(text.size() - done) + " of " +
+                 std::to_string(text.size()) + " bytes within " + to_text(timeout)),
+            timeout};
+      WaitSet waits;
+      waits.add(input.get(), POLLOUT);
+      waits.until(deadline);
+      PollLoop{}.wait(waits);
+    } else if (errno != EINTR) {
+      throw ExecutorError{fail(reason_text({errno, std::generic_category()}))};
+    }
+  }
+}
+
+MIRAKURU_DECL void ServiceBase::close_input() {
+  constexpr char end_of_file = 4;  // VEOF of termios(3)
+  if (input && streams.controlling()) (void)!::write(input.get(), &end_of_file, 1);
+  input.reset();
+}
+
+MIRAKURU_DECL std::string ServiceBase::keep_output() const noexcept try {
+  if (keep_dir.empty() || !has_started()) return {};
+  make_directories(keep_dir);
+  const auto& program = command.words().at(0);
+  const auto place =
+      keep_dir + '/' + program.substr(program.rfind('/') + 1) + '-' + std::to_string(last_pid);
+  std::string note;
+  for (const auto& [file, ending] : {std::pair{&streams.out(), ".out"}, {&streams.err(), ".err"}}) {
+    if (file->size() == 0) continue;
+    std::ofstream copy{place + ending, std::ios::binary};
+    std::string block(64 * 1024, '\0');
+    for (long long at = 0; const auto size = file->read(at, block); at += std::ssize(block))
+      copy.write(block.data(), static_cast<std::streamsize>(size));
+    note += (note.empty() ? "its output is kept in " : " and ") + place + ending;
+    if (!copy.flush()) note += " (incomplete)";
+  }
+  return note;
+} catch (const std::exception& error) {
+  return std::string{"its output cannot be kept: "} + error.what();
 }
 
 MIRAKURU_DECL void ServiceBase::close() {
   input.reset();
   changes.close();
+  paused = false;
 }
 
 MIRAKURU_DECL void ServiceBase::throw_not_started() const {
@@ -114,9 +247,24 @@ MIRAKURU_DECL void ServiceBase::throw_not_started() const {
           .message(has_started() ? "it has been stopped" : "it has not been started")};
 }
 
+MIRAKURU_DECL void ServiceBase::throw_not_running() const {
+  throw ExecutorError{error_context(Clock::now()).message("it does not run")};
+}
+
+MIRAKURU_DECL void ServiceBase::throw_not_paused() const {
+  throw ExecutorError{error_context(Clock::now()).message("its processes cannot be paused")};
+}
+
 MIRAKURU_DECL void ServiceBase::throw_ended(TimePoint now) {
   told = true;
   error_context(now).throw_exited(exit_code.value_or(0), " while the test needed it");
+}
+
+MIRAKURU_DECL void ServiceBase::throw_still_running(std::chrono::nanoseconds waited,
+                                                    std::chrono::nanoseconds limit) const {
+  auto context = error_context(Clock::now(), "its end");
+  context.waited = waited;
+  context.throw_timed_out(limit);
 }
 
 MIRAKURU_DECL void ServiceBase::throw_spawn_error(std::chrono::nanoseconds start_budget) {
@@ -162,6 +310,9 @@ MIRAKURU_DECL ErrorContext ServiceBase::error_context(TimePoint now, std::string
   if (!wrap.empty())
     context.note("MIRAKURU_WRAP runs it by '" + quote_words(wrap) +
                  "', with 20 times the start budget");
+  context.note(stop_note);
+  context.note(limits_advice(limits, exit_code));
+  context.note(keep_output());
   context.note(shell_advice(command.words()));
   context.note(disk_advice(streams));
   return context;

@@ -257,8 +257,10 @@ class StartOperation : StartBase {
   /// Begins the stop after a failure, or goes on with it.
   void end_tree(WaitSet& waits) {
     try {
-      if (!std::exchange(stops_, true) && service_.process && !spares_tree_)
-        stop_.emplace(service_, fsm_.now(), service_.kill_steps(), ExitPolicy::ignore);
+      if (!std::exchange(stops_, true) && service_.process && !spares_tree_) {
+        const auto steps = service_.kill_steps();
+        stop_.emplace(service_, fsm_.now(), StopPlan{steps}, ExitPolicy::ignore);
+      }
       if (!stop_ || !stop_->resume(fsm_.now(), waits)) return;
     } catch (...) {
       error_ = std::current_exception();

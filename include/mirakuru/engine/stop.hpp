@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <csignal>
 #include <exception>
-
+#include <optional>
+#include <string>
+#include <type_traits>
 #include <utility>
 
 #include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/engine/service.hpp>
+#include <mirakuru/error.hpp>
+#include <mirakuru/input/no_input.hpp>
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/os/wait_set.hpp>
+#include <mirakuru/output/capture.hpp>
 #include <mirakuru/report/event.hpp>
 #include <mirakuru/report/patience.hpp>
 #include <mirakuru/stop/schedule.hpp>
@@ -19,17 +25,26 @@ namespace mirakuru::detail {
 /// The treatment of an end that is not accepted: throw it, tell the reporter, or ignore it.
 enum class ExitPolicy { check, report, ignore };
 
+/// The signals of a stop.
+struct StopPlan {
+  std::span<const SignalStep> steps;
+  std::chrono::nanoseconds head_start = {};  ///< for the way to stop that comes before them
+  bool by_strategy = false;                  ///< the strategy's own way comes before them, if any
+};
+
 /// The part of a stop that does not depend on policies: which signal is due, and whether the exit
 /// status is accepted.
 class StopBase {
  protected:
-  StopBase(ServiceBase& service, TimePoint begin, std::span<const SignalStep> steps,
+  StopBase(ServiceBase& service, TimePoint begin, const StopPlan& plan,
            std::chrono::nanoseconds budget, ExitPolicy policy, const std::vector<int>& accept,
            const std::vector<int>& accept_besides);
 
-  /// The signal to send now; 0 for none. Throws `ExecutorError` when a process has survived
-  /// SIGKILL.
-  [[nodiscard]] int signal_due(TimePoint now);
+  /// The signal to send now; its number is 0 for none. Throws `ExecutorError` when a process has
+  /// survived SIGKILL.
+  [[nodiscard]] TimedSignal signal_due(TimePoint now);
+  /// The way before the signals has failed, for the reason `note`: they begin now.
+  void begin_signals(TimePoint now, std::string note);
   /// Adds the wait for the end or for the next signal; `event` is the process's descriptor, or -1.
   void wait(TimePoint now, int event, WaitSet& waits);
   /// True if `stop()` throws for this end.
@@ -59,17 +74,73 @@ class StopBase {
   std::vector<int> signals_;       // of the steps, and those that were sent while the leader lived
 };
 
+/// The command of `StopByCommand`.
+template <class Spawner>
+class StopCommand {
+ public:
+  void begin(const Spawner& spawner, const ResolvedCommand& command,
+             std::chrono::nanoseconds budget) {
+    name_ = command.text();
+    try {
+      output_ = OutputFile{captured_file()};
+      output_.keep();
+      const auto input = NoInput{}.open();
+      auto request = request_of(command, input.reading.get(), output_.fd());
+      request.start_budget = budget;
+      process_.emplace(spawner.spawn(request));
+    } catch (const std::exception& error) {
+      failure_ = error.what();
+    }
+  }
+  [[nodiscard]] bool lives() { return process_ && process_->alive(); }
+  /// True once, if it cannot be run or has failed.
+  [[nodiscard]] bool has_failed() {
+    if (process_ && !process_->alive()) {
+      const int code = process_->exit_code().value_or(0);
+      if (code != 0) failure_ = exit_headline(code) + "; " + last_lines(output_.tail(), 3);
+      process_.reset();
+    }
+    return !failure_.empty() && !std::exchange(told_, true);
+  }
+  [[nodiscard]] std::string failure() const {
+    return "the command that stops it, " + name_ + ": " + failure_;
+  }
+  void kill() {
+    if (process_ && !std::exchange(killed_, true)) process_->signal(SIGKILL);
+  }
+  void wait(TimePoint now, WaitSet& waits) const {
+    if (!process_) return;
+    waits.add(process_->event());
+    waits.until(after(now, std::chrono::milliseconds{process_->event() < 0 ? 5 : 100}));
+  }
+
+ private:
+  std::optional<decltype(std::declval<const Spawner&>().spawn(
+      std::declval<const LaunchRequest&>()))>
+      process_;
+  OutputFile output_;
+  std::string name_, failure_;
+  bool told_ = false, killed_ = false;
+};
+struct NoStopCommand {
+  static constexpr bool lives() noexcept { return false; }
+  static constexpr bool has_failed() noexcept { return false; }
+  static std::string failure() { return {}; }
+  static void kill() noexcept {}
+  static void wait(TimePoint, WaitSet&) noexcept {}
+};
+
 /// The operation of `stop()` and `kill()`: sends the signals that are due until the tree is gone.
 template <class Set>
 class StopOperation : StopBase {
  public:
   /// `begin`: when the stop budget begins. `accept`: exit codes that are good in this call, besides
   /// those of the signal strategy.
-  StopOperation(Service<Set>& service, TimePoint begin, std::span<const SignalStep> steps,
-                ExitPolicy policy, const std::vector<int>& accept = {})
-      : StopBase{service, begin, steps, service.budget.stop, policy, service.signals.accept,
-                 accept},
-        service_{service} {}
+  StopOperation(Service<Set>& service, TimePoint begin, const StopPlan& plan, ExitPolicy policy,
+                const std::vector<int>& accept = {})
+      : StopBase{service, begin, plan, service.budget.stop, policy, service.signals.accept, accept},
+        service_{service},
+        way_is_due_{plan.by_strategy} {}
 
   /// Goes on as far as it can without waiting. Returns true when no process is left; otherwise
   /// `waits` has the next wait. Throws `ProcessFinishedWithError` by the exit policy, and
@@ -78,16 +149,25 @@ class StopOperation : StopBase {
     waits.clear();
     if (!service_.process) return true;
     if (!service_.alive()) {
+      if (way_.lives()) return end_way(now, waits);
       service_.clear();
       report_end(now);
       check_exit(now);
       return true;
     }
-    while (const int signal = signal_due(now)) {
-      if (had_to_kill(signal)) service_.report(HadToBeKilled{service_.command.text(), waited(now)});
-      service_.process->signal(signal);
+    if (std::exchange(service_.paused, false)) service_.resume();
+    if (std::exchange(way_is_due_, false)) begin_way(now);
+    if (way_.has_failed()) begin_signals(now, way_.failure());
+    // The rest of a tree whose leader alone has had the signal.
+    if (leaders_signal_ != 0 && service_.exit_code)
+      service_.process->signal(std::exchange(leaders_signal_, 0));
+    for (auto due = signal_due(now); due.signal != 0; due = signal_due(now)) {
+      if (had_to_kill(due.signal))
+        service_.report(HadToBeKilled{service_.command.text(), waited(now)});
+      send(due);
     }
     wait(now, service_.process->event(), waits);
+    way_.wait(now, waits);
     return false;
   }
 
@@ -95,6 +175,28 @@ class StopOperation : StopBase {
   void hurry(TimePoint now) { skip_to_kill(now); }
 
  private:
+  void begin_way([[maybe_unused]] TimePoint now) {
+    if constexpr (ClosesInput<typename Set::SignalStrategy>) service_.close_input();
+    if constexpr (StopsByCommand<typename Set::SignalStrategy>)
+      way_.begin(service_.spawner, service_.signals.command, service_.budget.stop);
+  }
+  /// The service has ended, and its command has not.
+  bool end_way(TimePoint now, WaitSet& waits) {
+    way_.kill();
+    way_.wait(now, waits);
+    return false;
+  }
+
+  void send(const TimedSignal& due) {
+    leaders_signal_ = 0;
+    if (due.scope == Scope::tree || service_.exit_code) return service_.process->signal(due.signal);
+    leaders_signal_ = due.signal;
+    if constexpr (requires { service_.process->signal_leader(due.signal); })
+      service_.process->signal_leader(due.signal);
+    else
+      ::kill(service_.process->pid(), due.signal);
+  }
+
   void report_end(TimePoint now) {
     const auto& command = service_.command.text();
     // The rest of a daemon's tree is the service itself.
@@ -105,24 +207,33 @@ class StopOperation : StopBase {
     if (reports_end() && ended_badly()) service_.report_end(ended_by_itself());
   }
 
+  using Way = std::conditional_t<StopsByCommand<typename Set::SignalStrategy>,
+                                 StopCommand<typename Set::Spawner>, NoStopCommand>;
+
   Service<Set>& service_;
+  bool way_is_due_;
+  int leaders_signal_ = 0;  // the leader alone has had it; 0 for none
+  [[no_unique_address]] Way way_;
 };
 
 /// The operation of `wait()`: waits until the leader has ended by itself.
 template <class Set>
 class WaitOperation {
  public:
-  WaitOperation(Service<Set>& service, TimePoint begin)
-      : service_{service}, begin_{begin}, patience_{begin} {}
+  WaitOperation(Service<Set>& service, TimePoint begin,
+                std::chrono::nanoseconds limit = std::chrono::nanoseconds::max())
+      : service_{service}, begin_{begin}, limit_{limit}, patience_{begin} {}
 
   /// Returns true when the leader has ended; otherwise `waits` has the next wait. Throws
-  /// `ExecutorError` if it has not been started.
+  /// `ExecutorError` if it has not been started, and `TimeoutExpired` at the limit.
   bool resume(TimePoint now, WaitSet& waits) {
     waits.clear();
     if (error_) std::rethrow_exception(error_);
     if (!service_.process && !service_.has_started()) service_.throw_not_started();
     if (!service_.alive() || service_.exit_code) return true;
+    if (now >= after(begin_, limit_)) service_.throw_still_running(now - begin_, limit_);
     const int event = service_.process->event();
+    waits.until(after(begin_, limit_));
     waits.add(event);
     // Also once a second: somebody may have stopped the guardian, which brings the news.
     if (patience_.over(now))
@@ -130,7 +241,7 @@ class WaitOperation {
                                    "its end",
                                    {},
                                    now - begin_,
-                                   std::chrono::nanoseconds::max(),
+                                   limit_,
                                    last_line(service_.streams)});
     waits.until(patience_.next());
     waits.until(after(now, event < 0 ? pause_after(now - begin_) : std::chrono::seconds{1}));
@@ -143,6 +254,7 @@ class WaitOperation {
  private:
   Service<Set>& service_;
   TimePoint begin_;
+  std::chrono::nanoseconds limit_;
   Patience patience_;
   std::exception_ptr error_;
 };

@@ -9,30 +9,35 @@
 
 namespace mirakuru::detail {
 
-MIRAKURU_DECL StopBase::StopBase(ServiceBase& service, TimePoint begin,
-                                 std::span<const SignalStep> steps, std::chrono::nanoseconds budget,
-                                 ExitPolicy policy, const std::vector<int>& accept,
+MIRAKURU_DECL StopBase::StopBase(ServiceBase& service, TimePoint begin, const StopPlan& plan,
+                                 std::chrono::nanoseconds budget, ExitPolicy policy,
+                                 const std::vector<int>& accept,
                                  const std::vector<int>& accept_besides)
     : base_{service},
       begin_{begin},
-      schedule_{steps, budget, begin},
+      schedule_{plan.steps, budget, begin, plan.head_start},
       policy_{policy},
       accept_{accept} {
   accept_.insert(accept_.end(), accept_besides.begin(), accept_besides.end());
-  for (const auto& step : steps) signals_.push_back(step.signal);
+  for (const auto& step : plan.steps) signals_.push_back(step.signal);
 }
 
-MIRAKURU_DECL int StopBase::signal_due(TimePoint now) {
+MIRAKURU_DECL void StopBase::begin_signals(TimePoint now, std::string note) {
+  schedule_.begin_now(now);
+  base_.stop_note = std::move(note);
+}
+
+MIRAKURU_DECL TimedSignal StopBase::signal_due(TimePoint now) {
   if (base_.refused) schedule_.shorten_grace();
   if (schedule_.over(now)) {
     const auto headline =
         base_.refused ? "a process may not be ended" : "a process survived SIGKILL for 10 s";
     throw ExecutorError{base_.error_context(now).message(headline)};
   }
-  const int signal = schedule_.due(now);
-  if (signal != 0 && !base_.exit_code) signals_.push_back(signal);
-  if (signal != 0 && signals_sent_++ == 0) leader_had_ended_ = base_.exit_code.has_value();
-  return signal;
+  const auto due = schedule_.due(now);
+  if (due.signal != 0 && !base_.exit_code) signals_.push_back(due.signal);
+  if (due.signal != 0 && signals_sent_++ == 0) leader_had_ended_ = base_.exit_code.has_value();
+  return due;
 }
 
 MIRAKURU_DECL void StopBase::wait(TimePoint now, int event, WaitSet& waits) {

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <sys/stat.h>
+#include <unistd.h>
+#include <climits>
 #include <concepts>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 #include <mirakuru/os/printable.hpp>
+#include <mirakuru/os/unique_fd.hpp>
 
 namespace mirakuru {
 
@@ -29,4 +33,25 @@ class FileName {
   std::string name_;
 };
 
+namespace detail {
+
+/// The path from the root, for a process with another working directory. Throws
+/// `std::system_error`.
+[[nodiscard]] inline std::string absolute_path(const std::string& path) {
+  if (path.starts_with('/')) return path;
+  char directory[PATH_MAX];
+  if (::getcwd(directory, sizeof directory) == nullptr) throw_errno("getcwd");
+  return std::string{directory} + '/' + path;
+}
+
+/// Makes a directory and those above it that are missing. Throws `std::system_error`.
+inline void make_directories(const std::string& path) {
+  for (std::size_t end = 0; end != path.npos;) {
+    end = path.find('/', end + 1);
+    const auto part = path.substr(0, end);
+    if (::mkdir(part.c_str(), 0777) != 0 && errno != EEXIST) throw_error(errno, "mkdir " + part);
+  }
+}
+
+}  // namespace detail
 }  // namespace mirakuru

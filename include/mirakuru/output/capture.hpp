@@ -2,37 +2,18 @@
 #pragma once
 
 #include <fcntl.h>
-#include <unistd.h>
-#include <cerrno>
-#include <cstdlib>
-#include <string>
 #include <utility>
 
+#include <mirakuru/os/nameless_file.hpp>
 #include <mirakuru/output/streams.hpp>
+#include <mirakuru/word.hpp>
 
 namespace mirakuru {
 
 namespace detail {
 
-/// A file without a name, open for reading and appending.
-inline UniqueFd nameless_file() {
-  const char* const preferred = ::secure_getenv("TMPDIR");
-  int fd = -1;
-  for (const char* directory : {preferred, "/tmp", "/var/tmp", "/dev/shm"}) {
-    if (directory == nullptr || *directory == '\0') continue;
-    constexpr int flags = O_RDWR | O_APPEND | O_CLOEXEC;
-    fd = ::open(directory, flags | O_TMPFILE, 0600);
-    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
-      std::string name = std::string{directory} + "/mirakuru.XXXXXX";
-      fd = ::mkostemp(name.data(), O_APPEND | O_CLOEXEC);
-      if (fd >= 0) ::unlink(name.c_str());
-    }
-    if (fd >= 0 || errno == EMFILE || errno == ENFILE) break;
-  }
-  const std::string first = preferred == nullptr ? "" : preferred;
-  const auto step = "a temporary file for the output, in " + (first.empty() ? "" : first + ", ") +
-                    "/tmp, /var/tmp or /dev/shm";
-  return checked_fd(fd, step.c_str());
+inline UniqueFd captured_file() {
+  return nameless_file("a temporary file for the output", O_APPEND);
 }
 
 }  // namespace detail
@@ -47,10 +28,14 @@ inline UniqueFd nameless_file() {
 struct Capture {
   static constexpr bool keeps_output = true;
 
+  /// A directory that gets a copy of the output with each error of the service, as
+  /// PROGRAM-PID.out and PROGRAM-PID.err; empty: none. It is made if it is not there.
+  Word keep_on_failure = {};
+
   /// Throws `std::system_error` when no such file can be made.
   [[nodiscard]] OutputStreams open() const {
-    OutputFile out{detail::nameless_file()};
-    return {std::move(out), OutputFile{detail::nameless_file()}};
+    OutputFile out{detail::captured_file()};
+    return {std::move(out), OutputFile{detail::captured_file()}};
   }
 };
 

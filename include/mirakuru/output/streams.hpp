@@ -60,6 +60,20 @@ class OutputStreams {
     return {std::move(out), copy(err_)};
   }
 
+  /// The guardian copies the lines of both files to `target`; no descriptor: to nobody.
+  void copy_to(detail::UniqueFd target) noexcept { copy_to_ = std::move(target); }
+  [[nodiscard]] const detail::UniqueFd& copy_to() const noexcept { return copy_to_; }
+  /// The command prints to a terminal, and the guardian copies its output to `out()`.
+  void take_from(detail::UniqueFd controlling, detail::UniqueFd terminal) noexcept {
+    controlling_ = std::move(controlling);
+    terminal_ = std::move(terminal);
+  }
+  /// The side of the terminal that the test has; none without a terminal.
+  [[nodiscard]] const detail::UniqueFd& controlling() const noexcept { return controlling_; }
+  /// The side that the command has, until it is closed.
+  [[nodiscard]] const detail::UniqueFd& terminal() const noexcept { return terminal_; }
+  void close_terminal() noexcept { terminal_.reset(); }
+
   [[nodiscard]] const OutputFile& out() const noexcept { return out_; }
   [[nodiscard]] const OutputFile& err() const noexcept { return err_; }
 
@@ -71,6 +85,7 @@ class OutputStreams {
 
  private:
   OutputFile out_, err_;
+  detail::UniqueFd copy_to_, controlling_, terminal_;
 };
 
 namespace detail {

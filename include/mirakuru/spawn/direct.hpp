@@ -28,6 +28,12 @@ class DirectProcess {
   [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
   /// Sends `signal` to the whole group. Does nothing once the group is gone.
   void signal(int signal) noexcept;
+  /// Sends `signal` to the leader alone.
+  void signal_leader(int signal) noexcept;
+  /// Stops all processes of the group, or lets them go on. True if it has been done. A signal that
+  /// ends the group lets it go on.
+  bool pause() noexcept;
+  void resume() noexcept;
   /// The group that may not be signalled, in words; empty for none.
   [[nodiscard]] std::string trouble() const;
   /// True if the group belongs to another user, and SIGKILL is refused.
@@ -38,7 +44,7 @@ class DirectProcess {
   pid_t owner_;  // a fork of the owner has a copy of this, and must not use it
   detail::UniqueFd pidfd_;
   std::optional<int> exit_code_;
-  bool group_gone_ = false, killed_ = false, refused_ = false;
+  bool group_gone_ = false, killed_ = false, refused_ = false, paused_ = false;
 };
 
 /// Starts a command as the test's own child: the cheapest start.
@@ -48,7 +54,7 @@ class DirectProcess {
 ///
 /// A test that ignores SIGCHLD, or reaps every child, takes the exit status away. It then counts as
 /// 0, unless the kernel tells it again. Linux does so from 6.15 on if the command has run for a
-/// while. Rests on `posix_spawn`.
+/// while. Rests on `clone`.
 struct DirectSpawner {
   /// Starts the command and returns when it is executed. Throws `SpawnFailure` if the program or
   /// the directory cannot be used, else `std::system_error`.

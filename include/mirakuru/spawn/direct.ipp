@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <new>
+#include <utility>
 
-#include <mirakuru/os/clock.hpp>
+#include <mirakuru/os/own_pages.hpp>
 #include <mirakuru/os/proc.hpp>
+#include <mirakuru/os/signals_blocked.hpp>
+#include <mirakuru/os/syscalls.hpp>
 #include <mirakuru/os/unique_fd.hpp>
+#include <mirakuru/spawn/child.hpp>
 #include <mirakuru/spawn/direct.hpp>
 
 namespace mirakuru {
@@ -46,35 +49,27 @@ inline int reaped_exit_code(int pidfd) {
                                        : WEXITSTATUS(info.exit_status);
 }
 
-/// The two parameter objects of `posix_spawn`.
-class SpawnParameters {
- public:
-  SpawnParameters() {
-    check(::posix_spawn_file_actions_init(&actions), "posix_spawn_file_actions_init");
-    check(::posix_spawnattr_init(&attributes), "posix_spawnattr_init");
-  }
-  ~SpawnParameters() {
-    ::posix_spawn_file_actions_destroy(&actions);
-    ::posix_spawnattr_destroy(&attributes);
-  }
-  SpawnParameters(const SpawnParameters&) = delete;
-  SpawnParameters& operator=(const SpawnParameters&) = delete;
+/// A child of the test, and the reason for its failure. Both are in memory that the child shares.
+struct [[gnu::visibility("hidden")]] DirectChild {
+  DirectChild(const LaunchRequest& request, const LocalExec& exec, StringArena arena)
+      : child{request, exec, arena} {}
 
-  static void check(int error, const char* call) {
-    if (error != 0) throw_error(error, call);
+  static int main(void* argument) {
+    auto& self = *static_cast<DirectChild*>(argument);
+    const unsigned long defaults[4] = {};  // the kernel's struct sigaction in its largest form
+    for (int signal = 1; signal <= 64; ++signal)
+      if (signal != SIGKILL && signal != SIGSTOP)
+        syscalls::call(SYS_rt_sigaction, signal, defaults, nullptr, sizeof(std::uint64_t));
+    self.failed_call = self.child.execute(0);
+    self.error = errno;
+    syscalls::call(SYS_exit_group, 127);
+    return 0;
   }
 
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
+  Child child;
+  const char* failed_call = nullptr;
+  int error = 0;
 };
-
-/// The strings as `execve` takes them.
-inline std::vector<char*> pointers(const std::vector<std::string>& strings) {
-  std::vector<char*> result;
-  for (const auto& string : strings) result.push_back(const_cast<char*>(string.c_str()));
-  result.push_back(nullptr);
-  return result;
-}
 
 }  // namespace detail
 
@@ -101,6 +96,7 @@ MIRAKURU_DECL bool DirectProcess::alive() {
 MIRAKURU_DECL void DirectProcess::signal(int signal) noexcept {
   if (group_gone_ || ::getpid() != owner_) return;
   const int result = ::kill(-pid_, signal);
+  resume();
   if (signal != SIGKILL) return;
   killed_ |= result == 0;
   refused_ |= result != 0 && errno == EPERM;
@@ -112,46 +108,42 @@ MIRAKURU_DECL std::string DirectProcess::trouble() const {
                   : "";
 }
 
+MIRAKURU_DECL void DirectProcess::signal_leader(int signal) noexcept {
+  if (!exit_code_ && ::getpid() == owner_) ::kill(pid_, signal);
+}
+
+MIRAKURU_DECL bool DirectProcess::pause() noexcept {
+  if (group_gone_ || ::getpid() != owner_) return false;
+  return paused_ = ::kill(-pid_, SIGSTOP) == 0;
+}
+
+MIRAKURU_DECL void DirectProcess::resume() noexcept {
+  if (!std::exchange(paused_, false) || group_gone_ || ::getpid() != owner_) return;
+  ::kill(-pid_, SIGCONT);
+}
+
 MIRAKURU_DECL DirectProcess DirectSpawner::spawn(const LaunchRequest& request) const {
+  if (!request.scratch.empty())
+    throw SpawnFailure{"cannot keep the directory " + request.scratch,
+                       std::make_error_code(std::errc::not_supported),
+                       "DirectSpawner has no guardian that removes it; take GuardedSpawner"};
   const auto exec = local_exec(request);
-  detail::SpawnParameters spawn;
-  const auto check = detail::SpawnParameters::check;
-
-  // The child gets none of the host's blocked or ignored signals, and none of its descriptors.
-  sigset_t none, all;
-  ::sigemptyset(&none);
-  ::sigfillset(&all);
-  check(::posix_spawnattr_setsigmask(&spawn.attributes, &none), "posix_spawnattr_setsigmask");
-  check(::posix_spawnattr_setsigdefault(&spawn.attributes, &all), "posix_spawnattr_setsigdefault");
-  check(::posix_spawnattr_setflags(
-            &spawn.attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF),
-        "posix_spawnattr_setflags");
-  if (!request.cwd.empty())
-    check(::posix_spawn_file_actions_addchdir_np(&spawn.actions, request.cwd.c_str()),
-          "posix_spawn_file_actions_addchdir_np");
-  for (auto [from, to] : {std::pair{request.in, 0}, {request.out, 1}, {request.err, 2}})
-    // The host's own stream may be close-on-exec; a copy onto itself is not.
-    if (from >= 0 || ::fcntl(from = to, F_GETFD) >= 0)
-      check(::posix_spawn_file_actions_adddup2(&spawn.actions, from, to),
-            "posix_spawn_file_actions_adddup2");
-  check(::posix_spawn_file_actions_addclosefrom_np(&spawn.actions, 3),
-        "posix_spawn_file_actions_addclosefrom_np");
-
-  pid_t pid = 0;
-  // Another thread may have forked while it wrote the program: that copy of its descriptor is gone
-  // in a moment.
-  const auto patience = detail::Clock::now() + std::chrono::seconds{2};
-  int error = 0;
-  for (;;) {
-    error = ::posix_spawn(&pid, exec.program.c_str(), &spawn.actions, &spawn.attributes,
-                          detail::pointers(request.words).data(),
-                          detail::pointers(exec.environment).data());
-    if (error != ETXTBSY || detail::Clock::now() > patience) break;
-    const timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
-    ::nanosleep(&pause, nullptr);
+  const detail::OwnPages pages{
+      sizeof(detail::DirectChild) + detail::Child::extra_size(request, exec), MAP_SHARED};
+  auto* const place = static_cast<char*>(pages.begin());
+  auto* const child = new (place)
+      detail::DirectChild{request, exec, detail::StringArena{place + sizeof(detail::DirectChild)}};
+  pid_t pid = -1;
+  {
+    const detail::SignalsBlocked blocked;
+    pid = detail::clone_child(detail::DirectChild::main, child, -1);
+    if (pid < 0) detail::throw_errno("clone");
   }
-  if (error != 0) throw detail::exec_failure(exec.program, error);
-  return DirectProcess{pid};
+  if (child->failed_call == nullptr) return DirectProcess{pid};
+  ::waitid(P_PID, static_cast<id_t>(pid), nullptr, WEXITED | __WALL);
+  if (child->failed_call == detail::exec_call)
+    throw detail::exec_failure(exec.program, child->error);
+  detail::throw_error(child->error, child->failed_call);
 }
 
 }  // namespace mirakuru

@@ -53,6 +53,13 @@ class GuardedProcess {
   /// Sends `signal` to the leader's group. The rest of the tree gets it after the leader's end, or
   /// after half of the signal's time. SIGKILL goes to the whole tree at once.
   void signal(int signal) noexcept;
+  /// Sends `signal` to the leader alone.
+  void signal_leader(int signal) noexcept;
+  /// Stops all processes of the tree, or lets them go on. Returns when they have stopped; false if
+  /// that takes longer than 5 s. A signal that ends the tree lets it go on first. Rests on SIGSTOP
+  /// and SIGCONT, and on `cgroup.freeze` in a control group.
+  bool pause() noexcept;
+  void resume() noexcept;
   /// The processes that needed a signal of their own; the first hundred. Renewed by `alive()`.
   [[nodiscard]] const std::vector<Straggler>& stragglers() const noexcept { return stragglers_; }
   /// A failure of the guardian, or the process that may not be signalled, in words; empty for none.
@@ -81,7 +88,7 @@ class GuardedProcess {
   pid_t owner_ = 0;     // a fork of the owner has a copy of this, and must not use it
   pid_t leader_ = 0;
   pid_t first_id_ = 0;  // the tree's ids are later ones
-  bool signalled_ = false, refused_ = false;
+  bool signalled_ = false, refused_ = false, paused_ = false;
   unsigned char unsent_ = 0;  // the last signal, if the channel was full
   std::uint64_t mark_ = 0;    // 0: none
   std::string env_tag_;       // the id, as an entry of the command's environment

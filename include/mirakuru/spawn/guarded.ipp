@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <algorithm>
 #include <cinttypes>
@@ -12,6 +13,7 @@
 
 #include <mirakuru/error.hpp>
 #include <mirakuru/os/clock.hpp>
+#include <mirakuru/os/own_pages.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/signals_blocked.hpp>
 #include <mirakuru/os/unique_fd.hpp>
@@ -21,25 +23,6 @@
 namespace mirakuru {
 
 namespace detail {
-
-/// Memory of a fork's own, whichever memory the host's allocator hands out.
-class PrivatePages {
- public:
-  explicit PrivatePages(std::size_t size)
-      : size_{size},
-        begin_{::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)} {
-    if (begin_ == MAP_FAILED) throw_errno("mmap");
-  }
-  ~PrivatePages() { ::munmap(begin_, size_); }
-  PrivatePages(const PrivatePages&) = delete;
-  PrivatePages& operator=(const PrivatePages&) = delete;
-
-  [[nodiscard]] void* begin() const noexcept { return begin_; }
-
- private:
-  std::size_t size_;
-  void* begin_;
-};
 
 /// True if a debugger or tracer sees the calls of this process. Rests on /proc/PID/status.
 inline bool is_traced() {
@@ -86,11 +69,11 @@ inline pid_t clone_guardian(Guardian& guardian) {
 
 /// Forks a guardian. Throws `std::system_error`.
 inline pid_t fork_guardian(const LaunchRequest& request, const LocalExec& exec, const Cgroup& group,
-                           int channel, const RlimitTag& mark) {
+                           int channel, const RlimitTag& mark, int scratch) {
   static const auto area = ArgumentArea::of_this_process();
   // The channel's end does not tell the owner's death: a child of the host may hold a copy of it.
   const auto owner = open_pidfd(::getpid());
-  const SignalSchedule last{request.steps, request.stop_budget, {}};
+  const SignalSchedule last{request.steps, request.stop_budget, {}, request.head_start};
   const Guardian::Task task{.request = request,
                             .exec = exec,
                             .last_signals = last.entries(),
@@ -100,12 +83,24 @@ inline pid_t fork_guardian(const LaunchRequest& request, const LocalExec& exec, 
                             .mark = mark,
                             .area = under_valgrind() ? ArgumentArea{} : area,
                             .modules = instrumented() ? nullptr : Modules::of_this_process(),
-                            .group = group};
-  const PrivatePages pages{sizeof(Guardian) + Guardian::extra_size(task)};
+                            .group = group,
+                            .scratch = scratch};
+  const OwnPages pages{sizeof(Guardian) + Guardian::extra_size(task), MAP_PRIVATE};
   auto* const guardian = new (pages.begin()) Guardian{task};
   const SignalsBlocked blocked;
   const LargeMemoryLeftOut left_out{guardian->needed()};
   return clone_guardian(*guardian);
+}
+
+/// Opens a directory that the guardian removes after the owner's death, and locks it as in use.
+/// Throws `std::system_error`.
+inline UniqueFd open_scratch(const std::string& path) {
+  if (path.empty()) return {};
+  const auto step = "open the scratch directory " + path;
+  auto directory =
+      checked_fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), step.c_str());
+  ::flock(directory.get(), LOCK_SH | LOCK_NB);
+  return directory;
 }
 
 /// Calls `visit` with each id that a process born after `first` may have. Two million calls a
@@ -155,6 +150,7 @@ MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
     if (leader_ == 0) detail::throw_error(ESRCH, "the command's id in this namespace");
   }
   if (report.kind == Kind::ended) exit_code_ = report.value;
+  if (report.kind == Kind::paused) paused_ = true;
   if (report.kind == Kind::straggler) add_straggler(report.pid, report.text);
   if (report.kind == Kind::refused) refuse(report.pid, report.text);
   if (report.kind == Kind::failed) {
@@ -314,6 +310,34 @@ MIRAKURU_DECL void GuardedProcess::signal(int signal) noexcept {
   send();
 }
 
+MIRAKURU_DECL void GuardedProcess::signal_leader(int signal) noexcept {
+  if (guardian_ != 0 && ::getpid() == owner_ && !exit_code_) ::kill(leader_, signal);
+}
+
+MIRAKURU_DECL bool GuardedProcess::pause() noexcept {
+  paused_ = false;
+  if (guardian_ == 0 || ::getpid() != owner_) return false;
+  unsent_ = detail::pause_tree;
+  send();
+  const auto deadline = detail::Clock::now() + std::chrono::seconds{5};
+  while (!paused_ && guardian_ != 0 && detail::Clock::now() < deadline) {
+    pollfd event{.fd = channel_.get(), .events = POLLIN, .revents = 0};
+    ::poll(&event, 1, 100);
+    try {
+      if (!alive()) return false;
+    } catch (...) {
+      return false;
+    }
+  }
+  return paused_;
+}
+
+MIRAKURU_DECL void GuardedProcess::resume() noexcept {
+  if (guardian_ == 0 || ::getpid() != owner_) return;
+  unsent_ = detail::resume_tree;
+  send();
+}
+
 /// Sends the last signal to the guardian, now or with the next alive().
 MIRAKURU_DECL void GuardedProcess::send() noexcept {
   if (::send(channel_.get(), &unsent_, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 || errno == EPIPE)
@@ -354,7 +378,9 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const LaunchRequest& request, 
   process.mark_ = mark.soft;
   if (!request.id.empty()) process.env_tag_ = "mirakuru_uuid=" + request.id;
   process.owner_ = ::getpid();
-  process.guardian_ = detail::fork_guardian(request, exec, group, theirs.get(), mark);
+  const auto scratch = detail::open_scratch(request.scratch);
+  process.guardian_ =
+      detail::fork_guardian(request, exec, group, theirs.get(), mark, scratch.get());
   process.first_id_ = process.guardian_;
   theirs.reset();
   process.program_ = std::move(exec.program);

@@ -3,7 +3,9 @@
 
 #include <sys/types.h>
 #include <chrono>
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -28,6 +30,21 @@ struct Straggler {
   std::string command;  ///< its command line, cut at 240 characters
 };
 
+/// A limit of the kernel for a process and its descendants. Source: setrlimit(2).
+struct ResourceLimit {
+  int resource;  ///< such as `RLIMIT_NOFILE`
+  std::uint64_t soft, hard;
+};
+
+/// A stream that the guardian copies while the tree lives.
+struct Relay {
+  int from;  ///< a file that grows, or the controlling side of a terminal
+  int to;    ///< a file, or the test's standard error
+  /// Goes in front of each line of a file; a terminal's output is copied as it is.
+  std::string label = {};
+  bool from_terminal = false;
+};
+
 /// A command as the user asked for it, and how to end it. A spawner gets one for each start.
 ///
 /// A request owns its data, apart from the three descriptors. A spawner may change its copy and
@@ -36,7 +53,7 @@ struct Straggler {
 struct LaunchRequest {
   std::vector<std::string> words = {};          ///< the program and its arguments; not empty
   std::string cwd = {};                         ///< the directory to run in; empty: the caller's
-  std::map<std::string, std::string> env = {};  ///< added to the caller's environment
+  std::map<std::string, std::string> env = {};  ///< added to the inherited environment
   /// The value of the variable `mirakuru_uuid`, "<pid>:<uuid>": one for each executor.
   std::string id = {};
   int in = -1, out = -1, err = -1;     ///< the command's standard streams; -1: the caller's own
@@ -44,6 +61,15 @@ struct LaunchRequest {
   std::chrono::nanoseconds stop_budget = {};  ///< the time for them; SIGKILL follows
   /// The time until the command is executed, from the call on.
   std::chrono::nanoseconds start_budget = std::chrono::nanoseconds::max();
+  std::chrono::nanoseconds head_start = {};  ///< from the owner's death to the first signal
+  std::vector<std::string> unset = {};       ///< variables that are not inherited
+  bool clean_env = false;                    ///< no variable is inherited
+  std::string user = {};                     ///< the user to run as; empty: the caller's own
+  std::vector<ResourceLimit> limits = {};
+  bool terminal = false;  ///< `out` is a terminal, and becomes the controlling one
+  std::vector<Relay> relays = {};
+  /// A directory that goes with the tree after the owner's death; empty for none.
+  std::string scratch = {};
 };
 
 /// A command that cannot be run. `what()` tells the failed step and the reason: "cannot run
@@ -62,20 +88,33 @@ class SpawnFailure : public std::system_error {
   std::runtime_error text_;  // unlike a std::string, its copy does not throw
 };
 
-/// The two things that `execve` needs besides the words of a request.
+/// The ids of a user.
+struct Identity {
+  using Number = std::uint32_t;  // as the kernel has it
+
+  Number user, group;
+  std::vector<Number> groups;
+};
+
+/// The things that a new process needs besides those of a request.
 struct LocalExec {
-  std::string program;                   ///< a path; a relative one starts at the request's `cwd`
-  std::vector<std::string> environment;  ///< each variable as "NAME=value"
+  std::string program;                    ///< a path; a relative one starts at the request's `cwd`
+  std::vector<std::string> environment;   ///< each variable as "NAME=value"
+  std::optional<Identity> identity = {};  ///< none: the caller's own
 };
 
 /// Resolves a request that is executed on this machine.
 ///
 /// A program without a slash is looked up in the PATH that the command will have. The environment
-/// is the caller's, then `env`, then `mirakuru_uuid`. Throws `SpawnFailure` if the directory or the
-/// program cannot be used. Source: POSIX.1-2017, XBD 8.3 (PATH).
+/// is the caller's, then `env`, then `mirakuru_uuid`. Throws `SpawnFailure` if the directory, the
+/// program or the user cannot be used. Rests on getpwnam(3). Source: POSIX.1-2017, XBD 8.3 (PATH).
 [[nodiscard]] LocalExec local_exec(const LaunchRequest& request);
 
 namespace detail {
+
+/// The ids of the user `name`, if it is not the caller. Throws `SpawnFailure` for an unknown user
+/// and for a caller that is not root. Rests on getpwnam(3) and getgrouplist(3).
+[[nodiscard]] std::optional<Identity> identity_of(const std::string& name);
 
 /// The failure of `execve` for a program that `local_exec` has found; `error` is an errno value.
 [[nodiscard]] SpawnFailure exec_failure(const std::string& program, int error);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
@@ -85,7 +87,8 @@ inline std::string resolve_program(const LaunchRequest& request) {
   }
 
   const auto given = request.env.find("PATH");
-  const char* const inherited = ::getenv("PATH");
+  const bool inherits = !request.clean_env && std::ranges::count(request.unset, "PATH") == 0;
+  const char* const inherited = inherits ? ::getenv("PATH") : nullptr;
   const std::string path = given != request.env.end() ? given->second
                            : inherited != nullptr     ? inherited
                                                       : "/usr/local/bin:/usr/bin:/bin";
@@ -108,18 +111,45 @@ inline std::vector<std::string> full_environment(const LaunchRequest& request) {
   if (!request.id.empty()) added.insert_or_assign("mirakuru_uuid", request.id);
   std::vector<std::string> result;
   result.reserve(64);
-  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+  char** const inherited = request.clean_env ? nullptr : environ;
+  for (char** entry = inherited; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text{*entry};
-    if (!added.contains(std::string{text.substr(0, text.find('='))})) result.emplace_back(text);
+    const auto name = text.substr(0, text.find('='));
+    if (!added.contains(std::string{name}) && std::ranges::count(request.unset, name) == 0)
+      result.emplace_back(text);
   }
   for (const auto& [name, value] : added) result.push_back(name + '=' + value);
   return result;
 }
 
+MIRAKURU_DECL std::optional<Identity> identity_of(const std::string& name) {
+  if (name.empty()) return {};
+  const auto step = "cannot run as the user " + one_line(name);
+  std::string buffer(16 * 1024, '\0');
+  passwd entry{}, *found = nullptr;
+  const int error = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
+  if (found == nullptr)
+    throw SpawnFailure{step,
+                       {error == 0 ? ENOENT : error, std::generic_category()},
+                       error == 0 ? "there is no such user" : ""};
+  if (entry.pw_uid == ::geteuid()) return {};
+  if (::geteuid() != 0)
+    throw SpawnFailure{step, {EPERM, std::generic_category()}, "only root may change the user"};
+  Identity identity{.user = entry.pw_uid, .group = entry.pw_gid, .groups = {}};
+  int count = 64;
+  for (bool fits = false; !fits;) {
+    identity.groups.resize(static_cast<std::size_t>(count));
+    fits = ::getgrouplist(name.c_str(), entry.pw_gid, identity.groups.data(), &count) >= 0;
+  }
+  identity.groups.resize(static_cast<std::size_t>(count));
+  return identity;
+}
+
 }  // namespace detail
 
 MIRAKURU_DECL LocalExec local_exec(const LaunchRequest& request) {
-  return {detail::resolve_program(request), detail::full_environment(request)};
+  return {detail::resolve_program(request), detail::full_environment(request),
+          detail::identity_of(request.user)};
 }
 
 }  // namespace mirakuru

@@ -14,6 +14,7 @@ namespace mirakuru::detail {
 struct TimedSignal {
   Clock::time_point at;
   int signal;
+  Scope scope = Scope::tree;
 };
 
 /// Says which signal is due at which time: the steps in turn within the budget, then SIGKILL. Knows
@@ -23,13 +24,16 @@ class SignalSchedule {
   /// The time after SIGKILL until the tree counts as impossible to end.
   static constexpr std::chrono::nanoseconds grace = std::chrono::seconds{10};
 
-  /// Plans the steps from `begin`. SIGKILL is due after the last step's wait, and at the latest at
-  /// the end of the budget. A step that would be due at or after that end is left out.
+  /// Plans the steps from `begin` plus `head_start`. SIGKILL is due after the last step's wait, and
+  /// at the latest at the end of the budget. A step that would be due at or after that end is left
+  /// out.
   SignalSchedule(std::span<const SignalStep> steps, std::chrono::nanoseconds budget,
-                 Clock::time_point begin);
+                 Clock::time_point begin, std::chrono::nanoseconds head_start = {});
 
-  /// The signal to send now; 0 for none. Returns each signal once.
-  [[nodiscard]] int due(Clock::time_point now);
+  /// The signal to send now; its number is 0 for none. Returns each signal once.
+  [[nodiscard]] TimedSignal due(Clock::time_point now);
+  /// Ends the head start: the first signal is due now, and the others earlier by as much.
+  void begin_now(Clock::time_point now);
   /// Drops all signals not yet sent, and makes SIGKILL due now.
   void hurry(Clock::time_point now);
   /// A process may not be signalled: the others have a tenth of a second after SIGKILL.

@@ -8,7 +8,9 @@
 #include <ctime>
 
 #include <mirakuru/os/config.hpp>
+#include <mirakuru/spawn/child.hpp>
 #include <mirakuru/spawn/guardian/memory.hpp>
+#include <mirakuru/spawn/guardian/relays.hpp>
 #include <mirakuru/spawn/guardian/tree.hpp>
 #include <mirakuru/spawn/launch.hpp>
 #include <mirakuru/stop/schedule.hpp>
@@ -19,7 +21,7 @@ struct Cgroup;
 
 /// One message from a guardian to its owner.
 struct Report {
-  enum Kind : int { spawned, failed, straggler, refused, ended };
+  enum Kind : int { spawned, failed, straggler, refused, paused, ended };
 
   Kind kind;
   pid_t pid;
@@ -29,17 +31,16 @@ struct Report {
   char text[243];  // the failed call, or the command line of the process
 };
 
-/// The call that fails when the program cannot be executed; the text of a `failed` report.
-[[gnu::visibility("hidden")]] inline constexpr char exec_call[] = "execve";
-
 /// A message from the owner is one byte: a signal for the tree, and this bit if the owner has sent
-/// the signal to the leader's group itself.
-inline constexpr unsigned char group_has_it = 0x80;
+/// the signal to the leader's group itself. Two numbers beyond all signals pause the tree, and let
+/// it go on.
+inline constexpr unsigned char group_has_it = 0x80, pause_tree = 0x7e, resume_tree = 0x7f;
 
 /// A signal for the command after its owner's death.
 struct LastSignal {
   std::int64_t after;  // nanoseconds
   int signal;
+  Scope scope;
 };
 
 /// The process between the owner, which is the test, and the command. It is a fork of the owner
@@ -69,11 +70,13 @@ class [[gnu::visibility("hidden")]] Guardian {
     ArgumentArea area;
     const Modules* modules;  // null: the owner's memory stays
     const Cgroup& group;
+    int scratch;  // a directory, open; -1 for none
   };
 
   /// The number of bytes that it needs behind the object.
   [[nodiscard]] static std::size_t extra_size(const Task& task);
-  explicit Guardian(const Task& task);
+  explicit Guardian(const Task& task)
+      : Guardian{task, StringArena{reinterpret_cast<char*>(this + 1)}} {}
 
   /// The fork runs this, on a stack of its own. Never returns.
   static int main(void* guardian) {
@@ -88,12 +91,12 @@ class [[gnu::visibility("hidden")]] Guardian {
  private:
   static constexpr int max_reports = 100;
 
+  Guardian(const Task& task, StringArena arena);
   void run();
   bool set_up();
-  pid_t spawn();
   void become_command();
+  void remove_scratch();
   void close_others(bool streams_too);
-  static void close_range(unsigned first, unsigned last, bool at_exec = false);
 
   /// Resets all handlers, as `execve` keeps ignored signals. An ignored SIGCHLD would also take the
   /// exit status of children away.
@@ -170,6 +173,7 @@ class [[gnu::visibility("hidden")]] Guardian {
           syscalls::call(SYS_waitid, P_ALL, 0, &info_, WEXITED | WNOHANG | __WALL, nullptr) != 0 &&
           errno == ECHILD;
       if (empty || info_.si_pid == 0) {
+        if (!relays_.empty()) relays_.pump(empty);
         report_end(empty);
         return !empty;
       }
@@ -189,18 +193,25 @@ class [[gnu::visibility("hidden")]] Guardian {
     if (signal_ != 0) left = syscalls::least(left, look_at_ - time);
     if (orphaned_at_ != 0 && next_signal_ < signal_count_)
       left = syscalls::least(left, signals_[next_signal_].after - (time - orphaned_at_));
+    left = syscalls::least(left, relays_.pause());
     if (left < 0) left = 0;
     const timespec limit{.tv_sec = left / second, .tv_nsec = left % second};
 
-    pollfd events[3] = {{.fd = orphaned_at_ != 0 ? -1 : channel_, .events = POLLIN, .revents = 0},
-                        {.fd = orphaned_at_ != 0 ? -1 : owner_, .events = POLLIN, .revents = 0},
-                        {.fd = signals_in_, .events = POLLIN, .revents = 0}};
+    struct {
+      pollfd own[3];
+      pollfd relays[Relays::most];
+    } events{{{.fd = orphaned_at_ != 0 ? -1 : channel_, .events = POLLIN, .revents = 0},
+              {.fd = orphaned_at_ != 0 ? -1 : owner_, .events = POLLIN, .revents = 0},
+              {.fd = signals_in_, .events = POLLIN, .revents = 0}},
+             {}};
+    relays_.wait_for(events.relays);
+    const auto count = relays_.empty() ? std::size(events.own) : sizeof events / sizeof(pollfd);
     constexpr timespec at_once = {};
     const timespec* const how_long = unmap_unused_ ? &at_once : left == never ? nullptr : &limit;
-    if (syscalls::call(SYS_ppoll, events, 3, how_long, nullptr, 0) <= 0) return unmap_unused();
-    if (events[0].revents != 0) receive(events[0].revents);
-    if (events[1].revents != 0) on_owner_exit();
-    if (events[2].revents == 0) return;
+    if (syscalls::call(SYS_ppoll, &events, count, how_long, nullptr, 0) <= 0) return unmap_unused();
+    if (events.own[0].revents != 0) receive(events.own[0].revents);
+    if (events.own[1].revents != 0) on_owner_exit();
+    if (events.own[2].revents == 0) return;
     signalfd_siginfo news;
     syscalls::call(SYS_read, signals_in_, &news, sizeof news);
     if (owner_is_gone()) on_owner_exit();
@@ -216,25 +227,65 @@ class [[gnu::visibility("hidden")]] Guardian {
   /// While the leader lives, a signal goes to its process group. The leader has half of the step's
   /// time to end its tree. Then, or when it has ended, each process left gets the signal by its own
   /// id; SIGKILL goes to all at once. A while after each step the guardian searches the tree.
-  void begin_step(int signal, bool group_signalled) {
+  ///
+  /// In the scope `leader` the leader alone gets it, and the rest after the leader's end.
+  void begin_step(int signal, bool group_signalled, Scope scope = Scope::tree) {
     signal_ = signal;
     tree_.begin_step();
-    group_signalled_ =
-        group_signalled || (!leader_ended_ && syscalls::call(SYS_kill, -leader_, signal) == 0);
+    const bool leader_alone = scope == Scope::leader && !leader_ended_;
+    if (leader_alone) syscalls::call(SYS_kill, leader_, signal);
+    group_signalled_ = group_signalled || (!leader_ended_ && !leader_alone &&
+                                           syscalls::call(SYS_kill, -leader_, signal) == 0);
     if (signal == SIGKILL && group_kill_ >= 0) syscalls::call(SYS_write, group_kill_, "1", 1);
     pause_ = 4'000'000;
     const auto time = now();
-    look_at_ = group_signalled_ ? time + pause_ : 0;
+    look_at_ = leader_alone ? INT64_MAX : group_signalled_ ? time + pause_ : 0;
     spread_at_ = time + time_of_step(signal) / 2;
     spin_until_ = group_signalled_ ? time + 80'000 : 0;
+    if (paused_) suspend(false);
+  }
+
+  /// Stops the tree, or lets it go on. Processes may be born meanwhile, so it looks again until it
+  /// finds nobody that still runs.
+  void suspend(bool stop) {
+    paused_ = stop;
+    if (group_ >= 0 && freeze(stop)) return;
+    if (!leader_ended_) syscalls::call(SYS_kill, -leader_, stop ? SIGSTOP : SIGCONT);
+    for (int tries = 0; tries < 100; ++tries) {
+      tree_.find(self_);
+      if (!tree_.suspend(stop)) return;
+      syscalls::nap(500'000);
+    }
+  }
+
+  /// True if the control group has a freezer, which has frozen it.
+  bool freeze(bool stop) {
+    const auto file = syscalls::call(SYS_openat, group_, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    syscalls::call(SYS_write, file, stop ? "1" : "0", 1);
+    syscalls::call(SYS_close, file);
+    for (int tries = 0; stop && tries < 200; ++tries) {
+      const auto events = syscalls::call(SYS_openat, group_, "cgroup.events", O_RDONLY | O_CLOEXEC);
+      char text[64] = {};
+      syscalls::call(SYS_read, events, text, sizeof text - 1);
+      syscalls::call(SYS_close, events);
+      for (const char* at = text; *at != '\0'; ++at)
+        if (at[0] == 'n' && at[1] == ' ' && at[2] == '1') return true;  // "frozen 1"
+      syscalls::nap(500'000);
+    }
+    return !stop;
   }
 
   void receive(int events) {
     unsigned char signal = 0;
-    if (syscalls::call(SYS_recvfrom, channel_, &signal, 1, MSG_DONTWAIT, nullptr, nullptr) == 1)
-      begin_step(signal & ~group_has_it, (signal & group_has_it) != 0);
-    else if ((events & (POLLHUP | POLLERR)) != 0)
+    if (syscalls::call(SYS_recvfrom, channel_, &signal, 1, MSG_DONTWAIT, nullptr, nullptr) == 1) {
+      if (signal != pause_tree && signal != resume_tree)
+        return begin_step(signal & ~group_has_it, (signal & group_has_it) != 0);
+      suspend(signal == pause_tree);
+      if (signal == pause_tree) report(Report::paused, 0, 0);
+    } else if ((events & (POLLHUP | POLLERR)) != 0) {
       on_owner_exit();
+    }
   }
 
   void on_owner_exit() {
@@ -243,8 +294,10 @@ class [[gnu::visibility("hidden")]] Guardian {
 
   void keep_to_schedule() {
     while (orphaned_at_ != 0 && next_signal_ < signal_count_ &&
-           now() - orphaned_at_ >= signals_[next_signal_].after)
-      begin_step(signals_[next_signal_++].signal, false);
+           now() - orphaned_at_ >= signals_[next_signal_].after) {
+      const auto& next = signals_[next_signal_++];
+      begin_step(next.signal, false, next.scope);
+    }
   }
 
   /// The time from a signal to the next one; the whole budget for a signal that is in no step.
@@ -287,15 +340,13 @@ class [[gnu::visibility("hidden")]] Guardian {
   alignas(page) char stack_[stack_size];
 
   // Its orders.
-  int channel_, owner_, group_, group_kill_;
+  int channel_, owner_, group_, group_kill_, scratch_;
   pid_t owner_id_;
   ArgumentArea area_;
-  int streams_[3];
-  char* program_;
-  char** argv_;
-  char** environment_;
-  char* cwd_;
+  Child child_;
+  Relays relays_;
   char* title_;
+  char* scratch_path_;
   char* group_path_;
   char* group_name_;  // the path's last part
   LastSignal* signals_;
@@ -312,6 +363,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   std::size_t next_signal_ = 0;   // of signals_, after the owner's end
   std::int64_t orphaned_at_ = 0;  // 0: the owner lives
   int signal_ = 0;                // the last one that it got to send; 0: none yet
+  bool paused_ = false;
   bool group_signalled_ = false;  // the leader's group has got it as a whole
   std::int64_t spread_at_ = 0;    // when all others get it, even if the leader still lives
   std::int64_t look_at_ = 0;      // when to search the tree

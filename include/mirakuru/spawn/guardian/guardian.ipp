@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <linux/close_range.h>
-#include <sched.h>
 #include <climits>
 
 #include <mirakuru/os/printable.hpp>
+#include <mirakuru/os/remove_contents.hpp>
 #include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/spawn/guardian/guardian.hpp>
 
@@ -14,34 +13,30 @@ namespace mirakuru::detail {
 // Its orders -------------------------------------------------------------------------------------
 
 MIRAKURU_DECL std::size_t Guardian::extra_size(const Task& task) {
-  std::size_t size = task.exec.program.size() + task.request.cwd.size() + task.group.path.size() +
-                     1100 + task.last_signals.size_bytes();
-  for (const auto* list : {&task.request.words, &task.exec.environment})
-    for (const auto& text : *list) size += text.size() + 1 + 2 * sizeof(char*);
-  return size;
+  return Child::extra_size(task.request, task.exec) + Relays::extra_size(task.request.relays) +
+         task.group.path.size() + task.request.scratch.size() + 1200 +
+         task.last_signals.size() * sizeof(LastSignal);
 }
 
-MIRAKURU_DECL Guardian::Guardian(const Task& task)
+MIRAKURU_DECL Guardian::Guardian(const Task& task, StringArena arena)
     : channel_{task.channel},
       owner_{task.owner},
       group_{task.group.directory.get()},
       group_kill_{task.group.kill.get()},
+      scratch_{task.scratch},
       owner_id_{task.owner_id},
       area_{task.area},
-      streams_{task.request.in, task.request.out, task.request.err},
+      child_{task.request, task.exec, arena},
+      relays_{task.request.relays, arena},
       signal_count_{task.last_signals.size()},
       unmap_unused_{task.modules != nullptr},
       tree_{task.mark} {
   if (unmap_unused_) modules_ = *task.modules;
-  StringArena arena{reinterpret_cast<char*>(this + 1)};
   signals_ = arena.array<LastSignal>(signal_count_);
   for (std::size_t i = 0; i < signal_count_; ++i)
     signals_[i] = {std::chrono::nanoseconds{task.last_signals[i].at.time_since_epoch()}.count(),
-                   task.last_signals[i].signal};
-  argv_ = arena.strings(task.request.words);
-  environment_ = arena.strings(task.exec.environment);
-  program_ = arena.string(task.exec.program);
-  cwd_ = arena.string(task.request.cwd);
+                   task.last_signals[i].signal, task.last_signals[i].scope};
+  scratch_path_ = arena.string(task.request.scratch);
   std::string title = "mirakuru: guards";
   for (const auto& word : task.request.words) (title += ' ') += word;
   title_ = arena.string(one_line(title).substr(0, 1000));
@@ -79,6 +74,7 @@ MIRAKURU_DECL bool Guardian::set_up() {
   signals_in_ =
       static_cast<int>(syscalls::call(SYS_signalfd4, -1, &news, sizeof news, SFD_CLOEXEC));
   if (signals_in_ < 0) return report(Report::failed, 0, errno, "signalfd") && false;
+  relays_.begin();
   return true;
 }
 
@@ -86,7 +82,11 @@ MIRAKURU_DECL void Guardian::run() {
   // The owner waits until the command runs, so only the necessary comes before. All signals are
   // blocked.
   if (!set_up()) return;
-  leader_ = spawn();
+  const auto become_command = [](void* guardian) {
+    static_cast<Guardian*>(guardian)->become_command();
+    return 127;
+  };
+  leader_ = clone_child(become_command, this, group_);
   if (leader_ < 0) {
     report(Report::failed, 0, errno, "clone");
     return;
@@ -105,37 +105,19 @@ MIRAKURU_DECL void Guardian::run() {
     if (leader_ended_ || now() >= spin_until_) wait();
   }
   if (group_ >= 0) syscalls::remove_directories(AT_FDCWD, group_path_);
+  if (scratch_ >= 0 && orphaned_at_ != 0) remove_scratch();
+}
+
+/// The owner cannot do it any more. A kept directory has the sticky bit.
+MIRAKURU_DECL void Guardian::remove_scratch() {
+  if (syscalls::is_sticky(scratch_)) return;
+  syscalls::remove_contents(scratch_);
+  syscalls::call(SYS_unlinkat, AT_FDCWD, scratch_path_, AT_REMOVEDIR);
 }
 
 // The command ------------------------------------------------------------------------------------
 
-/// Returns when the command has been executed.
-MIRAKURU_DECL pid_t Guardian::spawn() {
-#if !defined(MIRAKURU_SANITIZED)  // ThreadSanitizer takes every clone for a fork
-  // No fork, which would copy the owner's pages once more.
-  alignas(std::max_align_t) char stack[stack_size / 4];
-  if (group_ < 0)
-    return ::clone(
-        [](void* guardian) {
-          static_cast<Guardian*>(guardian)->become_command();
-          return 127;
-        },
-        stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, this);
-#endif
-  struct {  // linux/sched.h has it as clone_args
-    std::uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
-        set_tid_size, cgroup;
-  } how = {};
-  how.flags = CLONE_VFORK | (group_ < 0 ? 0 : 0x200000000);  // CLONE_INTO_CGROUP
-  how.exit_signal = SIGCHLD;
-  how.cgroup = group_ < 0 ? 0 : static_cast<std::uint64_t>(group_);
-  const auto pid = static_cast<pid_t>(syscalls::call(SYS_clone3, &how, sizeof how));
-  if (pid == 0) become_command();
-  return pid;
-}
-
-/// The child shares the guardian's memory until it executes the command. It calls no library
-/// function either: the first call of each costs a look-up by the dynamic linker. Never returns.
+/// Runs in the child. Never returns.
 MIRAKURU_DECL void Guardian::become_command() {
   if (group_ >= 0 && !in_cgroup()) {
     errno = ESRCH;
@@ -143,58 +125,29 @@ MIRAKURU_DECL void Guardian::become_command() {
   }
   const RlimitTag* const mark = &tree_.mark();
   if (mark->soft != 0) syscalls::call(SYS_prlimit64, 0, RLIMIT_LOCKS, mark, nullptr);
-  // The leader dies with the guardian, which may be dead already.
-  syscalls::call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  if (syscalls::call(SYS_getppid) != self_) syscalls::call(SYS_exit_group, 127);
-  syscalls::call(SYS_setsid);
-
-  const std::uint64_t none = 0;
-  syscalls::call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
-
-  if (*cwd_ != '\0' && syscalls::call(SYS_chdir, cwd_) != 0) fail("chdir");
-  for (int stream = 0; stream < 3; ++stream)
-    if (streams_[stream] < 0 || streams_[stream] == stream)
-      syscalls::call(SYS_fcntl, stream, F_SETFD, 0);  // the host's own may be close-on-exec
-    else if (syscalls::call(SYS_dup3, streams_[stream], stream, 0) < 0)
-      fail("dup3");
-  close_range(3, ~0U, true);
-  // Another thread of the host may have forked while it wrote the program: that copy of its
-  // descriptor is gone in a moment.
-  for (int tries = 0; tries < 2000; ++tries) {
-    syscalls::call(SYS_execve, program_, argv_, environment_);
-    if (errno != ETXTBSY) break;
-    syscalls::nap(1'000'000);
-    errno = ETXTBSY;
-  }
-  fail(exec_call);
+  fail(child_.execute(self_));
 }
 
 /// The command needs its streams, and the host's own where it has none.
 MIRAKURU_DECL void Guardian::close_others(bool streams_too) {
-  const int own[] = {channel_,    owner_,      signals_in_, group_kill_, group_, streams_[0],
-                     streams_[1], streams_[2], 0,           1,           2};
-  const std::size_t kept = streams_too ? 4 : std::size(own);
+  int kept[24];
+  std::size_t count = 0;
+  const auto keep = [&](int fd) { kept[count++] = fd; };
+  for (const int fd : {channel_, owner_, signals_in_, group_kill_, group_, scratch_}) keep(fd);
+  relays_.each_descriptor(keep);
+  if (!streams_too) {
+    for (const int fd : child_.streams()) keep(fd);
+    for (const int fd : {0, 1, 2}) keep(fd);
+  }
   for (unsigned from = 0; from <= INT_MAX;) {
     unsigned next = ~0U;  // the guardian's first descriptor from there on
-    for (std::size_t i = 0; i < kept; ++i)
-      if (own[i] >= 0 && static_cast<unsigned>(own[i]) >= from &&
-          static_cast<unsigned>(own[i]) < next)
-        next = static_cast<unsigned>(own[i]);
-    if (next > from) close_range(from, next == ~0U ? next : next - 1);
+    for (std::size_t i = 0; i < count; ++i)
+      if (kept[i] >= 0 && static_cast<unsigned>(kept[i]) >= from &&
+          static_cast<unsigned>(kept[i]) < next)
+        next = static_cast<unsigned>(kept[i]);
+    if (next > from) syscalls::close_range(from, next == ~0U ? next : next - 1);
     from = next == ~0U ? next : next + 1;
   }
-}
-
-/// Closes these descriptors, now or at `execve`.
-MIRAKURU_DECL void Guardian::close_range(unsigned first, unsigned last, bool at_exec) {
-#if defined(SYS_close_range)
-  if (syscalls::call(SYS_close_range, first, last, at_exec ? CLOSE_RANGE_CLOEXEC : 0U) == 0) return;
-#endif
-  syscalls::each_number("/proc/self/fd", [=](int number) {
-    const auto fd = static_cast<unsigned>(number);
-    if (fd < first || fd > last) return;
-    at_exec ? syscalls::call(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC) : syscalls::call(SYS_close, fd);
-  });
 }
 
 }  // namespace mirakuru::detail

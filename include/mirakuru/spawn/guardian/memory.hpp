@@ -16,7 +16,7 @@
 #include <vector>
 
 #include <mirakuru/os/config.hpp>
-#include <mirakuru/spawn/guardian/syscalls.hpp>
+#include <mirakuru/os/syscalls.hpp>
 
 // The guardian's memory: the parts of the owner's memory that its fork copies, keeps and unmaps.
 
@@ -86,32 +86,6 @@ class LargeMemoryLeftOut {
   }
 
   std::vector<Range> left_out_;
-};
-
-/// Places strings one behind another in memory that is large enough.
-class StringArena {
- public:
-  explicit StringArena(char* at) : at_{at} {}
-
-  template <class T>
-  T* array(std::size_t count) {
-    at_ += -reinterpret_cast<std::uintptr_t>(at_) % alignof(T);
-    return reinterpret_cast<T*>(std::exchange(at_, at_ + count * sizeof(T)));
-  }
-  char* string(const std::string& text) {
-    auto* const copy = array<char>(text.size() + 1);
-    std::memcpy(copy, text.c_str(), text.size() + 1);
-    return copy;
-  }
-  char** strings(const std::vector<std::string>& list) {
-    auto* const copies = array<char*>(list.size() + 1);
-    for (std::size_t i = 0; i < list.size(); ++i) copies[i] = string(list[i]);
-    copies[list.size()] = nullptr;
-    return copies;
-  }
-
- private:
-  char* at_;
 };
 
 /// The memory where the kernel reads a process's arguments.

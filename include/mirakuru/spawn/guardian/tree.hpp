@@ -5,8 +5,8 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 
+#include <mirakuru/os/syscalls.hpp>
 #include <mirakuru/os/unique_fd.hpp>
-#include <mirakuru/spawn/guardian/syscalls.hpp>
 
 // The processes below a guardian.
 
@@ -81,6 +81,19 @@ class [[gnu::visibility("hidden")]] Tree {
   void begin_step() noexcept { signalled_count_ = 0; }
   /// A process that may not be signalled, by the last send(); 0 for none.
   [[nodiscard]] pid_t refused() const noexcept { return refused_; }
+  /// Stops each process found, or lets it go on. True if one was not in that state yet; without a
+  /// /proc it cannot tell, and the answer is true.
+  bool suspend(bool stop) {
+    bool changed = false;
+    for (int i = 0; i < found_count_; ++i) {
+      const auto process = stat(found_[i]);
+      const bool stopped = process.state == 'T' || process.state == 't';
+      if (!process.lives() || (process.state != '?' && stopped == stop)) continue;
+      syscalls::call(SYS_kill, found_[i], stop ? SIGSTOP : SIGCONT);
+      changed = true;
+    }
+    return changed;
+  }
   /// Signals each process found that has not got the signal yet, and calls `visit` before that. The
   /// `group` has got it as a whole; 0 for none. Without `everyone` it only wakes stopped members.
   template <class Visit>

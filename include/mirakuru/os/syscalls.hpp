@@ -59,6 +59,7 @@ class Path {
     return *this;
   }
   operator const char*() const { return text_; }
+  [[nodiscard]] const char* text() const { return text_; }
 
  private:
   void put(char c) {
@@ -126,6 +127,19 @@ bool each_number(const char* directory, Visit visit) {
   return each_name(AT_FDCWD, directory, [&](long file, const char* name) {
     if (*name < '0' || *name > '9') return;
     if (const auto number = static_cast<int>(number_at(name)); number != file) visit(number);
+  });
+}
+
+/// Closes these descriptors, now or at `execve`.
+inline void close_range(unsigned first, unsigned last, bool at_exec = false) {
+#if defined(SYS_close_range)
+  constexpr unsigned cloexec = 4;  // linux/close_range.h is not everywhere
+  if (call(SYS_close_range, first, last, at_exec ? cloexec : 0U) == 0) return;
+#endif
+  each_number("/proc/self/fd", [=](int number) {
+    const auto fd = static_cast<unsigned>(number);
+    if (fd < first || fd > last) return;
+    at_exec ? call(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC) : call(SYS_close, fd);
   });
 }
 

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <csignal>
+#include <vector>
+
+#include <mirakuru/stop/signals.hpp>
+
+namespace mirakuru {
+
+/// Stops a tree by the end of its standard input. Signals follow as in `Signals`, within the same
+/// stop budget. Needs the input `HeldOpen`.
+struct StopByInput {
+  static constexpr bool closes_input = true;
+
+  /// The time from the input's end to the first signal; zero: half of the stop budget.
+  Duration wait = {};
+  int stop = SIGTERM;            ///< the first signal
+  int kill = SIGKILL;            ///< the signal that `kill()` sends
+  std::vector<int> accept = {};  ///< further exit codes that `stop()` accepts, as in `Signals`
+
+  /// One step, which waits until the stop budget ends.
+  [[nodiscard]] constexpr std::array<SignalStep, 1> steps() const {
+    return {{{stop, std::chrono::nanoseconds::max()}}};
+  }
+};
+
+}  // namespace mirakuru
