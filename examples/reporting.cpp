@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Hears of a slow start, of each step and of a crash in a log of its own.
 #include <iostream>
+#include <thread>
 #include <mirakuru.hpp>
 
 namespace mk = mirakuru;
@@ -25,7 +26,8 @@ int main() {
     }
 
     server.start();
-    ::kill(server.pid(), SIGSEGV);  // nobody waits for it, but the destructor tells
+    ::kill(server.pid(), SIGSEGV);
+    while (server.running()) std::this_thread::yield();  // it crashes; the destructor tells
   }
   for (const auto& line : log) std::cout << line << '\n';
   std::cout << (crashed ? "it has crashed" : "it is well") << '\n';
