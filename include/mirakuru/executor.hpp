@@ -28,6 +28,10 @@
 
 namespace mirakuru {
 
+namespace detail {
+struct RunToEnd;
+}
+
 /// Starts a command, returns when it is ready, and ends it with all that it has started.
 ///
 /// `Policies` are, in any order, at most one of each axis (spawner, budget, signal strategy, input,
@@ -421,6 +425,8 @@ class Executor {
       return async_operation(detail::AsyncTag{}, std::forward<CompletionToken>(token),
                              std::move(make));
   }
+
+  friend struct detail::RunToEnd;
 
   detail::Service<Set> service_;
 };

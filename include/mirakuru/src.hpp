@@ -10,6 +10,7 @@
 #endif
 
 #include <mirakuru.hpp>
+#include <mirakuru/kit.hpp>
 
 #include <mirakuru/budget/environment.ipp>
 #include <mirakuru/command.ipp>
@@ -20,6 +21,9 @@
 #include <mirakuru/engine/start_fsm.ipp>
 #include <mirakuru/engine/stop.ipp>
 #include <mirakuru/error.ipp>
+#include <mirakuru/kit/free_port.ipp>
+#include <mirakuru/kit/render.ipp>
+#include <mirakuru/kit/temp_dir.ipp>
 #include <mirakuru/net/address.ipp>
 #include <mirakuru/net/ports.ipp>
 #include <mirakuru/os/file_changes.ipp>

@@ -10,6 +10,7 @@
 #include <mirakuru/engine/advice.hpp>
 #include <mirakuru/engine/loop.hpp>
 #include <mirakuru/engine/service.hpp>
+#include <mirakuru/os/ascii.hpp>
 #include <mirakuru/os/file_name.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/spawn/wrap.hpp>
@@ -117,6 +118,17 @@ inline void give_to(const std::optional<Identity>& user, int fd) {
     (void)!::fchown(fd, user->user, user->group);
 }
 
+/// The name in front of a line: the program, or the first word of a shell's line.
+inline std::string label_of(const ResolvedCommand& command) {
+  const auto& text = command.text();
+  const auto first = text.substr(0, text.find(' '));
+  const bool is_name = std::all_of(first.begin(), first.end(), [](char c) {
+    return is_word(c) || c == '-' || c == '.' || c == '/' || c == '+';
+  });
+  constexpr std::size_t longest = 100;
+  return (is_name ? first.substr(first.rfind('/') + 1).substr(0, longest) : "sh") + ": ";
+}
+
 MIRAKURU_DECL LaunchRequest ServiceBase::prepare(InputStream& from, bool input_is_terminal) {
   if (command.words().empty()) throw std::logic_error{"this executor has been moved from"};
   auto request = ask_for(command);
@@ -133,12 +145,9 @@ MIRAKURU_DECL LaunchRequest ServiceBase::prepare(InputStream& from, bool input_i
   }
   if (!request.user.empty())
     for (const int fd : {request.out, request.err}) give_to(identity_of(request.user), fd);
-  const auto text = command.text();
-  const auto first = text.substr(0, text.find(' '));
-  const auto label = first.substr(first.rfind('/') + 1).substr(0, 100) + ": ";
   if (const auto& target = streams.copy_to())
-    request.relays = {{.from = request.out, .to = target.get(), .label = label},
-                      {.from = request.err, .to = target.get(), .label = label}};
+    request.relays = {{.from = request.out, .to = target.get(), .label = label_of(command)},
+                      {.from = request.err, .to = target.get(), .label = label_of(command)}};
   if (const auto& terminal = streams.terminal()) {
     request.relays = {
         {.from = streams.controlling().get(), .to = request.out, .from_terminal = true}};

@@ -46,7 +46,7 @@ MIRAKURU_DECL Child::Child(const LaunchRequest& request, const LocalExec& exec, 
 MIRAKURU_DECL const char* Child::execute(pid_t parent) {
   using syscalls::call;
   call(SYS_setsid);
-  if (terminal_ && call(SYS_ioctl, streams_[0], TIOCSCTTY, 0) != 0) return "ioctl(TIOCSCTTY)";
+  if (terminal_ && call(SYS_ioctl, streams_[1], TIOCSCTTY, 0) != 0) return "ioctl(TIOCSCTTY)";
   for (std::size_t i = 0; i < limit_count_; ++i) {
     const std::uint64_t both[2] = {limits_[i].soft, limits_[i].hard};
     if (call(SYS_prlimit64, 0, limits_[i].resource, both, nullptr) != 0) return "prlimit";

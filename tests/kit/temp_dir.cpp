@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru.hpp>
+#include <mirakuru/kit/temp_dir.hpp>
+
+#include "child.hpp"
+#include "files.hpp"
+#include "process.hpp"
+#include "time.hpp"
+
+namespace mk = mirakuru;
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A place for temporary directories that this test alone uses.
+struct Place {
+  test::TempDir directory;
+  Place() { ::setenv("TMPDIR", directory.path().c_str(), 1); }
+  ~Place() { ::unsetenv("TMPDIR"); }
+  [[nodiscard]] std::ptrdiff_t entries() const {
+    return std::distance(fs::directory_iterator{directory.path()}, {});
+  }
+};
+
+/// Runs `body` in a child that is then killed.
+template <class Body>
+void in_killed_child(Body body) {
+  CHECK(test::in_child([&] {
+          auto kept = body();
+          ::raise(SIGKILL);
+          return kept.has_value();
+        }) == 128 + SIGKILL);
+}
+
+}  // namespace
+
+TEST_CASE("TempDir: it is private, has a name, and goes with all that is in it") {
+  const Place place;
+  fs::path path;
+  {
+    const mk::TempDir directory{"pg"};
+    path = directory;
+    CHECK(path.is_absolute());
+    CHECK(path.filename().native().starts_with("mirakuru-pg-"));
+    struct stat status{};
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    CHECK((status.st_mode & 0777) == 0700);
+    CHECK(directory.write("a/b/file", "text\n") == directory / "a/b/file");
+    CHECK(test::slurp(directory / "a/b/file") == "text\n");
+    std::ostringstream printed;
+    printed << directory;
+    CHECK(printed.str() == path.native());
+    CHECK(mk::Word{directory}.str() == path.native());
+    fs::create_symlink("/etc", path / "link");
+    fs::permissions(path / "a/b", fs::perms::none);
+  }
+  CHECK_FALSE(fs::exists(path));
+  CHECK(fs::exists("/etc"));
+  CHECK_THROWS_AS(mk::TempDir{"a/b"}, std::invalid_argument);
+}
+
+TEST_CASE("TempDir: it takes no link's target along") {
+  const Place place;
+  const test::TempDir outside;
+  std::ofstream{outside / "file"} << "text";
+  {
+    const mk::TempDir directory;
+    fs::create_directory_symlink(outside.path(), directory / "directory");
+    fs::create_symlink(outside / "file", directory / "file");
+    fs::create_hard_link(outside / "file", directory / "hard");
+  }
+  CHECK(test::slurp(outside / "file") == "text");
+  CHECK(place.entries() == 0);
+}
+
+TEST_CASE("TempDir: one that is kept stays") {
+  const Place place;
+  fs::path path;
+  {
+    mk::TempDir directory;
+    path = directory;
+    directory.keep();
+  }
+  CHECK(fs::exists(path));
+  {
+    const mk::TempDir other;
+  }
+  CHECK(place.entries() == 1);
+}
+
+TEST_CASE("TempDir: it can be moved, and a fork does not remove it") {
+  const Place place;
+  mk::TempDir first{"one"};
+  const fs::path path = first;
+  {
+    mk::TempDir second{std::move(first)};
+    CHECK(second.path() == path);
+    CHECK(test::in_child([&] {
+            const mk::TempDir moved{std::move(second)};
+            return true;
+          }) == 0);
+    CHECK(fs::exists(path));
+    first = std::move(second);
+  }
+  CHECK(fs::exists(path));
+  first = mk::TempDir{"two"};
+  CHECK_FALSE(fs::exists(path));
+  CHECK(place.entries() == 1);
+}
+
+TEST_CASE("TempDir: the guardian removes it when the test is killed") {
+  const Place place;
+  in_killed_child([&] {
+    const mk::TempDir* const directory = new mk::TempDir{"service"};
+    static std::optional<mk::SimpleExecutor> service;
+    service.emplace(mk::Command{.argv = "while :; do date > file-$$; done",
+                                .cwd = *directory,
+                                .scratch = *directory,
+                                .shell = true});
+    service->start();
+    while (fs::is_empty(*directory)) ::usleep(1000);
+    return std::optional{1};
+  });
+  const test::Elapsed elapsed;
+  while (place.entries() > 0 && elapsed < 20s) ::usleep(1000);
+  CHECK(place.entries() == 0);
+}
+
+TEST_CASE("TempDir: without a guardian the next one of the same user removes it") {
+  const Place place;
+  in_killed_child([] { return std::optional{mk::TempDir{"first"}}; });
+  CHECK(place.entries() == 1);
+  const mk::TempDir used{"used"};
+  fs::create_directory(place.directory.path() + "/mirakuru-mine");
+  fs::permissions(place.directory.path() + "/mirakuru-mine", fs::perms::owner_all);
+  // The next process: this one has looked already.
+  CHECK(test::in_child([] {
+          std::string program = "/proc/self/exe";
+          ::setenv("MIRAKURU_TEST_MAKE_DIR", "1", 1);
+          ::execl(program.c_str(), program.c_str(), "-tc=makes a directory", nullptr);
+          return false;
+        }) == 0);
+  CHECK(place.entries() == 2);  // the one in use, and the user's own
+}
+
+TEST_CASE("makes a directory" * doctest::skip(std::getenv("MIRAKURU_TEST_MAKE_DIR") == nullptr)) {
+  const mk::TempDir directory{"next"};
+  CHECK(fs::exists(directory));
+}
+
+TEST_CASE("TempDir: MIRAKURU_KEEP keeps all") {
+  const Place place;
+  ::setenv("MIRAKURU_KEEP", "1", 1);
+  {
+    const mk::TempDir directory;
+  }
+  ::unsetenv("MIRAKURU_KEEP");
+  CHECK(place.entries() == 1);
+}
