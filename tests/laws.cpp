@@ -167,6 +167,15 @@ TEST_CASE("Laws: the policies of the library keep them") {
   CHECK(text(laws::check_budget(mk::TimeoutBudget{})) == "");
   CHECK(text(laws::check_signals(mk::Signals{})) == "");
   CHECK(text(laws::check_signals(mk::SignalLadder{{SIGINT, 1s}, {SIGTERM, 1s}})) == "");
+  CHECK(text(laws::check_input(mk::HeldOpen{})) == "");
+  CHECK(text(laws::check_input(mk::NoInput{})) == "");
+  CHECK(text(laws::check_input(mk::InputText{"text"})) == "");
+  CHECK(text(laws::check_input(mk::InputFile{"/etc/passwd"})) == "");
+  CHECK(text(laws::check_limits(mk::Unlimited{})) == "");
+  CHECK(text(laws::check_limits(mk::Limits{.memory = 1, .files = 2, .cpu = 3s, .core = 4})) == "");
+  CHECK(text(laws::check_signals(mk::StopByInput{})) == "");
+  CHECK(text(laws::check_signals(mk::StopByCommand{{"true"}})) == "");
+  CHECK(text(laws::check_output(mk::Tee{})) == "");
   CHECK(text(laws::check_output(mk::Capture{})) == "");
   CHECK(text(laws::check_output(mk::Discard{})) == "");
   CHECK(text(laws::check_output(mk::Inherit{})) == "");
@@ -291,6 +300,49 @@ struct Files {
 };
 
 }  // namespace
+
+namespace {
+
+/// An input whose descriptors come from `make`.
+template <bool is_writable>
+struct MadeInput {
+  static constexpr bool writable = is_writable;
+  mk::InputStream (*make)();
+  mk::InputStream open() const { return make(); }
+};
+
+struct OddLimits {
+  std::vector<mk::ResourceLimit> list;
+  std::vector<mk::ResourceLimit> limits() const { return list; }
+};
+
+}  // namespace
+
+TEST_CASE("Laws: each law of an input and of limits can be broken") {
+  const auto broken = [](const auto& input) { return text(laws::check_input(input)); };
+  CHECK(broken(MadeInput<true>{[] {
+          return mk::NoInput{}.open();
+        }}).starts_with("it is writable as it says\n"));
+  CHECK(broken(MadeInput<false>{[] {
+          return mk::HeldOpen{}.open();
+        }}).starts_with("it is writable as it says\n"));
+  CHECK(broken(MadeInput<false>{[]() -> mk::InputStream { throw std::runtime_error{"no"}; }}) ==
+        "open() makes the stream: no\n");
+  CHECK(broken(MadeInput<false>{[] {
+          auto stream = mk::NoInput{}.open();
+          ::fcntl(stream.reading.get(), F_SETFD, 0);
+          return stream;
+        }}).starts_with("the descriptor is close-on-exec\n"));
+  CHECK(broken(MadeInput<true>{[] {
+          auto stream = mk::HeldOpen{}.open();
+          stream.reading = mk::NoInput{}.open().reading;
+          return stream;
+        }}).find("the command reads all that is written\n") != std::string::npos);
+  CHECK(laws::check_limits(OddLimits{{{99, 1, 1}}}) ==
+        laws::Broken{"each is a limit of the kernel"});
+  CHECK(laws::check_limits(OddLimits{{{0, 2, 1}}}) ==
+        laws::Broken{"the soft value is not above the hard one"});
+}
 
 TEST_CASE("Laws: each law of an output can be broken") {
   const test::TempDir directory;

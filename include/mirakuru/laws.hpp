@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <csignal>
 #include <cstddef>
 #include <ctime>
 #include <exception>
+#include <iterator>
+#include <string_view>
 
 #include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/command.hpp>
@@ -230,6 +234,55 @@ Broken check_signals(const T& signals) {
   }
   if (const int kill = signals.kill; kill < 1 || kill > SIGRTMAX)
     broken.emplace_back("`kill` is a signal");
+  return broken;
+}
+
+/// Checks an input: each run has a descriptor to read from, which is close-on-exec. A writable one
+/// passes on all that is written, and then ends. Returns the broken laws.
+template <Input T>
+Broken check_input(const T& input) {
+  Broken broken;
+  const auto require = [&broken](bool holds, const char* law) {
+    if (!holds) broken.emplace_back(law);
+  };
+  for (int run = 0; run < 2; ++run) {
+    InputStream stream;
+    try {
+      stream = input.open();
+    } catch (const std::exception& error) {
+      return {std::string{"open() makes the stream: "} + error.what()};
+    }
+    const int reading = stream.reading.get(), writing = stream.writing.get();
+    require(reading > 2, "the descriptor is not a standard stream's");
+    require((::fcntl(reading, F_GETFD) & FD_CLOEXEC) != 0, "the descriptor is close-on-exec");
+    require((::fcntl(reading, F_GETFL) & O_NONBLOCK) == 0, "the command waits for its input");
+    require((writing >= 0) == T::writable, "it is writable as it says");
+    if (writing < 0) continue;
+    require((::fcntl(writing, F_GETFD) & FD_CLOEXEC) != 0, "the other end is close-on-exec");
+    char text[8] = {};
+    pollfd reader{.fd = writing, .events = POLLOUT, .revents = 0};
+    const bool has_reader = ::poll(&reader, 1, 0) == 1 && (reader.revents & POLLERR) == 0;
+    require(has_reader && ::write(writing, "given", 5) == 5 && ::read(reading, text, 8) == 5 &&
+                std::string_view{text} == "given",
+            "the command reads all that is written");
+    stream.writing.reset();
+    pollfd end{.fd = reading, .events = POLLIN, .revents = 0};
+    require(::poll(&end, 1, 1000) == 1 && ::read(reading, text, 8) == 0,
+            "the input ends when it is closed");
+  }
+  return broken;
+}
+
+/// Checks limits: each is a limit of the kernel, and its soft value is not above the hard one.
+/// Returns the broken laws.
+template <LimitsPolicy T>
+Broken check_limits(const T& policy) {
+  Broken broken;
+  for (const ResourceLimit& limit : policy.limits()) {
+    if (limit.resource < 0 || limit.resource >= static_cast<int>(RLIM_NLIMITS))
+      broken.emplace_back("each is a limit of the kernel");
+    if (limit.soft > limit.hard) broken.emplace_back("the soft value is not above the hard one");
+  }
   return broken;
 }
 

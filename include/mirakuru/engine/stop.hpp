@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <fcntl.h>
 #include <csignal>
 #include <exception>
 #include <optional>
@@ -11,11 +12,11 @@
 #include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/engine/service.hpp>
 #include <mirakuru/error.hpp>
-#include <mirakuru/input/no_input.hpp>
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/config.hpp>
+#include <mirakuru/os/nameless_file.hpp>
 #include <mirakuru/os/wait_set.hpp>
-#include <mirakuru/output/capture.hpp>
+#include <mirakuru/output/output_file.hpp>
 #include <mirakuru/report/event.hpp>
 #include <mirakuru/report/patience.hpp>
 #include <mirakuru/stop/schedule.hpp>
@@ -82,10 +83,10 @@ class StopCommand {
              std::chrono::nanoseconds budget) {
     name_ = command.text();
     try {
-      output_ = OutputFile{captured_file()};
+      output_ = OutputFile{nameless_file("a temporary file for its output", O_APPEND)};
       output_.keep();
-      const auto input = NoInput{}.open();
-      auto request = request_of(command, input.reading.get(), output_.fd());
+      const auto input = checked_fd(::open("/dev/null", O_RDONLY | O_CLOEXEC), "open /dev/null");
+      auto request = request_of(command, input.get(), output_.fd());
       request.start_budget = budget;
       process_.emplace(spawner.spawn(request));
     } catch (const std::exception& error) {

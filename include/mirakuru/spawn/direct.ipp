@@ -36,6 +36,19 @@ inline bool group_lives(pid_t group, bool killed) {
   return found || !can_tell;
 }
 
+/// True while this process group has a member that is neither stopped nor a zombie. False without a
+/// /proc of its own, which cannot tell.
+inline bool group_runs(pid_t group) {
+  bool found = false;
+  if (proc_is_own())
+    for_each_pid([&](pid_t pid) {
+      const auto stat = process_stat(pid);
+      found = stat.group == group && stat.lives() && stat.state != 'T' && stat.state != 't';
+      return !found;
+    });
+  return found;
+}
+
 /// The exit code of a process that the host has reaped; 0 where the kernel does not tell it a
 /// second time. Rests on `PIDFD_GET_INFO`: Linux 6.15.
 inline int reaped_exit_code(int pidfd) {
@@ -114,7 +127,13 @@ MIRAKURU_DECL void DirectProcess::signal_leader(int signal) noexcept {
 
 MIRAKURU_DECL bool DirectProcess::pause() noexcept {
   if (group_gone_ || ::getpid() != owner_) return false;
-  return paused_ = ::kill(-pid_, SIGSTOP) == 0;
+  // Processes may be born meanwhile, and one in a system call stops after it.
+  for (int tries = 0; tries < 5000; ++tries) {
+    paused_ = ::kill(-pid_, SIGSTOP) == 0;
+    if (!paused_ || !detail::group_runs(pid_)) return paused_;
+    detail::syscalls::nap(1'000'000);
+  }
+  return false;
 }
 
 MIRAKURU_DECL void DirectProcess::resume() noexcept {
