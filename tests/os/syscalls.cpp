@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
 #include <unistd.h>
+#include <algorithm>
 #include <string>
 #include <vector>
 
