@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <unistd.h>
 #include <array>
 #include <memory>
 #include <optional>
@@ -37,6 +38,7 @@ struct ServiceBase {
   std::vector<ResourceLimit> limits = {};
   std::string stop_note = {};  // why the command that should stop it has failed
   pid_t last_pid = 0;          // of the leader, also after its end
+  pid_t owner = ::getpid();    // a fork of the owner has a copy of this, and must not report
   bool paused = false;
   Timeline timeline = {};
   std::source_location where = {};  // of the call of start()
@@ -227,8 +229,9 @@ struct Service : ServiceBase {
     return 0;
   }
 
-  /// Tells the reporter.
+  /// Tells the reporter, but not in a fork of the owner.
   void report(const Event& event) noexcept {
+    if (::getpid() != owner) return;
     try {
       reporter(event);
     } catch (...) {  // it must not change the course of things

@@ -76,6 +76,7 @@ MIRAKURU_DECL ServiceBase::ServiceBase(ServiceBase&&) noexcept = default;
 MIRAKURU_DECL ServiceBase::~ServiceBase() = default;
 
 MIRAKURU_DECL void ServiceBase::reset_last_run() {
+  owner = ::getpid();
   streams = {};
   timeline = {};
   exit_code.reset();
