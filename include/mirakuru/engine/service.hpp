@@ -49,6 +49,7 @@ struct ServiceBase {
   std::string backtrace = {}, reports = {};  // of a post-mortem
   bool examined = false;                     // the leader has ended, and there is its backtrace
   bool told = false;                         // the user knows how the process has ended
+  bool waited_for = false;                   // wait() has seen the end
   FileChanges changes = {};                  // to the files that checks follow
 
   /// Clears the state of the last run.

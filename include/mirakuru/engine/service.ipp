@@ -56,7 +56,8 @@ MIRAKURU_DECL bool ServiceBase::has_ended_badly(std::span<const SignalStep> step
 }
 
 MIRAKURU_DECL Event ServiceBase::bad_end(bool by_itself) const {
-  return EndedBadly{command.text(), exit_code.value_or(0), by_itself, trouble, last_line(streams)};
+  return EndedBadly{command.text(), exit_code.value_or(0), by_itself,
+                    trouble,        last_line(streams),    waited_for};
 }
 
 MIRAKURU_DECL Event ServiceBase::failed_stop(const std::exception& error) const {
@@ -86,7 +87,7 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
   stop_note.clear();
   backtrace.clear();
   reports.clear();
-  told = false;
+  told = waited_for = false;
 }
 
 inline LaunchRequest ask_for(const ResolvedCommand& command) {
