@@ -19,6 +19,15 @@
 namespace mk = mirakuru;
 using mk::detail::core_glob;
 
+namespace {
+
+/// A service that writes a report, as LSan does, and ends in good order.
+const mk::Shell reports_at_the_end{
+    "trap '{ echo =====; echo \"==1==ERROR: LeakSanitizer\"; } > ${LSAN_OPTIONS##*log_path=}.1; "
+    "exit 0' TERM; echo up; while :; do sleep 0.02; done"};
+
+}  // namespace
+
 TEST_CASE("core_glob: follows the kernel's pattern") {
   CHECK(core_glob("core", false, "/srv", 42) == "/srv/core");
   CHECK(core_glob("core", true, "/srv", 42) == "/srv/core.42");
@@ -99,10 +108,7 @@ TEST_CASE("PostMortem: a signal of a stop is no crash") {
 }
 
 TEST_CASE("PostMortem: a sanitizer's report is quoted, and fails stop() whatever the exit code") {
-  const mk::Shell service{
-      "trap 'echo \"==1==ERROR: LeakSanitizer\" > ${LSAN_OPTIONS##*log_path=}.1; exit 0' TERM; "
-      "echo up; while :; do sleep 0.02; done"};
-  mk::Executor executor{service, mk::BannerCheck{"up"}, mk::PostMortem{}};
+  mk::Executor executor{reports_at_the_end, mk::BannerCheck{"up"}, mk::PostMortem{}};
   for (int runs = 0; runs < 2; ++runs) {
     executor.start();
     try {
@@ -110,14 +116,30 @@ TEST_CASE("PostMortem: a sanitizer's report is quoted, and fails stop() whatever
       CHECK_MESSAGE(false, "stop() did not throw");
     } catch (const mk::ProcessFinishedWithError& error) {
       CHECK(error.exit_code() == 0);
+      CHECK(test::contains(error.what(), "exited with code 0; its sanitizers have reported\n"));
       CHECK(test::contains(error.what(),
                            "\n  a sanitizer's report:\n    ==1==ERROR: LeakSanitizer\n"));
     }
   }
-  mk::Executor without{service, mk::BannerCheck{"up"}};
+  mk::Executor without{reports_at_the_end, mk::BannerCheck{"up"}};
   ::setenv("LSAN_OPTIONS", "log_path=/dev/null", 1);
   CHECK_NOTHROW(without.start().stop());
   ::unsetenv("LSAN_OPTIONS");
+}
+
+TEST_CASE("PostMortem: the destructor tells of a sanitizer's report") {
+  std::string told;
+  {
+    mk::Executor executor{reports_at_the_end, mk::BannerCheck{"up"}, mk::PostMortem{},
+                          [&told](const mk::Event& event) {
+                            if (const auto* const end = std::get_if<mk::EndedBadly>(&event))
+                              told = mk::line_of(*end);
+                          }};
+    executor.start();
+  }
+  CHECK(test::contains(told,
+                       ": exited with code 0 when it was stopped; its sanitizers: "
+                       "==1==ERROR: LeakSanitizer; its last line: up"));
 }
 
 TEST_CASE("PostMortem: a real leak is found at the end by SIGTERM") {

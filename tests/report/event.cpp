@@ -29,6 +29,9 @@ TEST_CASE("line_of: each event is one line") {
         "./server: exited with a non-zero code: 23 when it was stopped; the guardian is gone");
   CHECK(mk::line_of(mk::EndedBadly{"./job", 3, true, {}, {}, true}) ==
         "./job: exited with a non-zero code: 3, and nobody asked for its exit code");
+  CHECK(mk::line_of(mk::EndedBadly{"./server", 0, false, {}, "up", false, "leak"}) ==
+        "./server: exited with code 0 when it was stopped; its sanitizers: leak; its last line: "
+        "up");
   CHECK(mk::line_of(mk::HadToBeKilled{"./server", 10s}) ==
         "./server: had to be killed by SIGKILL, 10 s after the first signal");
   CHECK(

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <fstream>
+#include <sstream>
 
 #include <mirakuru/engine/advice.hpp>
 #include <mirakuru/engine/loop.hpp>
@@ -55,9 +56,18 @@ MIRAKURU_DECL bool ServiceBase::has_ended_badly(std::span<const SignalStep> step
   return exit_code && (!is_accepted(*exit_code, accept, numbers) || has_trouble());
 }
 
+/// The first line of a post-mortem's reports that is no headline; empty for none.
+inline std::string first_report(const std::string& reports) {
+  std::istringstream lines{reports};
+  std::string line;
+  while (std::getline(lines >> std::ws, line) && line.ends_with(':')) {
+  }
+  return line;
+}
+
 MIRAKURU_DECL Event ServiceBase::bad_end(bool by_itself) const {
-  return EndedBadly{command.text(), exit_code.value_or(0), by_itself,
-                    trouble,        last_line(streams),    waited_for};
+  return EndedBadly{command.text(), exit_code.value_or(0), by_itself, trouble, last_line(streams),
+                    waited_for,     first_report(reports)};
 }
 
 MIRAKURU_DECL Event ServiceBase::failed_stop(const std::exception& error) const {

@@ -40,12 +40,13 @@ inline std::vector<std::string> files_in(const std::string& directory) {
   return paths;
 }
 
-/// The first lines of a text, with a count of the others.
+/// The first lines of a text, without those of `=` alone, and with a count of the others.
 inline std::string first_lines(std::istream& text, int most) {
   std::string result, line;
   int count = 0;
-  for (; std::getline(text, line); ++count)
-    if (count < most) result += "\n    " + line;
+  while (std::getline(text, line))
+    if ((line.empty() || line.find_first_not_of('=') != line.npos) && count++ < most)
+      result += "\n    " + line;
   if (count > most) result += "\n    ... " + std::to_string(count - most) + " more lines";
   return result;
 }

@@ -34,6 +34,7 @@ struct EndedBadly {
   std::string trouble;      ///< a failure of the guardian; empty for none
   std::string last_line;    ///< the newest line of the output; empty for none
   bool waited_for = false;  ///< true: a `wait()` has seen the end, and `exit_code()` was not called
+  std::string report = {};  ///< the first line of a sanitizer's report; empty for none
 };
 
 /// SIGKILL had to end the tree: its signals were not enough, or the stop budget is over.

@@ -22,7 +22,9 @@ struct EventText {
                              : event.by_itself ? " while nobody waited for it"
                                                : " when it was stopped";
     return exit_headline(event.exit_code) + when +
-           (event.trouble.empty() ? "" : "; " + event.trouble) + last_line(event.last_line);
+           (event.trouble.empty() ? "" : "; " + event.trouble) +
+           (event.report.empty() ? "" : "; its sanitizers: " + event.report) +
+           last_line(event.last_line);
   }
   std::string operator()(const HadToBeKilled& event) const {
     return "had to be killed by SIGKILL, " + to_text(event.after) + " after the first signal";
