@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <csignal>
 #include <cstdlib>
@@ -67,7 +68,6 @@ TEST_CASE("PostMortem: the backtrace of a process that a signal has ended, or wh
   mk::LaunchRequest request{.words = {"sleep", "300"}, .cwd = directory.path()};
   const mk::PostMortem::Run run{mk::PostMortem{}, request};
   auto process = mk::GuardedSpawner{}.spawn(request);
-  run.spawned(process.pid());
   ::kill(process.pid(), SIGSEGV);
   REQUIRE(test::eventually([&] { return !process.alive(); }));
   const auto text = run.backtrace(process.pid());
@@ -97,6 +97,28 @@ TEST_CASE("PostMortem: a service that dies by a signal has its backtrace in the 
            test::contains(text, "\n  no backtrace: ")));
   }
   CHECK(std::filesystem::is_empty(directory.path()));
+}
+
+TEST_CASE("PostMortem: the limit of core files is raised before the command is executed") {
+  rlimit before{};
+  ::getrlimit(RLIMIT_CORE, &before);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ::setrlimit(RLIMIT_CORE, &none);
+  const auto limit_of = [](auto... policies) {
+    mk::Executor executor{mk::Shell{"ulimit -Sc"}, policies...};
+    return executor.start().wait().output();
+  };
+  mk::LaunchRequest request{.words = {"true"}};
+  const mk::PostMortem::Run run{mk::PostMortem{}, request};
+  REQUIRE(request.limits.size() == 1);
+  CHECK(request.limits[0].resource == RLIMIT_CORE);
+  CHECK(request.limits[0].soft == before.rlim_max);
+  CHECK(request.limits[0].hard == before.rlim_max);
+  const auto hard = mk::Executor{mk::Shell{"ulimit -Hc"}}.start().wait().output();
+  CHECK(limit_of(mk::PostMortem{}) == hard);
+  CHECK(limit_of(mk::PostMortem{.core = false}) == "0\n");
+  CHECK(limit_of(mk::PostMortem{}, mk::Limits{.core = 0}) == "0\n");
+  ::setrlimit(RLIMIT_CORE, &before);
 }
 
 TEST_CASE("PostMortem: a signal of a stop is no crash") {

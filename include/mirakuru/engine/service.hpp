@@ -170,7 +170,6 @@ struct Service : ServiceBase {
       remains = typename Set::PostMortem::Run{post_mortem, request};
       process.emplace(spawner.spawn(request));
       last_pid = process->pid();
-      remains.spawned(last_pid);
       streams.close_terminal();
     } catch (const std::system_error&) {
       throw_spawn_error(budget.start);

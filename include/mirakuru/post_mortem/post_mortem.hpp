@@ -17,8 +17,8 @@ namespace mirakuru {
 /// none. The reports of sanitizers are quoted, and make `stop()` throw whatever the exit code. LSan
 /// reports at a normal exit alone, not at an end by a signal.
 ///
-/// Rests on core(5) and gdb, and on the option `log_path` of the sanitizers. A `log_path` of your
-/// own stays, and nothing of it is quoted.
+/// A `Limits{.core}` of your own stays. Rests on core(5) and gdb, and on the option `log_path` of
+/// the sanitizers. A `log_path` of your own stays, and nothing of it is quoted.
 struct PostMortem {
   bool core = true;        ///< raises the limit of core files, and removes the file after a look
   bool sanitizers = true;  ///< adds to ASAN_OPTIONS, UBSAN_OPTIONS, TSAN_OPTIONS and LSAN_OPTIONS
@@ -39,8 +39,6 @@ struct PostMortem {
     }
     ~Run();
 
-    /// The command is executed.
-    void spawned(pid_t leader) const noexcept;
     /// The reports of sanitizers so far, the first lines of each; empty for none. Never throws.
     [[nodiscard]] std::string reports() const noexcept;
     /// The backtrace after an end by a signal, or why there is none. Takes at most 30 s.

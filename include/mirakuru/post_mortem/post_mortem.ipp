@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
@@ -94,6 +95,11 @@ MIRAKURU_DECL PostMortem::Run::Run(const PostMortem& options, LaunchRequest& req
     : cwd_{request.cwd.empty() ? "." : request.cwd},
       core_{options.core},
       began_{std::chrono::system_clock::now()} {
+  if (core_ && std::ranges::count(request.limits, RLIMIT_CORE, &ResourceLimit::resource) == 0) {
+    rlimit own{};
+    ::getrlimit(RLIMIT_CORE, &own);
+    request.limits.push_back({RLIMIT_CORE, own.rlim_max, own.rlim_max});
+  }
   if (!options.sanitizers) return;
   const char* const tmpdir = ::secure_getenv("TMPDIR");
   std::string place = tmpdir == nullptr || *tmpdir == '\0' ? "/tmp" : tmpdir;
@@ -117,14 +123,6 @@ MIRAKURU_DECL PostMortem::Run::~Run() {
   if (reports_.empty()) return;
   for (const auto& report : detail::files_in(reports_)) ::unlink(report.c_str());
   ::rmdir(reports_.c_str());
-}
-
-MIRAKURU_DECL void PostMortem::Run::spawned(pid_t leader) const noexcept {
-  if (!core_) return;
-  rlimit limit{};
-  if (::prlimit(leader, RLIMIT_CORE, nullptr, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::prlimit(leader, RLIMIT_CORE, &limit, nullptr);
 }
 
 MIRAKURU_DECL std::string PostMortem::Run::reports() const noexcept try {
