@@ -12,6 +12,8 @@
 #include <mirakuru.hpp>
 #include <mirakuru/post_mortem/post_mortem.hpp>
 
+#include "child.hpp"
+#include "errors.hpp"
 #include "files.hpp"
 #include "process.hpp"
 #include "time.hpp"
@@ -27,15 +29,40 @@ const mk::Shell reports_at_the_end{
     "trap '{ echo =====; echo \"==1==ERROR: LeakSanitizer\"; } > ${LSAN_OPTIONS##*log_path=}.1; "
     "exit 0' TERM; echo up; while :; do sleep 0.02; done"};
 
+/// The message of a service that has died, in a directory.
+template <class... Policies>
+std::string death_of(const std::string& line, const std::string& directory, Policies... policies) {
+  mk::Executor executor{mk::Command{.argv = line, .cwd = directory, .shell = true},
+                        mk::PostMortem{}, policies...};
+  return test::message_of<mk::ProcessExitedWithError>(
+      [&] { executor.start().wait().check_alive(); });
+}
+
+/// True if a process that crashes here leaves a core file with the name `core`, and gdb reads it.
+bool makes_cores() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_CORE, &limit);
+  const bool usual = test::slurp("/proc/sys/kernel/core_pattern") == "core\n" &&
+                     test::slurp("/proc/sys/kernel/core_uses_pid") == "0\n";
+  mk::SimpleExecutor gdb{"gdb --version"};
+  const bool makes =
+      usual && limit.rlim_max != 0 && !test::sanitized && test::starts_if_installed(gdb);
+  if (!makes) MESSAGE("skipped: no core files that are called core, or no gdb");
+  return makes;
+}
+
+constexpr auto has_backtrace = "\n  backtrace:\n    Thread 1 ";
+
 }  // namespace
 
 TEST_CASE("core_glob: follows the kernel's pattern") {
-  CHECK(core_glob("core", false, "/srv", 42) == "/srv/core");
-  CHECK(core_glob("core", true, "/srv", 42) == "/srv/core.42");
-  CHECK(core_glob("core.%p", true, "/srv", 42) == "/srv/core.42");
-  CHECK(core_glob("/var/cores/%e.%P.%t", false, "/srv", 42) == "/var/cores/*.42.*");
-  CHECK(core_glob("100%%", false, "/srv", 42) == "/srv/100%");
-  CHECK(core_glob("core%", false, "/srv", 42) == "/srv/core%");
+  CHECK(core_glob("core", false, "/srv") == "/srv/core");
+  CHECK(core_glob("core", true, "/srv") == "/srv/core.*");
+  CHECK(core_glob("core.%p", true, "/srv") == "/srv/core.*");
+  CHECK(core_glob("/var/cores/%e.%P.%t", false, "/srv") == "/var/cores/*.*.*");
+  CHECK(core_glob("100%%", false, "/srv") == "/srv/100%");
+  CHECK(core_glob("core%", false, "/srv") == "/srv/core%");
+  CHECK(core_glob("[%p]", false, "/a*b?c\\") == R"(/a\*b\?c\\/\[*])");
 }
 
 TEST_CASE("PostMortem: the user's own options of sanitizers stay") {
@@ -75,8 +102,8 @@ TEST_CASE("PostMortem: the backtrace of a process that a signal has ended, or wh
   const bool excused = text.starts_with("  no backtrace: ");
   CHECK((told || excused));
   if (told) CHECK(test::contains(text, "\n    #0 "));
+  if (told) CHECK(std::filesystem::is_empty(directory.path()));
   MESSAGE(text);
-  CHECK(std::filesystem::is_empty(directory.path()));
 }
 
 TEST_CASE("PostMortem: a service that dies by a signal has its backtrace in the error") {
@@ -93,10 +120,88 @@ TEST_CASE("PostMortem: a service that dies by a signal has its backtrace in the 
   } catch (const mk::ProcessExitedWithError& error) {
     CHECK(error.exit_code() == -SIGSEGV);
     const std::string text = error.what();
-    CHECK((test::contains(text, "\n  backtrace:\n    Thread 1 ") ||
-           test::contains(text, "\n  no backtrace: ")));
+    CHECK((test::contains(text, has_backtrace) || test::contains(text, "\n  no backtrace: ")));
   }
+}
+
+TEST_CASE("PostMortem: a crash right after the start has a backtrace") {
+  if (!makes_cores()) return;
+  const test::TempDir directory;
+  CHECK(test::contains(death_of("kill -SEGV $$", directory.path()), has_backtrace));
   CHECK(std::filesystem::is_empty(directory.path()));
+}
+
+TEST_CASE("PostMortem: a crash below a shell has a backtrace, and leaves no core file") {
+  if (!makes_cores()) return;
+  const test::TempDir directory;
+  const auto text = death_of("sh -c 'kill -SEGV $$'; exit $?", directory.path());
+  CHECK(text.starts_with("exited with a non-zero code: 139 "));
+  CHECK(test::contains(text, has_backtrace));
+  CHECK(std::filesystem::is_empty(directory.path()));
+}
+
+TEST_CASE("PostMortem: a program with a relative path, in a directory with signs of a pattern") {
+  if (!makes_cores()) return;
+  const test::TempDir above;
+  const auto directory = above / "w[1]*";
+  std::filesystem::create_directory(directory);
+  std::filesystem::copy("/bin/sh", directory + "/own-shell");
+  const auto text = death_of("./own-shell -c 'kill -SEGV $$'; exit $?", directory);
+  CHECK(test::contains(text, has_backtrace));
+  CHECK_FALSE(test::exists(directory + "/core"));
+}
+
+TEST_CASE("PostMortem: a file that is no core file of the service stays") {
+  const test::TempDir directory;
+  const auto file = directory / "core";
+  const auto dies = [&](const std::string& prepare, const std::string& reason) {
+    const auto text =
+        death_of("ulimit -c 0; " + prepare + " > core; kill -SEGV $$", directory.path());
+    CHECK(text.starts_with("ended by signal 11 "));
+    CHECK(test::contains(text, "\n  no backtrace: " + reason));
+  };
+  dies("echo data", "");
+  CHECK(test::slurp(file) == "data\n");
+  if (!makes_cores()) return;
+  std::filesystem::remove(file);
+  mk::SimpleExecutor other{mk::Command{
+      .argv = "ulimit -Sc $(ulimit -Hc); kill -SEGV $$", .cwd = directory.path(), .shell = true}};
+  REQUIRE(other.start().wait().exit_code() == -SIGSEGV);
+  REQUIRE(test::exists(file));
+  std::filesystem::rename(file, directory / "other");
+  dies("cat other", "there is no core file at " + file);
+  CHECK(test::slurp(file) == test::slurp(directory / "other"));
+}
+
+TEST_CASE("PostMortem: without gdb the core file stays, and the error names it") {
+  if (!makes_cores()) return;
+  const test::TempDir directory;
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", directory.path().c_str(), 1);
+  const auto text = death_of("kill -SEGV $$", directory.path());
+  ::setenv("PATH", path.c_str(), 1);
+  const auto file = directory / "core";
+  CHECK(test::contains(text,
+                       "\n  no backtrace: cannot run gdb: no such file or directory; the core file "
+                       "is " +
+                           file));
+  CHECK(test::exists(file));
+}
+
+TEST_CASE("PostMortem: a limit of 0 is the reason why there is no backtrace") {
+  const test::TempDir directory;
+  const bool is_piped = test::slurp("/proc/sys/kernel/core_pattern").starts_with('|');
+  const auto reason_of = [&](auto... policies) {
+    const auto text = death_of("kill -SEGV $$", directory.path(), policies...);
+    const auto at = text.find("\n  no backtrace: ");
+    return at == text.npos ? text : text.substr(at + 17, text.find('\n', at + 1) - at - 17);
+  };
+  if (!is_piped) CHECK(reason_of(mk::Limits{.core = 0}) == "its limit of core files is 0");
+  CHECK(test::in_child([&] {
+          const rlimit none{};
+          ::setrlimit(RLIMIT_CORE, &none);
+          return is_piped || reason_of() == "the hard limit of core files is 0";
+        }) == 0);
 }
 
 TEST_CASE("PostMortem: the limit of core files is raised before the command is executed") {

@@ -105,7 +105,8 @@ struct ServiceBase {
                                const std::vector<int>& signals);
 /// One signal for all of the budget. Throws `std::invalid_argument` for a number that is none.
 [[nodiscard]] std::array<SignalStep, 1> single_step(int signal);
-/// True for the end by a signal that dumps core by default. Source: signal(7).
+/// True for the end by a signal that dumps core by default, and for 128 plus its number, the exit
+/// code of a shell whose child has ended so. Source: signal(7).
 [[nodiscard]] bool leaves_core(int exit_code) noexcept;
 /// Throws `std::invalid_argument` for a number that is no signal's, and for a negative wait.
 void check_signals(std::span<const SignalStep> steps);

@@ -25,7 +25,8 @@ MIRAKURU_DECL void not_negative(std::chrono::nanoseconds span, const char* name)
 MIRAKURU_DECL bool leaves_core(int exit_code) noexcept {
   constexpr int signals[] = {SIGQUIT, SIGILL,  SIGTRAP, SIGABRT, SIGBUS,
                              SIGFPE,  SIGSEGV, SIGXCPU, SIGXFSZ, SIGSYS};
-  return std::ranges::find(signals, -exit_code) != std::end(signals);
+  const int signal = exit_code < 0 ? -exit_code : exit_code - 128;
+  return std::ranges::find(signals, signal) != std::end(signals);
 }
 
 MIRAKURU_DECL void check_signals(std::span<const SignalStep> steps) {

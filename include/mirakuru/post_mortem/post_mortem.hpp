@@ -14,8 +14,10 @@ namespace mirakuru {
 /// The error of a service that has died tells why: a policy of its own axis.
 ///
 /// After an end by a signal the error has the backtrace of all threads, or the reason why there is
-/// none. The reports of sanitizers are quoted, and make `stop()` throw whatever the exit code. LSan
-/// reports at a normal exit alone, not at an end by a signal.
+/// none. The same goes for a shell's child, whose end the shell tells by the exit code. A core file
+/// that gdb does not read stays, and so do those of other processes. The reports of sanitizers are
+/// quoted, and make `stop()` throw whatever the exit code. LSan reports at a normal exit alone, not
+/// at an end by a signal.
 ///
 /// A `Limits{.core}` of your own stays. Rests on core(5) and gdb, and on the option `log_path` of
 /// the sanitizers. A `log_path` of your own stays, and nothing of it is quoted.
@@ -34,6 +36,7 @@ struct PostMortem {
       std::swap(reports_, other.reports_);
       std::swap(cwd_, other.cwd_);
       std::swap(core_, other.core_);
+      std::swap(no_core_, other.no_core_);
       std::swap(began_, other.began_);
       return *this;
     }
@@ -48,15 +51,17 @@ struct PostMortem {
     std::string reports_;  // a directory
     std::string cwd_;
     bool core_ = false;
+    std::string no_core_;  // why there will be none
     std::chrono::system_clock::time_point began_ = {};
   };
 };
 
 namespace detail {
 
-/// The pattern of glob(7) for a core file, by the text of /proc/sys/kernel/core_pattern.
+/// The pattern of glob(7) for the core files of any process in the directory `cwd`, by the text of
+/// /proc/sys/kernel/core_pattern.
 [[nodiscard]] std::string core_glob(const std::string& pattern, bool uses_pid,
-                                    const std::string& cwd, pid_t pid);
+                                    const std::string& cwd);
 
 }  // namespace detail
 }  // namespace mirakuru

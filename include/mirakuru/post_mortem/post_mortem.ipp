@@ -2,14 +2,19 @@
 #pragma once
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <glob.h>
+#include <link.h>
+#include <sys/procfs.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <memory>
+#include <span>
 #include <sstream>
 #include <string_view>
 #include <vector>
@@ -54,27 +59,68 @@ inline std::string first_lines(std::istream& text, int most) {
 
 // Source: core(5).
 MIRAKURU_DECL std::string core_glob(const std::string& pattern, bool uses_pid,
-                                    const std::string& cwd, pid_t pid) {
+                                    const std::string& cwd) {
   std::string result;
+  const auto put = [&result](char c) {
+    if (std::string_view{"*?[\\"}.find(c) != std::string_view::npos) result += '\\';
+    result += c;
+  };
+  if (!pattern.starts_with('/'))
+    for (const char c : cwd + '/') put(c);
   bool has_pid = false;
   for (std::size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] != '%') {
-      result += pattern[i];
-      continue;
-    }
-    const char field = ++i < pattern.size() ? pattern[i] : '%';
-    const bool is_pid = std::string_view{"pPiI"}.find(field) != std::string_view::npos;
+    const char field = pattern[i] != '%' ? '\0' : ++i < pattern.size() ? pattern[i] : '%';
     has_pid |= field == 'p';
-    result += is_pid ? std::to_string(pid) : field == '%' ? "%" : "*";
+    if (field == '\0' || field == '%')
+      put(field == '%' ? '%' : pattern[i]);
+    else
+      result += '*';
   }
-  if (uses_pid && !has_pid) result += '.' + std::to_string(pid);
-  return result.starts_with('/') ? result : cwd + '/' + result;
+  return result + (uses_pid && !has_pid ? ".*" : "");
+}
+
+/// Raises the limit of core files, unless the user has set one. Returns why there will be no core
+/// file; empty if there may be one.
+inline std::string raise_core_limit(LaunchRequest& request) {
+  const auto given = std::ranges::find(request.limits, RLIMIT_CORE, &ResourceLimit::resource);
+  if (given != request.limits.end()) return given->soft == 0 ? "its limit of core files is 0" : "";
+  rlimit own{};
+  ::getrlimit(RLIMIT_CORE, &own);
+  request.limits.push_back({RLIMIT_CORE, own.rlim_max, own.rlim_max});
+  return own.rlim_max == 0 ? "the hard limit of core files is 0" : "";
+}
+
+/// The process that an ELF core file is of; its numbers are zero for any other file. Source:
+/// elf(5).
+inline prpsinfo_t process_of_core(const char* path) {
+  prpsinfo_t process{};
+  const UniqueFd file{::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  const auto read = [&file](auto& into, std::size_t at) {
+    return ::pread(file.get(), &into, sizeof into, static_cast<off_t>(at)) == sizeof into;
+  };
+  ElfW(Ehdr) head;
+  ElfW(Phdr) part;
+  constexpr auto own_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
+  if (!read(head, 0) || std::memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
+      head.e_ident[EI_CLASS] != own_class || head.e_type != ET_CORE || !read(part, head.e_phoff) ||
+      part.p_type != PT_NOTE)  // the kernel's first part
+    return process;
+  const auto padded = [](std::size_t size) { return (size + 3) & ~std::size_t{3}; };
+  ElfW(Nhdr) note;
+  for (std::size_t at = part.p_offset, end = at + part.p_filesz; at < end && read(note, at);
+       at += padded(note.n_descsz)) {
+    at += sizeof note + padded(note.n_namesz);
+    if (note.n_type == NT_PRPSINFO && read(process, at)) break;
+  }
+  return process;
 }
 
 /// The output of a program, which gets some seconds. Throws `std::system_error`.
-inline std::string output_of(std::vector<std::string> words, std::chrono::seconds patience) {
+inline std::string output_of(std::vector<std::string> words, const std::string& cwd,
+                             std::chrono::seconds patience) {
   const auto streams = open_streams(Capture{});
   const LaunchRequest request{.words = std::move(words),
+                              .cwd = cwd,
                               .out = streams.out().fd(),
                               .err = streams.err().fd(),
                               .steps = {{SIGTERM, std::chrono::seconds{1}}},
@@ -89,17 +135,37 @@ inline std::string output_of(std::vector<std::string> words, std::chrono::second
   return streams.out().text();
 }
 
+/// The stacks of a core file's threads; empty if gdb does not read it. Throws `std::system_error`
+/// without gdb. `cwd`: where the program's path begins.
+inline std::string threads_of(const std::string& core, const std::string& cwd) {
+  const auto gdb = [&](std::vector<std::string> more) {
+    std::vector<std::string> words{"gdb", "-batch", "-nx", "-iex", "set debuginfod enabled off"};
+    words.insert(words.end(), more.begin(), more.end());
+    words.insert(words.end(), {"-c", core});
+    return output_of(std::move(words), cwd, std::chrono::seconds{15});
+  };
+  // The program of the core file, which may be another one than the command's.
+  const auto vector = gdb({"-ex", "info auxv"});
+  const auto at = vector.find("AT_EXECFN");
+  const auto begin = vector.find('"', at), end = vector.find('"', begin + 1);
+  if (at == vector.npos || end == vector.npos) return {};
+  std::istringstream trace{
+      gdb({"-ex", "thread apply all bt", vector.substr(begin + 1, end - begin - 1)})};
+  // In front of the first thread gdb says which libraries it has found.
+  std::string line, threads;
+  while (std::getline(trace, line))
+    if (!threads.empty() || line.starts_with("Thread ")) threads += line + '\n';
+  return threads;
+}
+
 }  // namespace detail
 
 MIRAKURU_DECL PostMortem::Run::Run(const PostMortem& options, LaunchRequest& request)
-    : cwd_{request.cwd.empty() ? "." : request.cwd},
-      core_{options.core},
-      began_{std::chrono::system_clock::now()} {
-  if (core_ && std::ranges::count(request.limits, RLIMIT_CORE, &ResourceLimit::resource) == 0) {
-    rlimit own{};
-    ::getrlimit(RLIMIT_CORE, &own);
-    request.limits.push_back({RLIMIT_CORE, own.rlim_max, own.rlim_max});
-  }
+    : core_{options.core}, began_{std::chrono::system_clock::now()} {
+  const auto* const directory = request.cwd.empty() ? "." : request.cwd.c_str();
+  const std::unique_ptr<char, void (*)(void*)> path{::realpath(directory, nullptr), std::free};
+  cwd_ = path ? path.get() : directory;
+  if (core_) no_core_ = detail::raise_core_limit(request);
   if (!options.sanitizers) return;
   const char* const tmpdir = ::secure_getenv("TMPDIR");
   std::string place = tmpdir == nullptr || *tmpdir == '\0' ? "/tmp" : tmpdir;
@@ -143,38 +209,35 @@ MIRAKURU_DECL std::string PostMortem::Run::backtrace(pid_t leader) const noexcep
   const auto none = [](const std::string& reason) { return "  no backtrace: " + reason; };
   const auto pattern = detail::first_line("/proc/sys/kernel/core_pattern");
   if (pattern.starts_with('|')) return none("the kernel hands core files to " + pattern.substr(1));
+  if (!no_core_.empty()) return none(no_core_);
   const bool uses_pid = detail::first_line("/proc/sys/kernel/core_uses_pid") == "1";
-  const auto place = detail::core_glob(pattern, uses_pid, cwd_, leader);
+  const auto place = detail::core_glob(pattern, uses_pid, cwd_);
   glob_t found{};
   const std::unique_ptr<glob_t, void (*)(glob_t*)> owner{&found, ::globfree};
-  std::string file;
-  if (::glob(place.c_str(), 0, nullptr, &found) == 0)
-    for (std::size_t i = 0; i < found.gl_pathc; ++i) {
-      struct stat status{};
-      if (::stat(found.gl_pathv[i], &status) == 0 &&
-          status.st_mtim.tv_sec >= std::chrono::system_clock::to_time_t(began_))
-        file = found.gl_pathv[i];
-    }
-  if (file.empty()) return none("there is no core file at " + place);
-  const auto remove = [](const std::string* name) { ::unlink(name->c_str()); };
-  const std::unique_ptr<const std::string, decltype(remove)> removed{&file, remove};
-  const auto gdb = [&file](std::vector<std::string> more) {
-    std::vector<std::string> words{"gdb", "-batch", "-nx", "-iex", "set debuginfod enabled off"};
-    words.insert(words.end(), more.begin(), more.end());
-    words.insert(words.end(), {"-c", file});
-    return detail::output_of(std::move(words), std::chrono::seconds{15});
-  };
-  // The program of the core file, which may be another one than the command's.
-  const auto vector = gdb({"-ex", "info auxv"});
-  const auto at = vector.find("AT_EXECFN");
-  const auto begin = vector.find('"', at), end = vector.find('"', begin + 1);
-  if (at == vector.npos || end == vector.npos) return none("gdb does not read " + file);
-  std::istringstream trace{
-      gdb({"-ex", "thread apply all bt", vector.substr(begin + 1, end - begin - 1)})};
-  // In front of the first thread gdb says which libraries it has found.
-  std::string line, threads;
-  while (std::getline(trace, line))
-    if (!threads.empty() || line.starts_with("Thread ")) threads += line + '\n';
+  ::glob(place.c_str(), 0, nullptr, &found);
+  std::vector<std::string> cores;  // the leader's is the first
+  for (const char* const path : std::span{found.gl_pathv, found.gl_pathc}) {
+    struct stat status{};
+    const auto process = detail::process_of_core(path);
+    if (process.pr_sid == leader && ::stat(path, &status) == 0 &&
+        status.st_mtim.tv_sec >= std::chrono::system_clock::to_time_t(began_))
+      cores.insert(process.pr_pid == leader ? cores.begin() : cores.end(), path);
+  }
+  if (cores.empty()) {
+    const bool may_change_user =
+        ::geteuid() == 0 && detail::first_line("/proc/sys/fs/suid_dumpable") == "0";
+    return none("there is no core file at " + place +
+                (may_change_user ? "; a process that changes its user leaves none" : ""));
+  }
+  std::string threads, reason = "gdb does not read it";
+  try {
+    threads = detail::threads_of(cores[0], cwd_);
+  } catch (const std::system_error& error) {
+    reason = error.what();
+    reason.resize(std::min(reason.find('\n'), reason.size()));
+  }
+  if (threads.empty()) return none(reason + "; the core file is " + cores[0]);
+  for (const auto& core : cores) ::unlink(core.c_str());
   std::istringstream lines{threads};
   return "  backtrace:" + detail::first_lines(lines, 40);
 } catch (const std::exception& error) {
