@@ -5,7 +5,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -24,10 +26,37 @@ using mk::detail::core_glob;
 
 namespace {
 
+/// Variables have other values for its lifetime; null: they are not set.
+class Variables {
+ public:
+  explicit Variables(const std::map<std::string, const char*>& values) {
+    for (const auto& [name, value] : values) {
+      if (const char* const before = std::getenv(name.c_str())) before_[name] = before;
+      value != nullptr ? ::setenv(name.c_str(), value, 1) : ::unsetenv(name.c_str());
+      names_.push_back(name);
+    }
+  }
+  ~Variables() {
+    for (const auto& name : names_)
+      before_.count(name) != 0 ? ::setenv(name.c_str(), before_[name].c_str(), 1)
+                               : ::unsetenv(name.c_str());
+  }
+  Variables(const Variables&) = delete;
+  Variables& operator=(const Variables&) = delete;
+
+ private:
+  std::vector<std::string> names_;
+  std::map<std::string, std::string> before_;
+};
+
+const std::map<std::string, const char*> no_options{
+    {"ASAN_OPTIONS", nullptr}, {"HWASAN_OPTIONS", nullptr}, {"LSAN_OPTIONS", nullptr},
+    {"MSAN_OPTIONS", nullptr}, {"TSAN_OPTIONS", nullptr},   {"UBSAN_OPTIONS", nullptr}};
+
 /// A service that writes a report, as LSan does, and ends in good order.
 const mk::Shell reports_at_the_end{
-    "trap '{ echo =====; echo \"==1==ERROR: LeakSanitizer\"; } > ${LSAN_OPTIONS##*log_path=}.1; "
-    "exit 0' TERM; echo up; while :; do sleep 0.02; done"};
+    "trap '{ echo =====; echo \"==1==ERROR: LeakSanitizer\"; } > $log.1; exit 0' TERM; "
+    "log=${LSAN_OPTIONS##*log_path=?}; log=${log%?}; echo up; while :; do sleep 0.02; done"};
 
 /// The message of a service that has died, in a directory.
 template <class... Policies>
@@ -66,27 +95,51 @@ TEST_CASE("core_glob: follows the kernel's pattern") {
 }
 
 TEST_CASE("PostMortem: the user's own options of sanitizers stay") {
+  const Variables cleared{no_options};
   ::setenv("UBSAN_OPTIONS", "print_stacktrace=1", 1);
-  ::setenv("TSAN_OPTIONS", "log_path=/tmp/own", 1);
-  ::unsetenv("LSAN_OPTIONS");
-  mk::LaunchRequest request{.words = {"true"}, .env = {{"ASAN_OPTIONS", "detect_leaks=1"}}};
+  ::setenv("TSAN_OPTIONS", "verbosity=1", 1);
+  mk::LaunchRequest request{
+      .words = {"true"}, .env = {{"ASAN_OPTIONS", "detect_leaks=1"}}, .unset = {"TSAN_OPTIONS"}};
   std::string place;
   {
     const mk::PostMortem::Run run{mk::PostMortem{}, request};
     const auto& added = request.env["LSAN_OPTIONS"];
-    REQUIRE(added.starts_with("log_path=/"));
-    place = std::filesystem::path{added.substr(9)}.parent_path();
+    REQUIRE(added.starts_with("log_path='/"));
+    place = std::filesystem::path{added.substr(10)}.parent_path();
     CHECK(request.env["ASAN_OPTIONS"] == "detect_leaks=1:" + added);
     CHECK(request.env["UBSAN_OPTIONS"] == "print_stacktrace=1:" + added);
-    CHECK(request.env.count("TSAN_OPTIONS") == 0);
+    CHECK(request.env["TSAN_OPTIONS"] == added);
     CHECK(run.reports() == "");
     std::ofstream{place + "/report.42"} << "==42==ERROR: AddressSanitizer\n    #0 main\n";
     CHECK(run.reports() ==
           "  a sanitizer's report:\n    ==42==ERROR: AddressSanitizer\n        #0 main");
   }
   CHECK_FALSE(test::exists(place));
-  ::unsetenv("UBSAN_OPTIONS");
-  ::unsetenv("TSAN_OPTIONS");
+}
+
+TEST_CASE("PostMortem: a log_path of the user's own is the only one") {
+  const Variables cleared{no_options};
+  const auto adds = [](const std::string& options, bool clean_env = false) {
+    ::setenv("MSAN_OPTIONS", options.c_str(), 1);
+    mk::LaunchRequest request{.words = {"true"}, .clean_env = clean_env};
+    const mk::PostMortem::Run run{mk::PostMortem{}, request};
+    return !request.env.empty();
+  };
+  for (const auto* const own :
+       {"log_path=/tmp/own", "a=1:log_path=/tmp/own", "a='log_path=1:':b=2, log_path=/tmp/own",
+        "a=\"x' y\" log_path='/tmp/o w n'"}) {
+    CAPTURE(own);
+    CHECK_FALSE(adds(own));
+    CHECK(adds(own, true));
+  }
+  for (const auto* const other : {"", "log_path", "strip_log_path=1", "a=log_path=",
+                                  "a='b:log_path=/tmp/own'", "a=\"log_path=1", "a=1:", "a="}) {
+    CAPTURE(other);
+    CHECK(adds(other));
+  }
+  mk::LaunchRequest request{.words = {"true"}, .env = {{"UBSAN_OPTIONS", "log_path=/tmp/own"}}};
+  const mk::PostMortem::Run run{mk::PostMortem{}, request};
+  CHECK(request.env.size() == 1);
 }
 
 TEST_CASE("PostMortem: the backtrace of a process that a signal has ended, or why there is none") {
@@ -176,10 +229,8 @@ TEST_CASE("PostMortem: a file that is no core file of the service stays") {
 TEST_CASE("PostMortem: without gdb the core file stays, and the error names it") {
   if (!makes_cores()) return;
   const test::TempDir directory;
-  const std::string path = std::getenv("PATH");
-  ::setenv("PATH", directory.path().c_str(), 1);
+  const Variables changed{{{"PATH", directory.path().c_str()}}};
   const auto text = death_of("kill -SEGV $$", directory.path());
-  ::setenv("PATH", path.c_str(), 1);
   const auto file = directory / "core";
   CHECK(test::contains(text,
                        "\n  no backtrace: cannot run gdb: no such file or directory; the core file "
@@ -249,9 +300,8 @@ TEST_CASE("PostMortem: a sanitizer's report is quoted, and fails stop() whatever
     }
   }
   mk::Executor without{reports_at_the_end, mk::BannerCheck{"up"}};
-  ::setenv("LSAN_OPTIONS", "log_path=/dev/null", 1);
+  const Variables changed{{{"LSAN_OPTIONS", "log_path='/dev/null'"}}};
   CHECK_NOTHROW(without.start().stop());
-  ::unsetenv("LSAN_OPTIONS");
 }
 
 TEST_CASE("PostMortem: the destructor tells of a sanitizer's report") {
@@ -280,4 +330,32 @@ TEST_CASE("PostMortem: a real leak is found at the end by SIGTERM") {
   } catch (const mk::ProcessFinishedWithError& error) {
     CHECK(test::contains(error.what(), "ERROR: LeakSanitizer: detected memory leaks"));
   }
+}
+
+TEST_CASE("PostMortem: a real leak is written to a log_path of the user's own") {
+  const char* const leaky = std::getenv("MIRAKURU_TEST_LEAKY");
+  if (leaky == nullptr) return;
+  const Variables cleared{no_options};
+  const test::TempDir directory;
+  mk::Executor executor{
+      mk::Command{.argv = {leaky}, .env = {{"ASAN_OPTIONS", "log_path=" + (directory / "own")}}},
+      mk::BannerCheck{"up"}, mk::PostMortem{}};
+  const auto pid = executor.start().pid();
+  const auto text = test::message_of<mk::ProcessFinishedWithError>([&] { executor.stop(); });
+  CHECK_FALSE(test::contains(text, "a sanitizer's report"));
+  CHECK(test::contains(test::slurp(directory / ("own." + std::to_string(pid))),
+                       "ERROR: LeakSanitizer: detected memory leaks"));
+}
+
+TEST_CASE("PostMortem: a real leak is found with signs of the options' language in TMPDIR") {
+  const char* const leaky = std::getenv("MIRAKURU_TEST_LEAKY");
+  if (leaky == nullptr) return;
+  const test::TempDir directory;
+  const auto place = directory / "a b:c,d";
+  std::filesystem::create_directory(place);
+  const Variables changed{{{"TMPDIR", place.c_str()}}};
+  mk::Executor executor{{leaky}, mk::BannerCheck{"up"}, mk::PostMortem{}};
+  executor.start();
+  CHECK(test::contains(test::message_of<mk::ProcessFinishedWithError>([&] { executor.stop(); }),
+                       "ERROR: LeakSanitizer: detected memory leaks"));
 }

@@ -23,7 +23,7 @@ namespace mirakuru {
 /// the sanitizers. A `log_path` of your own stays, and nothing of it is quoted.
 struct PostMortem {
   bool core = true;        ///< raises the limit of core files, and removes the file after a look
-  bool sanitizers = true;  ///< adds to ASAN_OPTIONS, UBSAN_OPTIONS, TSAN_OPTIONS and LSAN_OPTIONS
+  bool sanitizers = true;  ///< adds to ASAN_OPTIONS, and to those of the other sanitizers
 
   /// One run of a service.
   class Run {

@@ -46,6 +46,35 @@ inline std::vector<std::string> files_in(const std::string& directory) {
   return paths;
 }
 
+/// A sanitizer reads its own variable, and those of the sanitizers that it contains.
+inline constexpr const char* options_of_sanitizers[] = {"ASAN_OPTIONS", "HWASAN_OPTIONS",
+                                                        "LSAN_OPTIONS", "MSAN_OPTIONS",
+                                                        "TSAN_OPTIONS", "UBSAN_OPTIONS"};
+
+/// The value of a variable that the command will have; empty if there is none.
+inline std::string variable_of(const LaunchRequest& request, const char* name) {
+  if (const auto given = request.env.find(name); given != request.env.end()) return given->second;
+  const bool inherits = !request.clean_env && std::ranges::count(request.unset, name) == 0;
+  const char* const inherited = inherits ? std::getenv(name) : nullptr;
+  return inherited == nullptr ? "" : inherited;
+}
+
+/// True if the options of a sanitizer have a `log_path`. Source: sanitizer_flag_parser.cpp of LLVM.
+inline bool has_log_path(std::string_view options) {
+  constexpr std::string_view separators = " ,:\n\t\r";
+  while (true) {
+    options.remove_prefix(std::min(options.find_first_not_of(separators), options.size()));
+    const auto equals = options.find('=');
+    if (equals == options.npos) return false;
+    if (options.substr(0, equals) == "log_path") return true;
+    options.remove_prefix(equals + 1);
+    const bool quoted = options.starts_with('\'') || options.starts_with('"');
+    const auto end = quoted ? options.find(options[0], 1) : options.find_first_of(separators);
+    if (end == options.npos) return false;
+    options.remove_prefix(end + 1);
+  }
+}
+
 /// The first lines of a text, without those of `=` alone, and with a count of the others.
 inline std::string first_lines(std::istream& text, int most) {
   std::string result, line;
@@ -166,22 +195,21 @@ MIRAKURU_DECL PostMortem::Run::Run(const PostMortem& options, LaunchRequest& req
   const std::unique_ptr<char, void (*)(void*)> path{::realpath(directory, nullptr), std::free};
   cwd_ = path ? path.get() : directory;
   if (core_) no_core_ = detail::raise_core_limit(request);
-  if (!options.sanitizers) return;
+  if (!options.sanitizers ||
+      std::ranges::any_of(detail::options_of_sanitizers, [&request](const char* name) {
+        return detail::has_log_path(detail::variable_of(request, name));
+      }))
+    return;
   const char* const tmpdir = ::secure_getenv("TMPDIR");
   std::string place = tmpdir == nullptr || *tmpdir == '\0' ? "/tmp" : tmpdir;
   place += "/mirakuru-reports.XXXXXX";
   if (::mkdtemp(place.data()) == nullptr) detail::throw_errno("a directory for reports");
   reports_ = place;
   ::chmod(place.c_str(), 01777);  // the service may change its user
-  for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"}) {
-    const char* const inherited = std::getenv(name);
-    const auto given = request.env.find(name);
-    auto value = given != request.env.end() ? given->second
-                 : inherited != nullptr     ? inherited
-                                            : std::string{};
-    if (value.find("log_path=") != std::string::npos) continue;
+  for (const auto* const name : detail::options_of_sanitizers) {
+    auto value = detail::variable_of(request, name);
     if (!value.empty()) value += ':';
-    request.env[name] = value + "log_path=" + place + "/report";
+    request.env[name] = value + "log_path='" + place + "/report'";
   }
 }
 
