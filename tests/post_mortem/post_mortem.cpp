@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -52,6 +54,13 @@ class Variables {
 const std::map<std::string, const char*> no_options{
     {"ASAN_OPTIONS", nullptr}, {"HWASAN_OPTIONS", nullptr}, {"LSAN_OPTIONS", nullptr},
     {"MSAN_OPTIONS", nullptr}, {"TSAN_OPTIONS", nullptr},   {"UBSAN_OPTIONS", nullptr}};
+
+std::set<std::string> names_in(const std::string& directory) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator{directory})
+    names.insert(entry.path());
+  return names;
+}
 
 /// A service that writes a report, as LSan does, and ends in good order.
 const mk::Shell reports_at_the_end{
@@ -140,6 +149,74 @@ TEST_CASE("PostMortem: a log_path of the user's own is the only one") {
   mk::LaunchRequest request{.words = {"true"}, .env = {{"UBSAN_OPTIONS", "log_path=/tmp/own"}}};
   const mk::PostMortem::Run run{mk::PostMortem{}, request};
   CHECK(request.env.size() == 1);
+}
+
+TEST_CASE("PostMortem: a fork of the owner leaves the reports alone") {
+  const test::TempDir directory;
+  const Variables changed{{{"TMPDIR", directory.path().c_str()}}};
+  mk::LaunchRequest request{.words = {"true"}};
+  {
+    mk::PostMortem::Run run{mk::PostMortem{}, request};
+    CHECK(test::in_child([&run] {
+            const auto copy = std::move(run);
+            return true;
+          }) == 0);
+    CHECK(names_in(directory.path()).size() == 1);
+  }
+  CHECK(std::filesystem::is_empty(directory.path()));
+}
+
+TEST_CASE("PostMortem: the reports of a dead owner are removed, those of a living one are not") {
+  const test::TempDir directory, outside;
+  std::ofstream{outside / "file"} << "data";
+  const auto foreign = directory / "mirakuru-reports.link";
+  std::filesystem::create_directory_symlink(outside.path(), foreign);
+  const Variables changed{{{"TMPDIR", directory.path().c_str()}}};
+  const auto begin = [] {
+    mk::LaunchRequest request{.words = {"true"}};
+    return mk::PostMortem::Run{mk::PostMortem{}, request};
+  };
+  const auto own = begin();
+  const auto before = names_in(directory.path());
+  CHECK(before.size() == 2);
+  const auto killed = test::in_child([&] {
+    const auto run = begin();
+    for (const auto& name : names_in(directory.path()))
+      if (before.count(name) == 0)
+        std::filesystem::create_directory_symlink(outside.path(), name + "/link");
+    ::raise(SIGKILL);
+    return false;
+  });
+  CHECK(killed == 128 + SIGKILL);
+  CHECK(names_in(directory.path()).size() == 3);
+  {
+    const auto next = begin();
+  }
+  CHECK(names_in(directory.path()) == before);
+  CHECK(test::exists(outside / "file"));
+}
+
+TEST_CASE("PostMortem: without a directory in TMPDIR the reports lie elsewhere, or in the output") {
+  const Variables changed{{{"TMPDIR", "/no/such/directory"}}};
+  const auto dies = [] {
+    mk::Executor executor{mk::Shell{"exit 3"}, mk::Discard{}, mk::PostMortem{}};
+    return test::message_of<mk::ProcessFinishedWithError>([&] { executor.start().wait().stop(); });
+  };
+  constexpr auto note = "\n  note: its sanitizers write their reports to its standard error: ";
+  const auto text = dies();
+  CHECK(text.starts_with("exited with a non-zero code: 3, which stop() does not accept\n"));
+  CHECK_FALSE(test::contains(text, note));
+  std::vector<unsigned> calls{SYS_mkdirat};
+#if defined(SYS_mkdir)
+  calls.push_back(SYS_mkdir);
+#endif
+  CHECK(test::in_child([&] {
+          for (const auto call : calls)
+            if (!test::take_away(call, EACCES)) return false;
+          const auto without = dies();
+          return without.starts_with("exited with a non-zero code: 3, ") &&
+                 test::contains(without, std::string{note} + "no directory for them can be made");
+        }) == 0);
 }
 
 TEST_CASE("PostMortem: the backtrace of a process that a signal has ended, or why there is none") {
@@ -316,7 +393,7 @@ TEST_CASE("PostMortem: the destructor tells of a sanitizer's report") {
   }
   CHECK(test::contains(told,
                        ": exited with code 0 when it was stopped; its sanitizers: "
-                       "==1==ERROR: LeakSanitizer; its last line: up"));
+                       "==1==ERROR: LeakSanitizer; its last line: "));
 }
 
 TEST_CASE("PostMortem: a real leak is found at the end by SIGTERM") {
@@ -351,11 +428,14 @@ TEST_CASE("PostMortem: a real leak is found with signs of the options' language 
   const char* const leaky = std::getenv("MIRAKURU_TEST_LEAKY");
   if (leaky == nullptr) return;
   const test::TempDir directory;
-  const auto place = directory / "a b:c,d";
-  std::filesystem::create_directory(place);
-  const Variables changed{{{"TMPDIR", place.c_str()}}};
-  mk::Executor executor{{leaky}, mk::BannerCheck{"up"}, mk::PostMortem{}};
-  executor.start();
-  CHECK(test::contains(test::message_of<mk::ProcessFinishedWithError>([&] { executor.stop(); }),
-                       "ERROR: LeakSanitizer: detected memory leaks"));
+  for (const auto* const name : {"a b:c,d", "a'b"}) {
+    CAPTURE(name);
+    const auto place = directory / name;
+    std::filesystem::create_directory(place);
+    const Variables changed{{{"TMPDIR", place.c_str()}}};
+    mk::Executor executor{{leaky}, mk::BannerCheck{"up"}, mk::PostMortem{}};
+    executor.start();
+    CHECK(test::contains(test::message_of<mk::ProcessFinishedWithError>([&] { executor.stop(); }),
+                         "ERROR: LeakSanitizer: detected memory leaks"));
+  }
 }

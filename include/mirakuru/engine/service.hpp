@@ -44,13 +44,13 @@ struct ServiceBase {
   std::source_location where = {};  // of the call of start()
   std::optional<int> exit_code = {};
   std::vector<Straggler> stragglers = {};
-  std::string trouble = {};                  // of the spawner, such as the end of a guardian
-  bool refused = false;                      // a process may not be signalled
-  std::string backtrace = {}, reports = {};  // of a post-mortem
-  bool examined = false;                     // the leader has ended, and there is its backtrace
-  bool told = false;                         // the user knows how the process has ended
-  bool waited_for = false;                   // wait() has seen the end
-  FileChanges changes = {};                  // to the files that checks follow
+  std::string trouble = {};  // of the spawner, such as the end of a guardian
+  bool refused = false;      // a process may not be signalled
+  std::string backtrace = {}, reports = {}, post_mortem_note = {};  // of a post-mortem
+  bool examined = false;     // the leader has ended, and there is its backtrace
+  bool told = false;         // the user knows how the process has ended
+  bool waited_for = false;   // wait() has seen the end
+  FileChanges changes = {};  // to the files that checks follow
 
   /// Clears the state of the last run.
   void reset_last_run();
@@ -169,6 +169,7 @@ struct Service : ServiceBase {
       request.start_budget = budget.start;
       request.head_start = head_start();
       remains = typename Set::PostMortem::Run{post_mortem, request};
+      post_mortem_note = remains.note();
       process.emplace(spawner.spawn(request));
       last_pid = process->pid();
       streams.close_terminal();

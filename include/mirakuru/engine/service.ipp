@@ -98,6 +98,7 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
   stop_note.clear();
   backtrace.clear();
   reports.clear();
+  post_mortem_note.clear();
   told = waited_for = false;
 }
 
@@ -325,6 +326,7 @@ MIRAKURU_DECL ErrorContext ServiceBase::error_context(TimePoint now, std::string
                  "', with 20 times the start budget");
   context.note(stop_note);
   context.note(limits_advice(limits, exit_code));
+  context.note(post_mortem_note);
   context.note(keep_output());
   context.note(shell_advice(command.words()));
   context.note(disk_advice(streams));

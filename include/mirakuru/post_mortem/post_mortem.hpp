@@ -3,13 +3,37 @@
 
 #include <sys/types.h>
 #include <chrono>
+#include <memory>
 #include <string>
-#include <utility>
 
 #include <mirakuru/os/config.hpp>
+#include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/spawn/launch.hpp>
 
 namespace mirakuru {
+
+namespace detail {
+
+/// A directory for the reports of sanitizers, in the first of `temporary_directories()` that
+/// serves. It is locked until its owner's death. The destructor removes it, except in a fork of the
+/// owner.
+class ReportsDirectory {
+ public:
+  /// Removes those of dead owners, too. Throws `std::system_error` if none can be made.
+  ReportsDirectory();
+  ReportsDirectory(const ReportsDirectory&) = delete;
+  ReportsDirectory& operator=(const ReportsDirectory&) = delete;
+  ~ReportsDirectory();
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+ private:
+  pid_t owner_;
+  std::string path_;
+  UniqueFd lock_;
+};
+
+}  // namespace detail
 
 /// The error of a service that has died tells why: a policy of its own axis.
 ///
@@ -29,27 +53,18 @@ struct PostMortem {
   class Run {
    public:
     Run() = default;
-    /// Prepares the request. Throws `std::system_error` if no directory for reports can be made.
+    /// Prepares the request.
     Run(const PostMortem& options, LaunchRequest& request);
-    Run(Run&& other) noexcept { *this = std::move(other); }
-    Run& operator=(Run&& other) noexcept {
-      std::swap(reports_, other.reports_);
-      std::swap(cwd_, other.cwd_);
-      std::swap(core_, other.core_);
-      std::swap(no_core_, other.no_core_);
-      std::swap(began_, other.began_);
-      return *this;
-    }
-    ~Run();
-
+    /// Why the sanitizers report to standard error; empty if they do not.
+    [[nodiscard]] const std::string& note() const noexcept { return note_; }
     /// The reports of sanitizers so far, the first lines of each; empty for none. Never throws.
     [[nodiscard]] std::string reports() const noexcept;
     /// The backtrace after an end by a signal, or why there is none. Takes at most 30 s.
     [[nodiscard]] std::string backtrace(pid_t leader) const noexcept;
 
    private:
-    std::string reports_;  // a directory
-    std::string cwd_;
+    std::unique_ptr<const detail::ReportsDirectory> reports_;
+    std::string note_, cwd_;
     bool core_ = false;
     std::string no_core_;  // why there will be none
     std::chrono::system_clock::time_point began_ = {};

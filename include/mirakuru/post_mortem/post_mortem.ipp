@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <link.h>
+#include <sys/file.h>
 #include <sys/procfs.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -20,6 +21,9 @@
 #include <vector>
 
 #include <mirakuru/os/clock.hpp>
+#include <mirakuru/os/file_name.hpp>
+#include <mirakuru/os/nameless_file.hpp>
+#include <mirakuru/os/remove_contents.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/output/capture.hpp>
 #include <mirakuru/post_mortem/post_mortem.hpp>
@@ -73,6 +77,51 @@ inline bool has_log_path(std::string_view options) {
     if (end == options.npos) return false;
     options.remove_prefix(end + 1);
   }
+}
+
+/// Opens a directory of this user, and no link. Takes the lock that its owner holds; without it the
+/// result is none.
+inline UniqueFd lock_directory(const std::string& path) {
+  constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  UniqueFd directory{::open(path.c_str(), flags)};
+  struct stat status{};
+  if (!directory || ::fstat(directory.get(), &status) != 0 || status.st_uid != ::geteuid() ||
+      ::flock(directory.get(), LOCK_EX | LOCK_NB) != 0)
+    return {};
+  return move_above_stdio(std::move(directory));
+}
+
+/// Removes a directory that is locked.
+inline void remove_directory(const UniqueFd& lock, const std::string& path) {
+  syscalls::remove_contents(lock.get());
+  ::rmdir(path.c_str());
+}
+
+MIRAKURU_DECL ReportsDirectory::ReportsDirectory() : owner_{::getpid()} {
+  for (const auto& directory : temporary_directories()) {
+    const auto place = absolute_path(directory);
+    const auto prefix = place + "/mirakuru-reports.";
+    if (prefix.find('\'') != prefix.npos) continue;  // the sanitizers' options cannot quote it
+    for (const auto& path : files_in(place))
+      if (path.starts_with(prefix))
+        if (const auto lock = lock_directory(path)) remove_directory(lock, path);
+    // Another process may take it for an orphan until it is locked.
+    for (int tries = 0; tries < 10; ++tries) {
+      path_ = prefix + "XXXXXX";
+      if (::mkdtemp(path_.data()) == nullptr) break;
+      lock_ = lock_directory(path_);
+      if (lock_ && ::access(path_.c_str(), F_OK) == 0) {
+        ::fchmod(lock_.get(), 01777);  // the service may change its user
+        return;
+      }
+      ::rmdir(path_.c_str());
+    }
+  }
+  throw_errno("no directory for them can be made");
+}
+
+MIRAKURU_DECL ReportsDirectory::~ReportsDirectory() {
+  if (::getpid() == owner_) remove_directory(lock_, path_);
 }
 
 /// The first lines of a text, without those of `=` alone, and with a count of the others.
@@ -200,29 +249,24 @@ MIRAKURU_DECL PostMortem::Run::Run(const PostMortem& options, LaunchRequest& req
         return detail::has_log_path(detail::variable_of(request, name));
       }))
     return;
-  const char* const tmpdir = ::secure_getenv("TMPDIR");
-  std::string place = tmpdir == nullptr || *tmpdir == '\0' ? "/tmp" : tmpdir;
-  place += "/mirakuru-reports.XXXXXX";
-  if (::mkdtemp(place.data()) == nullptr) detail::throw_errno("a directory for reports");
-  reports_ = place;
-  ::chmod(place.c_str(), 01777);  // the service may change its user
+  try {
+    reports_ = std::make_unique<const detail::ReportsDirectory>();
+  } catch (const std::system_error& error) {
+    note_ =
+        std::string{"its sanitizers write their reports to its standard error: "} + error.what();
+    return;
+  }
   for (const auto* const name : detail::options_of_sanitizers) {
     auto value = detail::variable_of(request, name);
     if (!value.empty()) value += ':';
-    request.env[name] = value + "log_path='" + place + "/report'";
+    request.env[name] = value + "log_path='" + reports_->path() + "/report'";
   }
-}
-
-MIRAKURU_DECL PostMortem::Run::~Run() {
-  if (reports_.empty()) return;
-  for (const auto& report : detail::files_in(reports_)) ::unlink(report.c_str());
-  ::rmdir(reports_.c_str());
 }
 
 MIRAKURU_DECL std::string PostMortem::Run::reports() const noexcept try {
   std::string text;
-  if (reports_.empty()) return text;
-  for (const auto& path : detail::files_in(reports_)) {
+  if (!reports_) return text;
+  for (const auto& path : detail::files_in(reports_->path())) {
     std::ifstream report{path};
     text += (text.empty() ? "" : "\n") + std::string{"  a sanitizer's report:"} +
             detail::first_lines(report, 25);
