@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -264,10 +265,13 @@ TEST_CASE("PostMortem: a crash right after the start has a backtrace") {
 TEST_CASE("PostMortem: a crash below a shell has a backtrace, and leaves no core file") {
   if (!makes_cores()) return;
   const test::TempDir directory;
-  const auto text = death_of("sh -c 'kill -SEGV $$'; exit $?", directory.path());
-  CHECK(text.starts_with("exited with a non-zero code: 139 "));
-  CHECK(test::contains(text, has_backtrace));
-  CHECK(std::filesystem::is_empty(directory.path()));
+  for (const std::string session : {"", "setsid "}) {
+    CAPTURE(session);
+    const auto text = death_of(session + "sh -c 'kill -SEGV $$'; exit $?", directory.path());
+    CHECK(text.starts_with("exited with a non-zero code: 139 "));
+    CHECK(test::contains(text, has_backtrace));
+    CHECK(std::filesystem::is_empty(directory.path()));
+  }
 }
 
 TEST_CASE("PostMortem: a program with a relative path, in a directory with signs of a pattern") {
@@ -301,6 +305,18 @@ TEST_CASE("PostMortem: a file that is no core file of the service stays") {
   std::filesystem::rename(file, directory / "other");
   dies("cat other", "there is no core file at " + file);
   CHECK(test::slurp(file) == test::slurp(directory / "other"));
+}
+
+TEST_CASE("PostMortem: the error says that a process which changes its user leaves no core file") {
+  const bool none = test::slurp("/proc/sys/fs/suid_dumpable") == "0\n";
+  if (::geteuid() != 0 || !none || !makes_cores()) return;
+  const test::TempDir directory;
+  std::filesystem::permissions(directory.path(), std::filesystem::perms::all);
+  const auto text = death_of(
+      "exec python3 -c 'import os; os.setuid(65534); os.kill(os.getpid(), 11)'", directory.path());
+  CHECK(text.starts_with("ended by signal 11 "));
+  CHECK(test::contains(text, "\n  no backtrace: there is no core file at " + (directory / "core") +
+                                 "; a process that changes its user leaves none"));
 }
 
 TEST_CASE("PostMortem: without gdb the core file stays, and the error names it") {

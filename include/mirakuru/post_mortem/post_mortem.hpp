@@ -43,8 +43,10 @@ class ReportsDirectory {
 /// quoted, and make `stop()` throw whatever the exit code. LSan reports at a normal exit alone, not
 /// at an end by a signal.
 ///
-/// A `Limits{.core}` of your own stays. Rests on core(5) and gdb, and on the option `log_path` of
-/// the sanitizers. A `log_path` of your own stays, and nothing of it is quoted.
+/// A `Limits{.core}` of your own stays. If one sanitizer has a `log_path` of your own, none is
+/// added and nothing is quoted. The reports lie in a directory in `$TMPDIR`, else in /tmp, and are
+/// gone with the run. Those of a test that was killed go with the next run. Rests on core(5), gdb
+/// and flock(2), and on the option `log_path` of the sanitizers.
 struct PostMortem {
   bool core = true;        ///< raises the limit of core files, and removes the file after a look
   bool sanitizers = true;  ///< adds to ASAN_OPTIONS, and to those of the other sanitizers
@@ -65,6 +67,7 @@ struct PostMortem {
    private:
     std::unique_ptr<const detail::ReportsDirectory> reports_;
     std::string note_, cwd_;
+    std::string id_;  // the variable that the tree has in its environment
     bool core_ = false;
     std::string no_core_;  // why there will be none
     std::chrono::system_clock::time_point began_ = {};

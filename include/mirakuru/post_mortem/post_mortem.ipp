@@ -168,10 +168,14 @@ inline std::string raise_core_limit(LaunchRequest& request) {
   return own.rlim_max == 0 ? "the hard limit of core files is 0" : "";
 }
 
-/// The process that an ELF core file is of; its numbers are zero for any other file. Source:
-/// elf(5).
-inline prpsinfo_t process_of_core(const char* path) {
-  prpsinfo_t process{};
+/// The process that an ELF core file is of.
+struct CoreProcess {
+  pid_t pid = 0, session = 0;  // zero for any other file
+  std::string environment = {};
+};
+
+/// Looks into a file. Source: elf(5), and create_elf_tables() of Linux.
+inline CoreProcess process_of_core(const char* path) {
   const UniqueFd file{::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   const auto read = [&file](auto& into, std::size_t at) {
     return ::pread(file.get(), &into, sizeof into, static_cast<off_t>(at)) == sizeof into;
@@ -182,14 +186,29 @@ inline prpsinfo_t process_of_core(const char* path) {
   if (!read(head, 0) || std::memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
       head.e_ident[EI_CLASS] != own_class || head.e_type != ET_CORE || !read(part, head.e_phoff) ||
       part.p_type != PT_NOTE)  // the kernel's first part
-    return process;
+    return {};
   const auto padded = [](std::size_t size) { return (size + 3) & ~std::size_t{3}; };
+  prpsinfo_t info{};
+  std::size_t name = 0;  // the address of the program's name, behind the environment
   ElfW(Nhdr) note;
   for (std::size_t at = part.p_offset, end = at + part.p_filesz; at < end && read(note, at);
        at += padded(note.n_descsz)) {
     at += sizeof note + padded(note.n_namesz);
-    if (note.n_type == NT_PRPSINFO && read(process, at)) break;
+    if (note.n_type == NT_PRPSINFO) read(info, at);
+    ElfW(auxv_t) entry;
+    for (auto place = at;
+         note.n_type == NT_AUXV && place < at + note.n_descsz && read(entry, place);
+         place += sizeof entry)
+      if (entry.a_type == AT_EXECFN) name = entry.a_un.a_val;
   }
+  CoreProcess process{info.pr_pid, info.pr_sid};
+  for (std::size_t i = 1; i < head.e_phnum && read(part, head.e_phoff + i * sizeof part); ++i)
+    if (const std::size_t size = name - part.p_vaddr; size < part.p_filesz) {
+      process.environment.resize(std::min(size, std::size_t{128 * 1024}));
+      const auto begin = part.p_offset + size - process.environment.size();
+      (void)!::pread(file.get(), process.environment.data(), process.environment.size(),
+                     static_cast<off_t>(begin));
+    }
   return process;
 }
 
@@ -239,7 +258,9 @@ inline std::string threads_of(const std::string& core, const std::string& cwd) {
 }  // namespace detail
 
 MIRAKURU_DECL PostMortem::Run::Run(const PostMortem& options, LaunchRequest& request)
-    : core_{options.core}, began_{std::chrono::system_clock::now()} {
+    : id_{"mirakuru_uuid=" + request.id + '\0'},
+      core_{options.core},
+      began_{std::chrono::system_clock::now()} {
   const auto* const directory = request.cwd.empty() ? "." : request.cwd.c_str();
   const std::unique_ptr<char, void (*)(void*)> path{::realpath(directory, nullptr), std::free};
   cwd_ = path ? path.get() : directory;
@@ -291,9 +312,11 @@ MIRAKURU_DECL std::string PostMortem::Run::backtrace(pid_t leader) const noexcep
   for (const char* const path : std::span{found.gl_pathv, found.gl_pathc}) {
     struct stat status{};
     const auto process = detail::process_of_core(path);
-    if (process.pr_sid == leader && ::stat(path, &status) == 0 &&
+    const bool own =
+        process.session == leader || process.environment.find(id_) != std::string::npos;
+    if (own && ::stat(path, &status) == 0 &&
         status.st_mtim.tv_sec >= std::chrono::system_clock::to_time_t(began_))
-      cores.insert(process.pr_pid == leader ? cores.begin() : cores.end(), path);
+      cores.insert(process.pid == leader ? cores.begin() : cores.end(), path);
   }
   if (cores.empty()) {
     const bool may_change_user =
@@ -309,7 +332,7 @@ MIRAKURU_DECL std::string PostMortem::Run::backtrace(pid_t leader) const noexcep
     reason.resize(std::min(reason.find('\n'), reason.size()));
   }
   if (threads.empty()) return none(reason + "; the core file is " + cores[0]);
-  for (const auto& core : cores) ::unlink(core.c_str());
+  for (const auto& file : cores) ::unlink(file.c_str());
   std::istringstream lines{threads};
   return "  backtrace:" + detail::first_lines(lines, 40);
 } catch (const std::exception& error) {
