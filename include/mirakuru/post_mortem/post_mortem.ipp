@@ -206,8 +206,9 @@ inline CoreProcess process_of_core(const char* path) {
     if (const std::size_t size = name - part.p_vaddr; size < part.p_filesz) {
       process.environment.resize(std::min(size, std::size_t{128 * 1024}));
       const auto begin = part.p_offset + size - process.environment.size();
-      (void)!::pread(file.get(), process.environment.data(), process.environment.size(),
-                     static_cast<off_t>(begin));
+      [[maybe_unused]] const auto got =
+          ::pread(file.get(), process.environment.data(), process.environment.size(),
+                  static_cast<off_t>(begin));
     }
   return process;
 }
