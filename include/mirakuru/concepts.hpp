@@ -131,11 +131,13 @@ concept Output = requires(const T& output) {
 
 /// Tells why a service has died, in the error: `PostMortem`, or nothing.
 ///
-/// Its `Run` is one run of a service. It may change the request before the spawn, and is told of
-/// the leader. `reports()` makes `stop()` throw. `backtrace()` is asked after an end by a signal.
+/// Its `Run` is one run of a service. It may change the request before the spawn. `note()` is for
+/// each error. `reports()` makes
+/// `stop()` throw. `backtrace()` is asked after an end by a signal that dumps core, also of a child
+/// whose shell ends with 128 plus its number.
 template <class T>
 concept PostMortemPolicy = requires(const typename T::Run& run, pid_t leader) {
-  run.spawned(leader);
+  { run.note() } -> std::convertible_to<std::string>;
   { run.reports() } -> std::same_as<std::string>;
   { run.backtrace(leader) } -> std::same_as<std::string>;
 } && std::constructible_from<typename T::Run, const T&, LaunchRequest&>;

@@ -114,7 +114,8 @@ struct ErrorContext {
   }
   [[noreturn]] void throw_finished(int exit_code, bool accepted) const {
     const auto* const why = accepted ? "" : ", which stop() does not accept";
-    throw ProcessFinishedWithError{message(exit_headline(exit_code) + why), exit_code};
+    const auto* const more = reports.empty() ? "" : "; its sanitizers have reported";
+    throw ProcessFinishedWithError{message(exit_headline(exit_code) + why + more), exit_code};
   }
   /// Rethrows the current exception nested in an ExecutorError.
   [[noreturn]] void throw_check_failed() const;

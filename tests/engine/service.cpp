@@ -15,6 +15,7 @@
 
 #include <mirakuru/engine/service.hpp>
 
+#include "child.hpp"
 #include "errors.hpp"
 #include "fake.hpp"
 #include "process.hpp"
@@ -196,6 +197,25 @@ TEST_CASE("Service: alive() keeps all that the process tells") {
   CHECK_FALSE(service.alive());
   CHECK(service.exit_code == 3);
   CHECK(service.stragglers.size() == 1);
+}
+
+TEST_CASE("Service: a fork of the owner reports nothing, except of its own runs") {
+  test::FakeTree tree;
+  int events = 0;
+  auto service = test::fake_service(tree, [&events](const mk::Event&) { ++events; });
+  service.spawn();
+  tree.end(3);
+  const auto ends = [&] {
+    service.alive();
+    service.report_end(true);
+    return events;
+  };
+  CHECK(test::in_child([&] { return ends() == 0; }) == 0);
+  CHECK(test::in_child([&] {
+          service.reset_last_run();
+          return ends() == 1;
+        }) == 0);
+  CHECK(ends() == 1);
 }
 
 TEST_CASE("Service: kill_steps() is the kill signal for all of the budget") {

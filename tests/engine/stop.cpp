@@ -313,3 +313,22 @@ TEST_CASE("WaitOperation: the leader's end ends it, and the rest of the tree sta
   CHECK(service.process);
   CHECK(tree.signals.empty());
 }
+
+TEST_CASE("WaitOperation: an end that it has seen is not one that nobody waited for") {
+  std::string told;
+  test::FakeTree tree;
+  auto service =
+      test::fake_service(tree, [&told](const mk::Event& event) { told = mk::line_of(event); });
+  service.spawn();
+  WaitOperation wait{service, epoch};
+  mk::WaitSet waits;
+  CHECK_FALSE(wait.resume(epoch, waits));
+  CHECK_FALSE(service.waited_for);
+  tree.end(3);
+  CHECK(wait.resume(epoch, waits));
+  StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, ExitPolicy::report};
+  test::drive(stop, tree);
+  CHECK(told == "fake command: exited with a non-zero code: 3, and nobody asked for its exit code");
+  service.reset_last_run();
+  CHECK_FALSE(service.waited_for);
+}

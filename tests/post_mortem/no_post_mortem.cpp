@@ -13,7 +13,7 @@ TEST_CASE("NoPostMortem: it changes no request, and finds nothing") {
   const mk::NoPostMortem::Run run{mk::NoPostMortem{}, request};
   CHECK(request.words == std::vector<std::string>{"true"});
   CHECK(request.env.empty());
-  run.spawned(1);
+  CHECK(run.note().empty());
   CHECK(run.reports().empty());
   CHECK(run.backtrace(1).empty());
 }

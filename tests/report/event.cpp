@@ -27,6 +27,11 @@ TEST_CASE("line_of: each event is one line") {
         "./server: ended by signal 11 (Segmentation fault) while nobody waited for it");
   CHECK(mk::line_of(mk::EndedBadly{"./server", 23, false, "the guardian is gone", {}}) ==
         "./server: exited with a non-zero code: 23 when it was stopped; the guardian is gone");
+  CHECK(mk::line_of(mk::EndedBadly{"./job", 3, true, {}, {}, true}) ==
+        "./job: exited with a non-zero code: 3, and nobody asked for its exit code");
+  CHECK(mk::line_of(mk::EndedBadly{"./server", 0, false, {}, "up", false, "leak"}) ==
+        "./server: exited with code 0 when it was stopped; its sanitizers: leak; its last line: "
+        "up");
   CHECK(mk::line_of(mk::HadToBeKilled{"./server", 10s}) ==
         "./server: had to be killed by SIGKILL, 10 s after the first signal");
   CHECK(

@@ -75,8 +75,8 @@ TEST_CASE("ReportToStderr: the destructor tells the end that stop() would have t
     executor.start().wait();
   };
   const std::string line =
-      "mirakuru: echo 'FATAL: out of memory'; exit 9: exited with a non-zero code: 9 while nobody "
-      "waited for it; its last line: FATAL: out of memory\n";
+      "mirakuru: echo 'FATAL: out of memory'; exit 9: exited with a non-zero code: 9, and nobody "
+      "asked for its exit code; its last line: FATAL: out of memory\n";
   CHECK(printed(nullptr, crash) == line);
   CHECK(printed("silent", crash).empty());
   CHECK(printed(nullptr, [&] { crash(mk::Silent{}); }).empty());

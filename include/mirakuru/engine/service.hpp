@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <unistd.h>
 #include <array>
 #include <memory>
 #include <optional>
@@ -37,17 +38,19 @@ struct ServiceBase {
   std::vector<ResourceLimit> limits = {};
   std::string stop_note = {};  // why the command that should stop it has failed
   pid_t last_pid = 0;          // of the leader, also after its end
+  pid_t owner = ::getpid();    // a fork of the owner has a copy of this, and must not report
   bool paused = false;
   Timeline timeline = {};
   std::source_location where = {};  // of the call of start()
   std::optional<int> exit_code = {};
   std::vector<Straggler> stragglers = {};
-  std::string trouble = {};                  // of the spawner, such as the end of a guardian
-  bool refused = false;                      // a process may not be signalled
-  std::string backtrace = {}, reports = {};  // of a post-mortem
-  bool examined = false;                     // the leader has ended, and there is its backtrace
-  bool told = false;                         // the user knows how the process has ended
-  FileChanges changes = {};                  // to the files that checks follow
+  std::string trouble = {};  // of the spawner, such as the end of a guardian
+  bool refused = false;      // a process may not be signalled
+  std::string backtrace = {}, reports = {}, post_mortem_note = {};  // of a post-mortem
+  bool examined = false;     // the leader has ended, and there is its backtrace
+  bool told = false;         // the user knows how the process has ended
+  bool waited_for = false;   // wait() has seen the end
+  FileChanges changes = {};  // to the files that checks follow
 
   /// Clears the state of the last run.
   void reset_last_run();
@@ -102,7 +105,8 @@ struct ServiceBase {
                                const std::vector<int>& signals);
 /// One signal for all of the budget. Throws `std::invalid_argument` for a number that is none.
 [[nodiscard]] std::array<SignalStep, 1> single_step(int signal);
-/// True for the end by a signal that dumps core by default. Source: signal(7).
+/// True for the end by a signal that dumps core by default, and for 128 plus its number, the exit
+/// code of a shell whose child has ended so. Source: signal(7).
 [[nodiscard]] bool leaves_core(int exit_code) noexcept;
 /// Throws `std::invalid_argument` for a number that is no signal's, and for a negative wait.
 void check_signals(std::span<const SignalStep> steps);
@@ -165,9 +169,9 @@ struct Service : ServiceBase {
       request.start_budget = budget.start;
       request.head_start = head_start();
       remains = typename Set::PostMortem::Run{post_mortem, request};
+      post_mortem_note = remains.note();
       process.emplace(spawner.spawn(request));
       last_pid = process->pid();
-      remains.spawned(last_pid);
       streams.close_terminal();
     } catch (const std::system_error&) {
       throw_spawn_error(budget.start);
@@ -227,8 +231,9 @@ struct Service : ServiceBase {
     return 0;
   }
 
-  /// Tells the reporter.
+  /// Tells the reporter, but not in a fork of the owner.
   void report(const Event& event) noexcept {
+    if (::getpid() != owner) return;
     try {
       reporter(event);
     } catch (...) {  // it must not change the course of things

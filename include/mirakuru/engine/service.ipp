@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <fstream>
+#include <sstream>
 
 #include <mirakuru/engine/advice.hpp>
 #include <mirakuru/engine/loop.hpp>
@@ -25,7 +26,8 @@ MIRAKURU_DECL void not_negative(std::chrono::nanoseconds span, const char* name)
 MIRAKURU_DECL bool leaves_core(int exit_code) noexcept {
   constexpr int signals[] = {SIGQUIT, SIGILL,  SIGTRAP, SIGABRT, SIGBUS,
                              SIGFPE,  SIGSEGV, SIGXCPU, SIGXFSZ, SIGSYS};
-  return std::ranges::find(signals, -exit_code) != std::end(signals);
+  const int signal = exit_code < 0 ? -exit_code : exit_code - 128;
+  return std::ranges::find(signals, signal) != std::end(signals);
 }
 
 MIRAKURU_DECL void check_signals(std::span<const SignalStep> steps) {
@@ -56,8 +58,18 @@ MIRAKURU_DECL bool ServiceBase::has_ended_badly(std::span<const SignalStep> step
   return exit_code && (!is_accepted(*exit_code, accept, numbers) || has_trouble());
 }
 
+/// The first line of a post-mortem's reports that is no headline; empty for none.
+inline std::string first_report(const std::string& reports) {
+  std::istringstream lines{reports};
+  std::string line;
+  while (std::getline(lines >> std::ws, line) && line.ends_with(':')) {
+  }
+  return line;
+}
+
 MIRAKURU_DECL Event ServiceBase::bad_end(bool by_itself) const {
-  return EndedBadly{command.text(), exit_code.value_or(0), by_itself, trouble, last_line(streams)};
+  return EndedBadly{command.text(), exit_code.value_or(0), by_itself, trouble, last_line(streams),
+                    waited_for,     first_report(reports)};
 }
 
 MIRAKURU_DECL Event ServiceBase::failed_stop(const std::exception& error) const {
@@ -77,6 +89,7 @@ MIRAKURU_DECL ServiceBase::ServiceBase(ServiceBase&&) noexcept = default;
 MIRAKURU_DECL ServiceBase::~ServiceBase() = default;
 
 MIRAKURU_DECL void ServiceBase::reset_last_run() {
+  owner = ::getpid();
   streams = {};
   timeline = {};
   exit_code.reset();
@@ -86,7 +99,8 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
   stop_note.clear();
   backtrace.clear();
   reports.clear();
-  told = false;
+  post_mortem_note.clear();
+  told = waited_for = false;
 }
 
 inline LaunchRequest ask_for(const ResolvedCommand& command) {
@@ -321,6 +335,7 @@ MIRAKURU_DECL ErrorContext ServiceBase::error_context(TimePoint now, std::string
                  "', with 20 times the start budget");
   context.note(stop_note);
   context.note(limits_advice(limits, exit_code));
+  context.note(post_mortem_note);
   context.note(keep_output());
   context.note(shell_advice(command.words()));
   context.note(disk_advice(streams));

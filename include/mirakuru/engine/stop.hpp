@@ -231,7 +231,7 @@ class WaitOperation {
     waits.clear();
     if (error_) std::rethrow_exception(error_);
     if (!service_.process && !service_.has_started()) service_.throw_not_started();
-    if (!service_.alive() || service_.exit_code) return true;
+    if (!service_.alive() || service_.exit_code) return service_.waited_for = true;
     if (now >= after(begin_, limit_)) service_.throw_still_running(now - begin_, limit_);
     const int event = service_.process->event();
     waits.until(after(begin_, limit_));

@@ -6,29 +6,36 @@
 #include <cerrno>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include <mirakuru/os/unique_fd.hpp>
 
 namespace mirakuru::detail {
 
+/// The directories for temporary files: $TMPDIR if it is set, /tmp, /var/tmp and /dev/shm.
+inline std::vector<std::string> temporary_directories() {
+  const char* const preferred = ::secure_getenv("TMPDIR");
+  std::vector<std::string> places{"/tmp", "/var/tmp", "/dev/shm"};
+  if (preferred != nullptr && *preferred != '\0') places.insert(places.begin(), preferred);
+  return places;
+}
+
 /// Makes a file without a name in $TMPDIR, else in /tmp, /var/tmp or /dev/shm. It is open for
 /// reading and writing, with more `flags` such as O_APPEND. Throws `std::system_error` that names
 /// the `purpose`. Rests on `O_TMPFILE`, or on an unlinked `mkostemp` file.
 inline UniqueFd nameless_file(const char* purpose, int flags) {
-  const char* const preferred = ::secure_getenv("TMPDIR");
+  const auto places = temporary_directories();
   int fd = -1;
-  for (const char* directory : {preferred, "/tmp", "/var/tmp", "/dev/shm"}) {
-    if (directory == nullptr || *directory == '\0') continue;
-    fd = ::open(directory, O_RDWR | O_CLOEXEC | O_TMPFILE | flags, 0600);
+  for (const auto& directory : places) {
+    fd = ::open(directory.c_str(), O_RDWR | O_CLOEXEC | O_TMPFILE | flags, 0600);
     if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
-      std::string name = std::string{directory} + "/mirakuru.XXXXXX";
+      std::string name = directory + "/mirakuru.XXXXXX";
       fd = ::mkostemp(name.data(), O_CLOEXEC | flags);
       if (fd >= 0) ::unlink(name.c_str());
     }
     if (fd >= 0 || errno == EMFILE || errno == ENFILE) break;
   }
-  const std::string first = preferred == nullptr ? "" : preferred;
-  const auto step = std::string{purpose} + ", in " + (first.empty() ? "" : first + ", ") +
+  const auto step = std::string{purpose} + ", in " + (places.size() < 4 ? "" : places[0] + ", ") +
                     "/tmp, /var/tmp or /dev/shm";
   return checked_fd(fd, step.c_str());
 }

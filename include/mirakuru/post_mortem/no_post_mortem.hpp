@@ -11,7 +11,7 @@ struct NoPostMortem {
   struct Run {
     Run() = default;
     Run(const NoPostMortem&, LaunchRequest&) noexcept {}
-    void spawned(pid_t) const noexcept {}
+    [[nodiscard]] std::string note() const noexcept { return {}; }
     [[nodiscard]] std::string reports() const noexcept { return {}; }
     [[nodiscard]] std::string backtrace(pid_t) const noexcept { return {}; }
   };

@@ -26,13 +26,15 @@ struct StillWaiting {
 };
 
 /// The process has ended in a way that `stop()` throws for, and no call has told so: it has ended
-/// by itself while nobody waited, or badly in the destructor.
+/// by itself, or badly in the destructor.
 struct EndedBadly {
   std::string command;
-  int exit_code;          ///< 0 to 255, or -N for an end by signal N
-  bool by_itself;         ///< true: before a signal of `stop()`, `kill()` or the destructor
-  std::string trouble;    ///< a failure of the guardian; empty for none
-  std::string last_line;  ///< the newest line of the output; empty for none
+  int exit_code;            ///< 0 to 255, or -N for an end by signal N
+  bool by_itself;           ///< true: before a signal of `stop()`, `kill()` or the destructor
+  std::string trouble;      ///< a failure of the guardian; empty for none
+  std::string last_line;    ///< the newest line of the output; empty for none
+  bool waited_for = false;  ///< true: a `wait()` has seen the end, and `exit_code()` was not called
+  std::string report = {};  ///< the first line of a sanitizer's report; empty for none
 };
 
 /// SIGKILL had to end the tree: its signals were not enough, or the stop budget is over.

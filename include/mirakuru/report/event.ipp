@@ -18,9 +18,13 @@ struct EventText {
            (limited ? " of " + to_text(event.limit) : "") + last_line(event.last_line);
   }
   std::string operator()(const EndedBadly& event) const {
-    return exit_headline(event.exit_code) +
-           (event.by_itself ? " while nobody waited for it" : " when it was stopped") +
-           (event.trouble.empty() ? "" : "; " + event.trouble) + last_line(event.last_line);
+    const auto* const when = event.waited_for  ? ", and nobody asked for its exit code"
+                             : event.by_itself ? " while nobody waited for it"
+                                               : " when it was stopped";
+    return exit_headline(event.exit_code) + when +
+           (event.trouble.empty() ? "" : "; " + event.trouble) +
+           (event.report.empty() ? "" : "; its sanitizers: " + event.report) +
+           last_line(event.last_line);
   }
   std::string operator()(const HadToBeKilled& event) const {
     return "had to be killed by SIGKILL, " + to_text(event.after) + " after the first signal";
