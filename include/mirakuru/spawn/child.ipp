@@ -69,7 +69,7 @@ MIRAKURU_DECL const char* Child::execute(pid_t parent) {
       call(SYS_fcntl, stream, F_SETFD, 0);  // the host's own may be close-on-exec
     else if (call(SYS_dup3, streams_[stream], stream, 0) < 0)
       return "dup3";
-  syscalls::close_range(3, ~0U, true);
+  syscalls::close_range(3, ~0U, parent != 0);  // the guardian's child has to report a failure
   // Another thread of the host may have forked while it wrote the program: that copy of its
   // descriptor is gone in a moment.
   for (int tries = 0; tries < 2000; ++tries) {
