@@ -186,6 +186,15 @@ concept Predicate = requires(T check, const Process& process) {
 template <class T>
 concept ReadinessCheck = detail::ProbingCheck<T> || detail::AwaitableCheck<T> || Predicate<T>;
 
+/// A watcher beside the checks, such as `FailsOn`: the start fails when its probe is ready.
+template <class T>
+concept Watcher = requires(const T& watcher, const Process& process) {
+  requires T::watches;
+  { watcher.watch(process) } -> std::same_as<std::unique_ptr<Probe>>;
+  { watcher.describe() } -> std::convertible_to<std::string>;
+  { watcher.quote(process) } -> std::convertible_to<std::string>;
+};
+
 /// Is told when something is slow or wrong, while no call of the executor can throw it.
 ///
 ///     [](const mirakuru::Event& event) { log(mirakuru::line_of(event)); }

@@ -73,7 +73,26 @@ class ProcessFinishedWithError : public ProcessExitedWithError {
   using ProcessExitedWithError::ProcessExitedWithError;
 };
 
+/// Thrown by a check that can no longer become ready: the start fails at once, for this reason. An
+/// `AnyOf` goes on with its other checks.
+class CannotHold : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 namespace detail {
+
+/// The deadline of a `Within` has passed.
+class DeadlinePassed : public CannotHold {
+ public:
+  DeadlinePassed(const std::string& reason, std::chrono::nanoseconds limit)
+      : CannotHold{reason}, limit_{limit} {}
+
+  [[nodiscard]] std::chrono::nanoseconds limit() const noexcept { return limit_; }
+
+ private:
+  std::chrono::nanoseconds limit_;
+};
 
 /// A duration in seconds or milliseconds, rounded to three digits: "3600 s", "1.5 s", "20 ms".
 [[nodiscard]] std::string to_text(std::chrono::nanoseconds duration);

@@ -66,6 +66,10 @@ MIRAKURU_DECL void ErrorContext::throw_check_failed() const {
   const std::string headline = "a readiness check failed";
   try {
     throw;
+  } catch (const DeadlinePassed& passed) {
+    throw_timed_out(passed.limit());
+  } catch (const CannotHold& error) {
+    throw ExecutorError{message(std::string{"it cannot become ready: "} + error.what())};
   } catch (const std::exception& error) {
     std::throw_with_nested(ExecutorError{message(headline + ": " + error.what())});
   } catch (...) {

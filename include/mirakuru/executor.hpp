@@ -86,7 +86,7 @@ class Executor {
   /// earlier run is cleared. The messages name `where`, the place of the call.
   Executor& start(std::source_location where = std::source_location::current()) & {
     service_.where = where;
-    detail::BlockingLoop<typename Set::Checks> loop;
+    detail::BlockingLoop<typename Set::Checks, typename Set::Watchers> loop;
     detail::run(detail::StartOperation<Set>{service_, loop}, loop);
     return *this;
   }

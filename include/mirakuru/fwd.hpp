@@ -44,6 +44,18 @@ struct TCPCheck;
 struct UnixSocketCheck;
 struct HTTPCheck;
 struct PidCheck;
+struct LogFileCheck;
+struct ExitCheck;
+template <class... Checks>
+class AnyOf;
+template <class... Checks>
+class AllOf;
+template <class Check>
+class StableFor;
+template <class Check>
+class Within;
+template <class Check>
+class FailsOn;
 struct ReportToStderr;
 struct Silent;
 struct PostMortem;

@@ -30,6 +30,7 @@
 #include <mirakuru/output/output_file.ipp>
 #include <mirakuru/post_mortem/post_mortem.ipp>
 #include <mirakuru/ready/banner.ipp>
+#include <mirakuru/ready/log_file.ipp>
 #include <mirakuru/ready/pid.ipp>
 #include <mirakuru/ready/tcp.ipp>
 #include <mirakuru/ready/unix_socket.ipp>

@@ -10,9 +10,10 @@ namespace mirakuru {
 
 /// The times of one check during a start.
 struct CheckTimes {
-  TimePoint first_tried = {};  ///< the first attempt; zero if there was none
-  TimePoint passed = {};       ///< zero if the check has not passed
-  std::size_t attempts = 0;    ///< the number of attempts
+  TimePoint first_tried = {};         ///< the first attempt; zero if there was none
+  TimePoint passed = {};              ///< zero if the check has not passed
+  std::size_t attempts = 0;           ///< the number of attempts
+  std::vector<CheckTimes> arms = {};  ///< of a composed check, one for each of its checks
 };
 
 /// The times of a start, in order.

@@ -7,6 +7,7 @@
 #include <boost/hana/at.hpp>
 #include <boost/hana/basic_tuple.hpp>
 #include <boost/hana/bool.hpp>
+#include <boost/hana/concat.hpp>
 #include <boost/hana/count.hpp>
 #include <boost/hana/count_if.hpp>
 #include <boost/hana/filter.hpp>
@@ -36,6 +37,7 @@ enum class Axis {
   output,
   limits,
   check,
+  watcher,
   reporter,
   post_mortem,
   misshapen_check,
@@ -63,6 +65,8 @@ consteval Axis axis_of() {
     return Axis::limits;
   else if constexpr (PostMortemPolicy<T>)
     return Axis::post_mortem;
+  else if constexpr (Watcher<T>)
+    return Axis::watcher;
   else if constexpr (ReadinessCheck<T>)
     return Axis::check;
   else if constexpr (Reporter<T>)
@@ -164,15 +168,19 @@ struct PolicySet {
   using Checks = typename decltype(+hana::unpack(std::declval<CheckTypes>(),
                                                  hana::template_<hana::basic_tuple>))::type;
 
+  using WatcherTypes = decltype(hana::filter(hana::tuple_t<Policies...>, is_on<Axis::watcher>));
+  using Watchers = typename decltype(+hana::unpack(std::declval<WatcherTypes>(),
+                                                   hana::template_<hana::basic_tuple>))::type;
+
   static constexpr bool readable = (CheckOutputKept<Policies, Output>::ok && ... &&
                                     CheckTogether<SignalStrategy, Input, Output, Spawner>::ok);
 
   /// The types that have a value each.
-  using Slots = decltype(hana::unpack(
-      std::declval<CheckTypes>(), []<class... Check>(hana::basic_type<Check>...) {
-        return hana::tuple_t<Spawner, Budget, SignalStrategy, Input, Output, Limits, Reporter,
-                             PostMortem, Check...>;
-      }));
+  using Single = hana::tuple<hana::type<Spawner>, hana::type<Budget>, hana::type<SignalStrategy>,
+                             hana::type<Input>, hana::type<Output>, hana::type<Limits>,
+                             hana::type<Reporter>, hana::type<PostMortem>>;
+  using Slots = decltype(hana::concat(
+      Single{}, hana::concat(std::declval<CheckTypes>(), std::declval<WatcherTypes>())));
   /// All types that were named, those in error too.
   using Listed = hana::tuple<hana::type<Policies>...>;
 };

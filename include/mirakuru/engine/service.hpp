@@ -153,6 +153,7 @@ struct Service : ServiceBase {
   [[no_unique_address]] typename Set::Reporter reporter;
   [[no_unique_address]] typename Set::PostMortem post_mortem;
   [[no_unique_address]] typename Set::Checks checks;
+  [[no_unique_address]] typename Set::Watchers watchers;
   std::optional<Handle> process = {};
   [[no_unique_address]] typename Set::PostMortem::Run remains = {};
 
@@ -270,23 +271,18 @@ template <class Set, class... Given>
 Service<Set> make_service(ResolvedCommand command, hana::tuple<Given...> given) {
   [[maybe_unused]] constexpr bool accepted =
       (CheckAccepted<Given, Set, Given...>::ok && ... && true);
-  // All values are there before the first one is moved, for others may be derived from it.
-  const auto assemble = [&command](auto&& spawner, auto&& budget, auto&& signals, auto&& input,
-                                   auto&& output, auto&& limits, auto&& reporter,
-                                   auto&& post_mortem, auto&&... checks) {
-    return Service<Set>{ServiceBase{std::move(command)},
-                        std::move(spawner),
-                        std::move(budget),
-                        std::move(signals),
-                        std::move(input),
-                        std::move(output),
-                        std::move(limits),
-                        std::move(reporter),
-                        std::move(post_mortem),
-                        typename Set::Checks{std::move(checks)...}};
+  // All values of a tuple are there before the first one is moved, for others may be derived from
+  // it.
+  const auto values = [&given]<class Tuple, class Types>(hana::basic_type<Tuple>, Types) {
+    return hana::unpack(Numbered<Types>{}, [&given](auto... slots) {
+      return
+          [](auto&&... all) { return Tuple{std::move(all)...}; }(value_for<Set>(slots, given)...);
+    });
   };
-  auto service = hana::unpack(Numbered<typename Set::Slots>{}, [&](auto... slots) {
-    return assemble(value_for<Set>(slots, given)...);
+  auto service = hana::unpack(Numbered<typename Set::Single>{}, [&](auto... slots) {
+    return Service<Set>{ServiceBase{std::move(command)}, value_for<Set>(slots, given)...,
+                        values(hana::type_c<typename Set::Checks>, typename Set::CheckTypes{}),
+                        values(hana::type_c<typename Set::Watchers>, typename Set::WatcherTypes{})};
   });
   if constexpr (std::is_same_v<typename Set::Budget, Defaults::Budget>)
     if (service.budget.start == typename Set::Budget{}.start)

@@ -2,16 +2,19 @@
 #pragma once
 
 #include <sys/types.h>
+#include <array>
 #include <exception>
 #include <type_traits>
 #include <utility>
 
 #include <boost/hana/for_each.hpp>
+#include <boost/hana/size.hpp>
 
 #include <mirakuru/engine/loop.hpp>
 #include <mirakuru/engine/service.hpp>
 #include <mirakuru/engine/start_fsm.hpp>
 #include <mirakuru/engine/stop.hpp>
+#include <mirakuru/error.hpp>
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/ready/probe.hpp>
 #include <mirakuru/report/event.hpp>
@@ -28,11 +31,12 @@ consteval std::array<bool, sizeof...(Checks)> which_are_valid_after_exit(
 
 template <class... Checks>
 consteval bool has_coroutine(hana::basic_type<hana::basic_tuple<Checks...>>) {
-  return (AwaitableCheck<Checks> || ...);
+  return (NeedsAsio<Checks> || ...);
 }
 /// The loop of the blocking forms: Asio's if a check is a coroutine.
-template <class Checks>
-using BlockingLoop = std::conditional_t<has_coroutine(hana::type_c<Checks>), AsioLoop, PollLoop>;
+template <class... Checks>
+using BlockingLoop =
+    std::conditional_t<(has_coroutine(hana::type_c<Checks>) || ...), AsioLoop, PollLoop>;
 
 /// The check that a `wait_for()` of an executor with the policies `Set` is given: as it is, or made
 /// of a predicate.
@@ -89,6 +93,7 @@ class StartBase {
   [[noreturn]] void throw_failure(Action action, const std::string& described,
                                   const std::string& hint);
   [[noreturn]] void throw_check_failed(const std::string& described) const;
+  [[noreturn]] void throw_watched(const std::string& described, const std::string& quote) const;
   [[nodiscard]] std::string awaited(const std::string& described) const {
     return awaited(described, fsm_.check());
   }
@@ -137,6 +142,7 @@ class StartOperation : StartBase {
   /// `waits` has the next wait. Throws the start's error when no process is left.
   bool resume(TimePoint now, WaitSet& waits) {
     const auto at = fsm_.check();
+    look_at_watchers(now, waits);
     begin_round(now, event(), waits);
     if (fsm_.check() != at) report_passed(at);
     if (error_) end_tree(waits);
@@ -203,6 +209,9 @@ class StartOperation : StartBase {
       case Action::wait:
         try {
           ask(action, waits);
+        } catch (const CannotHold&) {
+          spares_tree_ = false;
+          throw_check_failed(described());
         } catch (...) {
           if (waits_for_) throw;
           throw_check_failed(described());
@@ -212,6 +221,7 @@ class StartOperation : StartBase {
       case Action::spawn:
         service_.spawn();
         spawned(service_.process->pid(), service_.guardian());
+        begin_watchers();
         if (service_.reports_steps())
           service_.report(Spawned{service_.command.text(), service_.process->pid()});
         waits.again();
@@ -223,6 +233,8 @@ class StartOperation : StartBase {
         done();
         return true;
       default:
+        if (action != Action::refuse && !waits_for_)  // the last words tell more
+          watch(fsm_.now(), [](const ProbeRun& run) { return !run.is_over(); });
         throw_failure(action, action == Action::refuse ? conflict() : described(),
                       action == Action::time_out ? hint() : "");
     }
@@ -234,7 +246,9 @@ class StartOperation : StartBase {
     if (action == Action::close) return close();
     if (action == Action::wait) {
       if (patience_.over(fsm_.now())) service_.report(still_waiting(described()));
-      return wait(event(), waits);
+      wait(event(), waits);
+      for (auto& watcher : watchers_) watcher.wait(fsm_.now(), waits);
+      return;
     }
     with_check([&]<class Check>(Check& check) {
       if (action == Action::probe)
@@ -245,6 +259,33 @@ class StartOperation : StartBase {
         fsm_.prechecked(check.already_true());
       else
         fsm_.prechecked(false);
+    });
+  }
+
+  /// The watchers of `FailsOn` look during the whole start.
+  void begin_watchers() {
+    std::size_t i = 0;
+    hana::for_each(service_.watchers,
+                   [&](const auto& watcher) { watchers_[i++].begin(watcher.watch(*process_)); });
+  }
+  /// Makes the start fail if a watcher's check holds.
+  void look_at_watchers([[maybe_unused]] TimePoint now, [[maybe_unused]] const WaitSet& waits) {
+    if constexpr (watcher_count > 0) {
+      if (error_ || waits_for_ || !process_) return;
+      try {
+        watch(now, [&](const ProbeRun& run) { return run.is_new() || run.due(now, waits); });
+      } catch (...) {
+        fail(std::current_exception());
+      }
+    }
+  }
+  /// Polls the watchers that are due. Throws the error of one that holds.
+  template <class IsDue>
+  void watch(TimePoint now, IsDue is_due) {
+    std::size_t i = 0;
+    hana::for_each(service_.watchers, [&](const auto& watcher) {
+      auto& run = watchers_[i++];
+      if (is_due(run) && run.poll(now)) throw_watched(watcher.describe(), watcher.quote(*process_));
     });
   }
 
@@ -342,8 +383,12 @@ class StartOperation : StartBase {
     return (ReadsOutput<Check> || ...);
   }
 
+  static constexpr auto watcher_count =
+      decltype(hana::size(std::declval<typename Set::WatcherTypes>()))::value;
+
   Service<Set>& service_;
   Checks& checks_;
+  [[no_unique_address]] std::array<ProbeRun, watcher_count> watchers_;
   std::optional<StopOperation<Set>> stop_;
   bool stops_ = false;  // once
 };

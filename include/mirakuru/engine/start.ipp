@@ -52,6 +52,8 @@ MIRAKURU_DECL void StartBase::begin_probe(std::unique_ptr<Probe> probe) {
 
 MIRAKURU_DECL void StartBase::poll() {
   const auto answer = probe_.poll(fsm_.now());
+  if (answer && !fsm_.all_passed() && fsm_.check() < timeline_.checks.size())
+    timeline_.checks[fsm_.check()].arms = probe_.arms();
   fsm_.polled(answer, probe_.pending());
 }
 
@@ -109,6 +111,13 @@ MIRAKURU_DECL void StartBase::throw_failure(Action action, const std::string& de
     context.throw_exited(base_.exit_code.value_or(0),
                          waits_for_ ? " before wait_for() could pass" : " before it was ready");
   context.throw_timed_out(budget_);
+}
+
+MIRAKURU_DECL void StartBase::throw_watched(const std::string& described,
+                                            const std::string& quote) const {
+  auto context = base_.error_context(fsm_.now());
+  throw ExecutorError{
+      context.message("it fails on " + described + (quote.empty() ? "" : ": " + one_line(quote)))};
 }
 
 MIRAKURU_DECL void StartBase::throw_check_failed(const std::string& described) const {

@@ -38,6 +38,10 @@ class WaitSet {
     deadline_ = TimePoint::max();
   }
 
+  /// Asks now which descriptors are ready. True if one is. Rests on poll(2).
+  bool ask() noexcept {
+    return !descriptors_.empty() && ::poll(descriptors_.data(), descriptors_.size(), 0) > 0;
+  }
   /// True when one of the `count` descriptors from `place` on has been ready after the wait.
   [[nodiscard]] bool ready(std::size_t place, std::size_t count = 1) const noexcept {
     for (; count > 0 && place < size(); ++place, --count)

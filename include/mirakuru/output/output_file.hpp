@@ -24,9 +24,9 @@ class OutputFile {
   /// Takes over a descriptor that is close-on-exec and above 2; it is not kept yet.
   explicit OutputFile(detail::UniqueFd fd) noexcept : fd_{std::move(fd)} {}
 
-  /// Opens a file to read it from its begin; call `keep()` to read only what comes from now on.
-  /// Throws `std::system_error` naming a file that cannot be opened. Rests on `open`.
-  [[nodiscard]] static OutputFile open(const FileName& path);
+  /// Opens a file to read it from the byte `begin`; call `keep()` to read only what comes from now
+  /// on. Throws `std::system_error` naming a file that cannot be opened. Rests on `open`.
+  [[nodiscard]] static OutputFile open(const FileName& path, long long begin = 0);
 
   /// Begins a run: all that is written from now on is kept. A stream of the parent's stays without
   /// a file. Throws `std::system_error`. Rests on `fstat`.

@@ -29,11 +29,12 @@ MIRAKURU_DECL std::string last_lines(const std::string& text, std::size_t lines)
 
 }  // namespace detail
 
-MIRAKURU_DECL OutputFile OutputFile::open(const FileName& path) {
+MIRAKURU_DECL OutputFile OutputFile::open(const FileName& path, long long begin) {
   constexpr int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;  // to open a FIFO must not block
   OutputFile file{
       detail::checked_fd(::open(path.str().c_str(), flags), ("open " + path.str()).c_str())};
   file.kept_ = true;
+  file.begin_ = begin;
   return file;
 }
 

@@ -15,7 +15,8 @@ MIRAKURU_DECL std::string BannerCheck::describe() const {
                             : stream == Stream::err ? " on standard error"
                                                     : "";
   const auto expression = detail::one_line(pattern.expression());
-  return (expression.empty() ? "a line that matches" : "a line with '" + expression + "'") + where;
+  return (expression.empty() ? "a line that matches" : "a line with '" + expression + "'") +
+         (times > 1 ? ", " + std::to_string(times) + " times" : "") + where;
 }
 
 MIRAKURU_DECL std::string BannerCheck::hint(const Process& process) const {
@@ -35,16 +36,30 @@ MIRAKURU_DECL std::string BannerCheck::hint(const Process& process) const {
   return {};
 }
 
+MIRAKURU_DECL std::string BannerCheck::quote(const Process& process) const {
+  for (const auto which : {Stream::out, Stream::err}) {
+    if (stream != Stream::both && stream != which) continue;
+    const auto& file = which == Stream::out ? process.streams().out() : process.streams().err();
+    const auto text = file.text();
+    for (std::string_view rest = text; !rest.empty();) {
+      const auto line = rest.substr(0, rest.find('\n'));
+      if (LineSearch{pattern}.feed(line)) return std::string{line};
+      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    }
+  }
+  return {};
+}
+
 namespace detail {
 
 /// Searches the output of a process.
 class BannerProbe final : public LineProbe {
  public:
   BannerProbe(const BannerCheck& check, const Process& process)
-      : LineProbe{process, {}, check.pattern} {
+      : LineProbe{process, {}, check.pattern, check.times} {
     following_ = true;
-    if (check.stream != Stream::err) search(process.streams().out());
-    if (check.stream != Stream::out) search(process.streams().err());
+    if (check.stream != Stream::err) follow(process.streams().out());
+    if (check.stream != Stream::out) follow(process.streams().err());
   }
 
   void wait(TimePoint now, WaitSet& waits) const override {
@@ -52,8 +67,8 @@ class BannerProbe final : public LineProbe {
   }
 
  private:
-  void search(const OutputFile& file) {
-    searches_.emplace_back(file, pattern_);
+  void follow(const OutputFile& file) {
+    search(file);
     bool news = false;
     following_ &=
         changes_.follow("/proc/self/fd/" + std::to_string(file.fd()), IN_MODIFY, {}, news);

@@ -14,10 +14,12 @@ namespace mirakuru {
 /// searched from its begin.
 class LineProbe : public FileProbe {
  public:
-  /// The process and the pattern must outlive the probe. If `path` is empty, a derived class fills
+  /// Ready at the line number `times` that matches. The process and the pattern must outlive the
+  /// probe. If `path` is empty, a derived class fills
   /// `searches_`.
-  LineProbe(const Process& process, std::string path, const LineMatcher& pattern)
-      : FileProbe{process, std::move(path)}, pattern_{pattern} {}
+  LineProbe(const Process& process, std::string path, const LineMatcher& pattern,
+            std::size_t times = 1)
+      : FileProbe{process, std::move(path)}, pattern_{pattern}, times_{times} {}
 
   void close(TimePoint until) override {
     closed_at_ = until;
@@ -32,16 +34,26 @@ class LineProbe : public FileProbe {
     if (searches_.empty()) return not_ready(detail::reason_text({errno, std::generic_category()}));
     do {
       more_ = false;
+      std::size_t count = 0;
       for (auto& search : searches_) {
-        if (search.look(until)) return true;
+        if (search.look(until) && times_ == 1) return true;
+        count += search.count();
         more_ |= search.more();
       }
+      if (times_ > 1 && count >= times_) return true;
     } while (more_ && detail::Clock::now() < until);
     if (now >= closed_at_) more_ = false;
     return false;
   }
 
+  /// Searches a file, which must outlive the probe.
+  void search(const OutputFile& file) { searches_.emplace_back(file, pattern_, times_ > 1); }
+
+  /// The place in a file that the search begins at, in bytes.
+  [[nodiscard]] virtual long long begin_of(const struct stat&) const { return 0; }
+
   const LineMatcher& pattern_;
+  std::size_t times_;
   std::vector<OutputSearch> searches_;
 
  private:
@@ -52,8 +64,8 @@ class LineProbe : public FileProbe {
         there.st_ino == ours.st_ino)
       return;
     searches_.clear();
-    file_ = OutputFile::open(path());
-    searches_.emplace_back(file_, pattern_);
+    file_ = OutputFile::open(path(), begin_of(there));
+    search(file_);
     if (closed_at_ != TimePoint::max()) searches_.back().freeze();
   }
 

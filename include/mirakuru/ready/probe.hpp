@@ -7,6 +7,7 @@
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/wait_set.hpp>
 #include <mirakuru/process.hpp>
+#include <mirakuru/timeline.hpp>
 
 namespace mirakuru {
 
@@ -34,6 +35,8 @@ class Probe {
   /// under way is given up. The next poll() is the last look at the input of now. It may stay
   /// pending() until `until`. A second call may name an earlier moment.
   virtual void close([[maybe_unused]] TimePoint until) {}
+  /// The times of the checks that a composed one is made of.
+  [[nodiscard]] virtual std::vector<CheckTimes> arms() const { return {}; }
 };
 
 namespace detail {
@@ -53,9 +56,19 @@ class ProbeRun {
     return probe_ && rests_ &&
            (probe_->pending() || now >= own_.deadline() || waits.ready(place_, own_.size()));
   }
+  /// The same for a probe within a probe, which has no set to look at: it asks.
+  [[nodiscard]] bool due(TimePoint now) {
+    return probe_ && (!rests_ || probe_->pending() || now >= own_.deadline() || own_.ask());
+  }
   [[nodiscard]] Readiness poll(TimePoint now) {
     rests_ = false;
     return probe_->poll(now);
+  }
+  [[nodiscard]] bool is_over() const noexcept { return !probe_; }
+  /// True until the first wait after the begin or a poll.
+  [[nodiscard]] bool is_new() const noexcept { return probe_ && !rests_; }
+  [[nodiscard]] std::vector<CheckTimes> arms() const {
+    return probe_ ? probe_->arms() : std::vector<CheckTimes>{};
   }
   [[nodiscard]] bool pending() const noexcept { return probe_ && probe_->pending(); }
   void close(TimePoint until) {
@@ -113,6 +126,10 @@ template <class T>
 concept ProbingCheck = requires(const T& check, const Process& process) {
   { check.probe(process) } -> std::convertible_to<std::unique_ptr<Probe>>;
 };
+
+/// A check that is a coroutine, or is made of one.
+template <class T>
+concept NeedsAsio = AwaitableCheck<T> || requires { requires T::needs_asio; };
 
 /// A check of the remains of a process: it is asked once more when the process has ended.
 template <class Check>

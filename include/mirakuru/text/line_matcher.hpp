@@ -59,7 +59,7 @@ namespace detail {
 /// characters may have been meant as plain text. False for a callable.
 [[nodiscard]] inline bool has_expression_as_text(const LineMatcher& matcher,
                                                  std::string_view output) {
-  return !matcher.expression().empty() &&
+  return matcher.expression().find_first_of("\\^$.|?*+()[]{}") != std::string::npos &&
          output.find(matcher.expression()) != std::string_view::npos;
 }
 

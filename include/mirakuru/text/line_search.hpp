@@ -15,16 +15,18 @@ class LineSearch {
   /// begins with the second half of the one before.
   static constexpr std::size_t longest_line = 256 * 1024;
 
-  /// The matcher must outlive the search.
-  explicit LineSearch(const LineMatcher& matcher) : matcher_{&matcher} {
-    if (matcher.pattern_) pattern_.emplace(*matcher.pattern_);
+  /// The matcher must outlive the search. With `counts` the search goes on after a line that
+  /// matches, and is never found for good.
+  explicit LineSearch(const LineMatcher& matcher, bool counts = false)
+      : matcher_{&matcher}, counts_{counts} {
+    if (matcher.pattern_ && !counts) pattern_.emplace(*matcher.pattern_);
   }
 
   /// Reads the next piece of the text, and returns the number of bytes read. A slow search stops at
   /// `until`, but reads at least about one line.
   std::size_t take(std::string_view piece, detail::Clock::time_point until = never) {
     if (pattern_) return pattern_->take(piece, until);
-    if (matcher_->callable_) return take_for_callable(piece, until);
+    if (matcher_->callable_ || counts_) return take_lines(piece, until);
     take_text(piece);
     return piece.size();
   }
@@ -39,6 +41,8 @@ class LineSearch {
   [[nodiscard]] bool found_for_good() const noexcept {
     return pattern_ ? pattern_->found_for_good() : found_;
   }
+  /// The number of lines that match, the unfinished one too; with `counts` alone.
+  [[nodiscard]] std::size_t count() const noexcept { return count_ + (found_so_far_ ? 1 : 0); }
   /// Calls `take`, then `found`.
   bool feed(std::string_view piece) {
     take(piece);
@@ -49,6 +53,7 @@ class LineSearch {
     if (pattern_) pattern_->restart();
     kept_.clear();
     found_ = found_so_far_ = grown_ = false;
+    count_ = 0;
   }
 
  private:
@@ -67,20 +72,21 @@ class LineSearch {
       kept_.erase(0, kept_.size() - reach);
   }
 
-  std::size_t take_for_callable(std::string_view piece, detail::Clock::time_point until) {
+  std::size_t take_lines(std::string_view piece, detail::Clock::time_point until) {
     const auto size = piece.size();
     grown_ = true;
+    found_so_far_ = false;
     while (!piece.empty() && !found_) {
       const auto end = piece.find('\n');
       const auto part = piece.substr(0, std::min(end, longest_line / 2));
       const bool whole = part.size() == end;
       piece.remove_prefix(part.size() + (whole ? 1 : 0));
       if (whole && kept_.empty()) {
-        found_ = call(part);
+        judge(part);
       } else {
         kept_ += part;
         if (!whole && kept_.size() <= longest_line / 2) continue;
-        found_ = call(kept_);
+        judge(kept_);
         kept_.erase(0,
                     whole ? kept_.size() : kept_.size() - std::min(kept_.size(), longest_line / 2));
       }
@@ -89,16 +95,26 @@ class LineSearch {
     return size - piece.size();
   }
 
-  /// Calls the callable with a line. A carriage return at its end belongs to the line's end.
+  void judge(std::string_view line) {
+    const bool matches = call(line);
+    if (counts_)
+      count_ += matches ? 1 : 0;
+    else
+      found_ = matches;
+  }
+  /// Asks the matcher about a line. A carriage return at its end belongs to the line's end.
   bool call(std::string_view line) const {
     if (line.ends_with('\r')) line.remove_suffix(1);
-    return matcher_->call_(matcher_->callable_.get(), line);
+    return matcher_->callable_ ? matcher_->call_(matcher_->callable_.get(), line)
+                               : LineSearch{*matcher_}.feed(line);
   }
 
   const LineMatcher* matcher_;
+  bool counts_;
   std::optional<detail::PatternSearch> pattern_;
   std::string kept_;  // the end of the text so far, in which a match may begin
   bool found_ = false, found_so_far_ = false;
+  std::size_t count_ = 0;
   bool grown_ = false;  // the last line has grown since the callable got it
 };
 

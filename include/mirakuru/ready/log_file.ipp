@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <algorithm>
+
+#include <mirakuru/os/printable.hpp>
+#include <mirakuru/ready/line_probe.hpp>
+#include <mirakuru/ready/log_file.hpp>
+
+namespace mirakuru {
+
+namespace detail {
+
+/// Searches a log file, from its end before the start.
+class LogFileProbe final : public LineProbe {
+ public:
+  LogFileProbe(const LogFileCheck& check, const Process& process)
+      : LineProbe{process, check.path.str(), check.pattern, check.times}, before_{check.before} {}
+
+ private:
+  [[nodiscard]] long long begin_of(const struct stat& file) const override {
+    const bool same = file.st_dev == before_.device && file.st_ino == before_.inode;
+    return same && file.st_size >= before_.size ? before_.size : 0;
+  }
+
+  LogFileCheck::Before before_;
+};
+
+}  // namespace detail
+
+MIRAKURU_DECL std::string LogFileCheck::describe() const {
+  const auto expression = detail::one_line(pattern.expression());
+  return (expression.empty() ? "a line that matches" : "a line with '" + expression + "'") +
+         (times > 1 ? ", " + std::to_string(times) + " times" : "") + " in " +
+         detail::one_line(path.str());
+}
+
+MIRAKURU_DECL std::string LogFileCheck::hint(const Process&) const {
+  struct stat file{};
+  if (::stat(path.str().c_str(), &file) != 0) return path.str() + " is not there";
+  const auto end = OutputFile::open(path).tail();
+  return end.empty() ? path.str() + " is empty" : "the end of " + path.str() + ":\n" + end;
+}
+
+MIRAKURU_DECL bool LogFileCheck::already_true() const noexcept {
+  struct stat file{};
+  before = ::stat(path.str().c_str(), &file) == 0 ? Before{file.st_dev, file.st_ino, file.st_size}
+                                                  : Before{};
+  return false;
+}
+
+MIRAKURU_DECL std::unique_ptr<Probe> LogFileCheck::probe(const Process& process) const {
+  return std::make_unique<detail::LogFileProbe>(*this, process);
+}
+
+}  // namespace mirakuru

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <mirakuru/budget/duration.hpp>
+#include <mirakuru/ready/composed.hpp>
+
+namespace mirakuru {
+
+namespace detail {
+
+class WithinProbe final : public Probe {
+ public:
+  WithinProbe(std::unique_ptr<Probe> inner, std::chrono::nanoseconds limit) : limit_{limit} {
+    inner_.begin(std::move(inner));
+  }
+
+  Readiness poll(TimePoint now) override {
+    if (deadline_ == TimePoint{}) deadline_ = after(now, limit_);
+    const bool over = now >= deadline_;
+    if (over && !std::exchange(closed_, true))
+      inner_.close(after(deadline_, grace));
+    else if (!over && !closed_ && !inner_.due(now))
+      return {};
+    const auto answer = inner_.poll(now);
+    if (!answer.reason().empty()) reason_ = answer.reason();
+    if (!answer && over && !inner_.pending()) throw DeadlinePassed{reason_, limit_};
+    return answer;
+  }
+  void wait(TimePoint now, WaitSet& waits) const override {
+    inner_.wait(now, waits);
+    if (!closed_) waits.until(deadline_);
+  }
+  [[nodiscard]] bool pending() const noexcept override { return inner_.pending(); }
+  void close(TimePoint until) override {
+    closed_ = true;
+    inner_.close(until);
+  }
+  [[nodiscard]] std::vector<CheckTimes> arms() const override { return inner_.arms(); }
+
+ private:
+  static constexpr std::chrono::milliseconds grace{50};  // for input that is there at the deadline
+
+  mutable ProbeRun inner_;
+  std::chrono::nanoseconds limit_;
+  TimePoint deadline_ = {};
+  bool closed_ = false;
+  std::string reason_;
+};
+
+}  // namespace detail
+
+/// Ready when its check is, which has a deadline of its own: `Within{5s, PidCheck{path}}`. The time
+/// begins with the check's first attempt. The start budget holds besides.
+///
+/// Then the start throws `TimeoutExpired` with this limit; in an `AnyOf` the check is out.
+template <class Check>
+class Within {
+  static_assert(ReadinessCheck<Check>, "mirakuru: Within takes a readiness check");
+
+ public:
+  static constexpr bool reads_output = detail::ReadsOutput<Check>;
+  static constexpr bool valid_after_exit = detail::ValidAfterExit<Check>;
+  static constexpr bool needs_asio = detail::NeedsAsio<Check>;
+
+  /// Throws `std::invalid_argument` for a negative limit.
+  Within(Duration limit, Check check) : limit_{limit}, check_{std::move(check)} {
+    if (limit_ < std::chrono::nanoseconds::zero())
+      throw std::invalid_argument{"the limit of Within is negative"};
+  }
+
+  /// Names the check in messages.
+  [[nodiscard]] std::string describe() const {
+    return detail::name_of(check_) + ", within " + detail::to_text(limit_);
+  }
+  /// Asked before the start, if the check is.
+  [[nodiscard]] std::unique_ptr<Probe> precheck() const
+    requires detail::AskedBefore<Check>
+  {
+    return detail::make_precheck(check_);
+  }
+  [[nodiscard]] std::string describe_conflict() const { return detail::conflict_of(check_); }
+  /// The check's own hint.
+  [[nodiscard]] std::string hint(const Process& process) const {
+    if constexpr (requires { check_.hint(process); }) return check_.hint(process);
+    return {};
+  }
+  /// Asked after the spawn.
+  [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const {
+    return std::make_unique<detail::WithinProbe>(detail::make_probe(check_, process), limit_);
+  }
+  template <class T>
+    requires(!std::same_as<Check, T> && std::is_convertible_v<const Check&, T> && ReadinessCheck<T>)
+  operator T() const {
+    return check_;
+  }
+
+ private:
+  std::chrono::nanoseconds limit_;
+  mutable Check check_;
+};
+
+}  // namespace mirakuru

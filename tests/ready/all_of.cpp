@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <chrono>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru.hpp>
+
+#include "errors.hpp"
+#include "time.hpp"
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+using test::in_time;
+using test::message_of;
+
+TEST_CASE("AllOf: all of its checks, in any order and at once") {
+  mk::Executor service{mk::Shell{"echo two; sleep 0.05; echo one; exec sleep 300"},
+                       mk::AllOf{mk::BannerCheck{"one"}, mk::BannerCheck{"two"}}, in_time};
+  CHECK(service.start().running());
+  // The waits do not add up.
+  const auto after_300ms = [](const mk::Process& process) {
+    return process.waited(mk::TimePoint::clock::now()) > 300ms;
+  };
+  mk::Executor at_once{
+      "sleep 300", mk::AllOf{mk::StableFor{300ms, after_300ms}, mk::StableFor{300ms, after_300ms}},
+      in_time};
+  const test::Elapsed elapsed;
+  at_once.start();
+  CHECK(elapsed >= 600ms);
+  CHECK(elapsed < 1100ms);
+}
+
+TEST_CASE("AllOf: the message names those that are missing") {
+  mk::Executor service{mk::Shell{"echo one; exec sleep 300"},
+                       mk::AllOf{mk::BannerCheck{"one"}, mk::BannerCheck{"two"}},
+                       mk::TimeoutBudget{.start = 100ms}};
+  const auto message = message_of<mk::TimeoutExpired>([&] { service.start(); });
+  CHECK(message.find("\n  waited for: all of (a line with 'one', a line with 'two'), for ") !=
+        message.npos);
+  CHECK(message.find("\n  last answer: a line with 'two'\n") != message.npos);
+}
+
+TEST_CASE("AllOf: one that can no longer hold is the end") {
+  mk::Executor service{"sleep 300",
+                       mk::AllOf{mk::BannerCheck{"x"}, mk::Within{10ms, mk::BannerCheck{"y"}}},
+                       in_time};
+  const test::Elapsed elapsed;
+  CHECK_THROWS_AS(service.start(), mk::ExecutorError);
+  CHECK(elapsed < 5s);
+  static_assert(!mk::AllOf<mk::TCPCheck, mk::BannerCheck>::valid_after_exit);
+  static_assert(mk::AllOf<mk::BannerCheck, mk::BannerCheck>::valid_after_exit);
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <chrono>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru.hpp>
+
+#include "errors.hpp"
+#include "time.hpp"
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+using test::in_time;
+using test::message_of;
+
+TEST_CASE("FailsOn: the start fails at once, and the message quotes the line") {
+  mk::Executor service{
+      mk::Shell{"echo begun; sleep 0.05; echo 'FATAL: no disk' >&2; exec sleep 300"},
+      mk::BannerCheck{"ready"}, mk::FailsOn{mk::BannerCheck{"FATAL|in use"}}, in_time};
+  const test::Elapsed elapsed;
+  const auto message = message_of<mk::ExecutorError>([&] { service.start(); });
+  CHECK(elapsed < 5s);
+  CHECK(message.starts_with("it fails on a line with 'FATAL|in use': FATAL: no disk\n"));
+  CHECK_FALSE(service.running());
+}
+
+TEST_CASE("FailsOn: any number of them, in any place, and each start has fresh ones") {
+  mk::Executor service{mk::FailsOn{mk::BannerCheck{"one"}}.describe() == "a line with 'one'"
+                           ? mk::Shell{"echo ready; exec sleep 300"}
+                           : mk::Shell{""},
+                       mk::FailsOn{mk::BannerCheck{"one"}}, mk::BannerCheck{"ready"},
+                       mk::FailsOn{mk::BannerCheck{"two"}}, in_time};
+  for (int i = 0; i < 3; ++i) {
+    CHECK(service.start().running());
+    service.stop();
+  }
+}
+
+TEST_CASE("FailsOn: it looks while an earlier check is at hand, and until the end") {
+  int asked = 0;
+  mk::Executor predicate{"sleep 300", mk::BannerCheck{"never"}, mk::BannerCheck{"never"},
+                         mk::FailsOn{[&](const mk::Process&) { return ++asked > 5; }}, in_time};
+  CHECK(message_of<mk::ExecutorError>([&] {
+          predicate.start();
+        }).starts_with("it fails on a predicate\n"));
+  for (int i = 0; i < 10; ++i) {
+    mk::Executor ends{mk::Shell{"echo 'FATAL: no disk'; exit 3"}, mk::BannerCheck{"ready"},
+                      mk::FailsOn{mk::BannerCheck{"FATAL"}}, in_time};
+    const auto message = message_of<mk::ExecutorError>([&] { ends.start(); });
+    CHECK(message.starts_with("it fails on a line with 'FATAL': FATAL: no disk\n"));
+  }
+}

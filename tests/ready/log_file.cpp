@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <chrono>
+#include <fstream>
+#include <string>
+
+#include "files.hpp"
+
+#include <doctest/doctest.h>
+
+#include <mirakuru.hpp>
+
+#include "errors.hpp"
+#include "time.hpp"
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+using test::in_time;
+using test::message_of;
+
+namespace {
+
+void check_ready(const std::string& line, const std::string& path, std::size_t times = 1) {
+  INFO(line);
+  mk::Executor service{mk::Shell{line + "; exec sleep 300"},
+                       mk::LogFileCheck{.path = path, .pattern = "^ready$", .times = times},
+                       in_time};
+  CHECK(service.start().running());
+}
+
+}  // namespace
+
+TEST_CASE("LogFileCheck: a line of the file, which may come later, be rotated or cut") {
+  const test::TempDir directory;
+  const auto log = directory / "a/log";
+  check_ready("mkdir " + (directory / "a") + "; sleep 0.05; echo ready > " + log, log);
+  check_ready("echo ready >> " + log, log);
+  check_ready(
+      "echo other >> " + log + "; mv " + log + ' ' + log + ".1; sleep 0.05; echo ready > " + log,
+      log);
+  check_ready(
+      "echo other >> " + log + "; sleep 0.05; : > " + log + "; sleep 0.05; echo ready >> " + log,
+      log);
+  check_ready("echo ready >> " + log + "; echo other >> " + log + "; echo ready >> " + log, log, 2);
+}
+
+TEST_CASE("LogFileCheck: lines of an earlier run do not count, and the end is in the error") {
+  const test::TempDir directory;
+  const auto log = directory / "log";
+  std::ofstream{log} << "ready\nlast words\n";
+  mk::Executor service{"sleep 300", mk::LogFileCheck{.path = log, .pattern = "ready"},
+                       mk::TimeoutBudget{.start = 100ms}};
+  const auto message = message_of<mk::TimeoutExpired>([&] { service.start(); });
+  CHECK(message.find("\n  waited for: a line with 'ready' in " + log + ", for ") != message.npos);
+  CHECK(message.find("\n  note: the end of " + log + ":\n    ready\n    last words") !=
+        message.npos);
+  mk::Executor none{"sleep 300", mk::LogFileCheck{.path = directory / "none", .pattern = "ready"},
+                    mk::TimeoutBudget{.start = 100ms}};
+  CHECK(message_of<mk::TimeoutExpired>([&] {
+          none.start();
+        }).find("\n  note: " + (directory / "none") + " is not there") != std::string::npos);
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <chrono>
+#include <stdexcept>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru.hpp>
+
+#include "errors.hpp"
+#include "time.hpp"
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+using test::in_time;
+using test::message_of;
+
+TEST_CASE("StableFor: ready all the time, and looked at often") {
+  int looks = 0;
+  mk::Executor service{
+      "sleep 300", mk::StableFor{160ms, [&](const mk::Process&) { return ++looks > 0; }}, in_time};
+  const test::Elapsed elapsed;
+  service.start();
+  CHECK(elapsed >= 160ms);
+  CHECK(elapsed < 5s);
+  CHECK(looks >= 5);
+}
+
+TEST_CASE("StableFor: a look that is not ready begins the span anew") {
+  int looks = 0;
+  mk::Executor service{
+      "sleep 300", mk::StableFor{80ms, [&](const mk::Process&) { return ++looks != 5; }}, in_time};
+  const test::Elapsed elapsed;
+  service.start();
+  CHECK(elapsed >= 120ms);  // some 40 ms before, 80 ms after
+  CHECK(looks >= 10);
+}
+
+TEST_CASE("StableFor: the message tells how far it came, and the end ends it") {
+  mk::Executor slow{"sleep 300", mk::StableFor{10s, [](const mk::Process&) { return true; }},
+                    mk::TimeoutBudget{.start = 150ms}};
+  const auto message = message_of<mk::TimeoutExpired>([&] { slow.start(); });
+  CHECK(message.find("a predicate, for 10 s, for ") != message.npos);
+  CHECK(message.find("\n  last answer: ready for ") != message.npos);
+  mk::Executor ends{"sleep 0.1", mk::StableFor{10s, [](const mk::Process&) { return true; }},
+                    in_time};
+  const test::Elapsed elapsed;
+  CHECK_THROWS_AS(ends.start(), mk::ProcessExitedWithError);
+  CHECK(elapsed < 5s);
+  CHECK_THROWS_AS((mk::StableFor{-1s, mk::ExitCheck{}}), std::invalid_argument);
+}
