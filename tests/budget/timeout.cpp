@@ -49,14 +49,14 @@ TEST_CASE("TimeoutBudget: a stop ends in SIGKILL, however long the steps wait") 
 TEST_CASE("TimeoutBudget: a stop budget of zero is SIGKILL alone") {
   CHECK(walk(ladder, 0s) == "9@0 over@10000");
   SignalSchedule schedule{ladder, 0s, stop_begin};
-  CHECK(schedule.due(stop_begin - 1ns) == 0);
-  CHECK(schedule.due(stop_begin) == SIGKILL);
+  CHECK(schedule.due(stop_begin - 1ns).signal == 0);
+  CHECK(schedule.due(stop_begin).signal == SIGKILL);
 }
 
 TEST_CASE("TimeoutBudget: a negative stop budget counts as zero") {
   SignalSchedule schedule{ladder, -5s, stop_begin};
-  CHECK(schedule.due(stop_begin) == SIGKILL);
-  CHECK(schedule.due(stop_begin) == 0);
+  CHECK(schedule.due(stop_begin).signal == SIGKILL);
+  CHECK(schedule.due(stop_begin).signal == 0);
   CHECK_FALSE(schedule.over(stop_begin));
 }
 
@@ -72,9 +72,9 @@ TEST_CASE("TimeoutBudget: a stop budget without end does not overflow") {
   CHECK(walk(ladder, ever) == "2@0 15@2000 9@7000 over@17000");
 
   SignalSchedule schedule{std::array{mk::SignalStep{SIGTERM, ever}}, ever, stop_begin};
-  CHECK(schedule.due(stop_begin) == SIGTERM);
+  CHECK(schedule.due(stop_begin).signal == SIGTERM);
   CHECK(schedule.next() == test::TimePoint::max());
-  CHECK(schedule.due(stop_begin + 24h * 365) == 0);
+  CHECK(schedule.due(stop_begin + 24h * 365).signal == 0);
   CHECK_FALSE(schedule.over(stop_begin + 24h * 365));
   schedule.hurry(stop_begin + 1s);
   CHECK(walk(schedule, stop_begin + 1s) == "9@1000 over@11000");
@@ -84,8 +84,8 @@ TEST_CASE("TimeoutBudget: a budget near the end of time leaves no room for the g
   const auto almost = test::TimePoint::max() - stop_begin - 1s;
   const std::array steps{mk::SignalStep{SIGTERM, std::chrono::nanoseconds::max()}};
   SignalSchedule schedule{steps, almost, stop_begin};
-  CHECK(schedule.due(stop_begin) == SIGTERM);
+  CHECK(schedule.due(stop_begin).signal == SIGTERM);
   CHECK(schedule.next() == stop_begin + almost);
-  CHECK(schedule.due(schedule.next()) == SIGKILL);
+  CHECK(schedule.due(schedule.next()).signal == SIGKILL);
   CHECK(schedule.next() == test::TimePoint::max());
 }
