@@ -59,7 +59,7 @@ MIRAKURU_DECL std::string ErrorContext::message(const std::string& headline) con
   };
   quote("the end of standard error", err_output);
   if (output != err_output) quote("the end of standard output", output);
-  return text;
+  return escaped(text, "\n\t");  // a NUL byte would be the end of what()
 }
 
 MIRAKURU_DECL void ErrorContext::throw_check_failed() const {

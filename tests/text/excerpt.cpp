@@ -38,6 +38,10 @@ TEST_CASE("Excerpt: a short text is itself, without the line ends at its end") {
   CHECK(excerpt(numbers(1, 20)) + '\n' == numbers(1, 20));
 }
 
+TEST_CASE("Excerpt: a terminal's line ends are like any other") {
+  CHECK(excerpt("a\r\n\r\nb\rc\r\n") == "a\n\nb\rc");
+}
+
 TEST_CASE("Excerpt: of a long text it has the first 5 and the last 15 lines") {
   CHECK(excerpt(numbers(1, 21)) + '\n' ==
         numbers(1, 5) + "[... 1 lines left out ...]\n" + numbers(7, 21));

@@ -74,6 +74,10 @@ class Excerpt {
 
   void end_line() {
     open_ = false;
+    if (length_ == line_.size() && line_.ends_with('\r')) {  // a terminal's line end
+      line_.pop_back();
+      --length_;
+    }
     Line line{std::exchange(line_, {}), std::exchange(length_, 0)};
     const bool behind_gap = tail_.empty() && skipped_;
     Line* const last = !tail_.empty()                  ? &tail_.back()
