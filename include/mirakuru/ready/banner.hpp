@@ -23,7 +23,7 @@ struct BannerCheck {
   /// Names the check in messages.
   [[nodiscard]] std::string describe() const;
   /// Asked after a time-out: a stream that is empty may be buffered, and the first megabyte may
-  /// have the text of the pattern as it is.
+  /// have the text of the pattern as it is. In a `wait_for()` an earlier line may match.
   [[nodiscard]] std::string hint(const Process& process) const;
   /// Asked after the spawn.
   [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const;
