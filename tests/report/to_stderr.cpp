@@ -10,6 +10,7 @@
 
 #include <mirakuru.hpp>
 
+#include "child.hpp"
 #include "errors.hpp"
 #include "files.hpp"
 #include "words.hpp"
@@ -55,6 +56,17 @@ TEST_CASE("ReportToStderr: an event is a line that begins with the library's nam
   CHECK(printed("", both) == line);
   CHECK(printed("verbose", both) == line + "mirakuru: " + mk::line_of(step) + '\n');
   CHECK(printed("silent", both).empty());
+}
+
+TEST_CASE("ReportToStderr: a standard error that nobody reads ends no test") {
+  CHECK(test::in_child([] {
+          int ends[2];
+          if (::pipe(ends) != 0 || ::dup2(ends[1], STDERR_FILENO) < 0) return false;
+          ::close(ends[0]);
+          ::close(ends[1]);
+          mk::ReportToStderr{}(news);
+          return true;
+        }) == 0);
 }
 
 TEST_CASE("ReportToStderr: nothing is printed when nothing is slow or wrong") {

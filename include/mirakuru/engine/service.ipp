@@ -11,6 +11,7 @@
 #include <mirakuru/engine/loop.hpp>
 #include <mirakuru/engine/service.hpp>
 #include <mirakuru/os/file_name.hpp>
+#include <mirakuru/os/pipe_signal_blocked.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/spawn/wrap.hpp>
 
@@ -152,30 +153,6 @@ MIRAKURU_DECL LaunchRequest ServiceBase::prepare(InputStream& from, bool input_i
   }
   return request;
 }
-
-/// Blocks SIGPIPE in this thread, and takes back the one that a write has caused.
-class PipeSignalBlocked {
- public:
-  PipeSignalBlocked() {
-    ::sigemptyset(&pipe_);
-    ::sigaddset(&pipe_, SIGPIPE);
-    sigset_t pending;
-    ::sigpending(&pending);
-    was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
-    ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-  }
-  ~PipeSignalBlocked() {
-    const timespec at_once{};
-    if (!was_pending_) ::sigtimedwait(&pipe_, nullptr, &at_once);
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  PipeSignalBlocked(const PipeSignalBlocked&) = delete;
-  PipeSignalBlocked& operator=(const PipeSignalBlocked&) = delete;
-
- private:
-  sigset_t pipe_, before_;
-  bool was_pending_;
-};
 
 MIRAKURU_DECL void ServiceBase::write(std::string_view text, std::chrono::nanoseconds timeout) {
   const auto begin = Clock::now();

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include <mirakuru/os/pipe_signal_blocked.hpp>
 #include <mirakuru/report/to_stderr.hpp>
 
 namespace mirakuru {
@@ -26,6 +27,7 @@ MIRAKURU_DECL bool ReportToStderr::wants_steps() const noexcept {
 MIRAKURU_DECL void ReportToStderr::operator()(const Event& event) const {
   if (detail::log_switch() == "silent" || !(is_news(event) || wants_steps())) return;
   const auto line = "mirakuru: " + line_of(event) + '\n';
+  const detail::PipeSignalBlocked blocked;  // nobody may read it any more
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
