@@ -104,6 +104,16 @@ TEST_CASE_TEMPLATE("a program that is always being written is reported", Spawner
   CHECK(elapsed < 8s);
 }
 
+TEST_CASE_TEMPLATE("a program that is being written keeps to the start budget", Spawner,
+                   mk::GuardedSpawner, mk::DirectSpawner) {
+  const HeldProgram program{3s};
+  const test::Elapsed elapsed;
+  const auto error =
+      failure(mk::Executor{{program.path()}, Spawner{}, mk::TimeoutBudget{.start = 300ms}});
+  CHECK(error.starts_with("cannot run " + program.path() + ": text file busy"));
+  CHECK(elapsed < 1900ms);
+}
+
 TEST_CASE_TEMPLATE("threads may write programs and start them", Spawner, mk::GuardedSpawner,
                    mk::DirectSpawner) {
   const test::TempDir directory;

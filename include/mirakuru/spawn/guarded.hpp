@@ -70,9 +70,7 @@ class GuardedProcess {
  private:
   GuardedProcess() = default;
 
-  static constexpr std::chrono::nanoseconds least_start_budget = std::chrono::seconds{1};
-
-  void await_leader(std::chrono::nanoseconds budget);
+  void await_leader(std::chrono::nanoseconds limit);
   bool receive(bool& more);
   void take(const detail::Report& report);
   void add_straggler(pid_t pid, const std::string& command);

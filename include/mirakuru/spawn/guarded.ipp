@@ -345,9 +345,9 @@ MIRAKURU_DECL void GuardedProcess::send() noexcept {
 }
 
 /// The guardian reports when the command is executed, which may take long on a remote disk.
-MIRAKURU_DECL void GuardedProcess::await_leader(std::chrono::nanoseconds budget) {
+MIRAKURU_DECL void GuardedProcess::await_leader(std::chrono::nanoseconds limit) {
   using namespace std::chrono_literals;
-  const auto deadline = detail::after(detail::Clock::now(), std::max(budget, least_start_budget));
+  const auto deadline = detail::after(detail::Clock::now(), limit);
   while (leader_ == 0) {
     pollfd event{.fd = channel_.get(), .events = POLLIN, .revents = 0};
     bool more;
@@ -386,7 +386,7 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const LaunchRequest& request, 
   process.program_ = std::move(exec.program);
   process.cgroup_ = std::move(group.path);
   try {
-    process.await_leader(request.start_budget);
+    process.await_leader(detail::time_to_execute(request));
   } catch (...) {
     process.reap_guardian();
     for (int tries = 0; tries < 1000 && !process.trouble_.empty() && process.kill_rest(); ++tries) {

@@ -159,13 +159,6 @@ class [[gnu::visibility("hidden")]] Guardian {
     end_reported_ = leader_ended_;
   }
 
-  /// Not `clock_gettime`: a test may replace that function.
-  [[nodiscard]] static std::int64_t now() {
-    timespec time{};
-    syscalls::call(SYS_clock_gettime, CLOCK_MONOTONIC, &time);
-    return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
-  }
-
   /// Reaps all that has ended. False when nothing is below the guardian any more.
   bool reap() {
     for (;;) {
@@ -177,7 +170,7 @@ class [[gnu::visibility("hidden")]] Guardian {
       if (empty || info_.si_pid == 0) {
         if (!relays_.empty()) relays_.pump(empty);
         if (!empty && leader_ended_ && !end_reported_)
-          spread_at_ = syscalls::least(spread_at_, now() + time_to_follow);
+          spread_at_ = syscalls::least(spread_at_, syscalls::now() + time_to_follow);
         report_end(empty);
         return !empty;
       }
@@ -192,7 +185,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   /// Waits for a child's end, a message from the owner, the owner's end, or the next due time.
   void wait() {
     constexpr std::int64_t never = INT64_MAX, second = 1'000'000'000;
-    const auto time = now();
+    const auto time = syscalls::now();
     auto left = never;
     if (signal_ != 0) left = syscalls::least(left, look_at_ - time);
     if (orphaned_at_ != 0 && next_signal_ < signal_count_)
@@ -243,7 +236,7 @@ class [[gnu::visibility("hidden")]] Guardian {
                                            syscalls::call(SYS_kill, -leader_, signal) == 0);
     if (signal == SIGKILL && group_kill_ >= 0) syscalls::call(SYS_write, group_kill_, "1", 1);
     pause_ = 4'000'000;
-    const auto time = now();
+    const auto time = syscalls::now();
     look_at_ = leader_alone ? INT64_MAX : group_signalled_ ? time + pause_ : 0;
     spread_at_ = leader_ended_ ? time : time + time_of_step(signal) / 2;
     spin_until_ = group_signalled_ ? time + 80'000 : 0;
@@ -294,12 +287,12 @@ class [[gnu::visibility("hidden")]] Guardian {
   }
 
   void on_owner_exit() {
-    if (orphaned_at_ == 0) orphaned_at_ = now();
+    if (orphaned_at_ == 0) orphaned_at_ = syscalls::now();
   }
 
   void keep_to_schedule() {
     while (orphaned_at_ != 0 && next_signal_ < signal_count_ &&
-           now() - orphaned_at_ >= signals_[next_signal_].after) {
+           syscalls::now() - orphaned_at_ >= signals_[next_signal_].after) {
       const auto& next = signals_[next_signal_++];
       begin_step(next.signal, false, next.scope);
     }
@@ -314,14 +307,14 @@ class [[gnu::visibility("hidden")]] Guardian {
 
   void signal_rest() {
     tree_.find(self_);
-    const bool everyone = signal_ == SIGKILL || now() >= spread_at_;
+    const bool everyone = signal_ == SIGKILL || syscalls::now() >= spread_at_;
     tree_.send(signal_, group_signalled_ ? leader_ : 0, everyone,
                [this](pid_t pid) { report_process(Report::straggler, pid, 0); });
     if (const pid_t pid = tree_.refused(); pid != 0 && signal_ == SIGKILL && !refusal_reported_)
       refusal_reported_ = report_process(Report::refused, pid, EPERM);
     // Processes may be born, or stopped, at any time, so look again.
     pause_ = syscalls::least(pause_ * 2, 100'000'000);
-    look_at_ = tree_.search_is_complete() ? now() + pause_ : now();
+    look_at_ = tree_.search_is_complete() ? syscalls::now() + pause_ : syscalls::now();
     if (!everyone) look_at_ = syscalls::least(look_at_, spread_at_);
   }
 
