@@ -193,6 +193,12 @@ TEST_CASE("ErrorContext: control characters of the output become escapes, and en
   CHECK(note.message("b") == "b\n  command: a\n  note: n\\x00o");
 }
 
+TEST_CASE("ErrorContext: a long command is cut between two characters") {
+  const std::string start(999, 'x');
+  CHECK(ErrorContext{.command = start + "\xc3\xbc"}.message("b") ==
+        "b\n  command: " + start + " [...]");
+}
+
 TEST_CASE("ErrorContext: lines of output are indented, empty ones too") {
   CHECK(ErrorContext{.command = "a", .output = "x\n\ny"}.message("b") ==
         "b\n  command: a\n  the end of standard output:\n    x\n    \n    y");

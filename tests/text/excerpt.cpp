@@ -68,6 +68,16 @@ TEST_CASE("Excerpt: a long line is cut, and equal to no other") {
   CHECK(excerpt(start + "1\n" + start + "22\n") == start + " [...]\n" + start + " [...]");
 }
 
+TEST_CASE("Excerpt: no cut falls into a character") {
+  const std::string start(Excerpt::longest_line - 1, 'x'), umlaut = "\xc3\xbc";
+  CHECK(excerpt(start + umlaut) == start + " [...]");
+  Excerpt gap;
+  gap.feed("a" + umlaut.substr(0, 1));
+  gap.skip(7, {});
+  gap.feed(umlaut.substr(1) + umlaut);
+  CHECK(gap.text() == "a [...]\n[... 7 bytes left out ...]\n" + umlaut);
+}
+
 TEST_CASE("Excerpt: a part that is skipped is counted in lines, or else in bytes") {
   Excerpt lines;
   lines.feed(numbers(1, 8) + "half a li");

@@ -14,6 +14,7 @@
 #include <mirakuru/os/pipe_signal_blocked.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/spawn/wrap.hpp>
+#include <mirakuru/text/cut.hpp>
 
 namespace mirakuru::detail {
 
@@ -136,7 +137,7 @@ MIRAKURU_DECL LaunchRequest ServiceBase::prepare(InputStream& from, bool input_i
     for (const int fd : {request.out, request.err}) give_to(identity_of(request.user), fd);
   const auto text = command.text();
   const auto first = text.substr(0, text.find(' '));
-  const auto label = first.substr(first.rfind('/') + 1).substr(0, 100) + ": ";
+  const auto label = shortened(first.substr(first.rfind('/') + 1), 100) + ": ";
   if (const auto& target = streams.copy_to())
     request.relays = {{.from = request.out, .to = target.get(), .label = label},
                       {.from = request.err, .to = target.get(), .label = label}};

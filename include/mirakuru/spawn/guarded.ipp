@@ -19,6 +19,7 @@
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/spawn/guardian/guardian.hpp>
+#include <mirakuru/text/cut.hpp>
 
 namespace mirakuru {
 
@@ -137,7 +138,7 @@ MIRAKURU_DECL bool GuardedProcess::receive(bool& more) {
 
 MIRAKURU_DECL void GuardedProcess::add_straggler(pid_t pid, const std::string& command) {
   if (std::ranges::find(stragglers_, pid, &Straggler::pid) == stragglers_.end())
-    stragglers_.push_back({pid, detail::one_line(command)});
+    stragglers_.push_back({pid, detail::one_line(detail::without_half_end(command))});
 }
 
 MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
@@ -162,7 +163,8 @@ MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
 
 MIRAKURU_DECL void GuardedProcess::refuse(pid_t pid, const std::string& command) {
   refused_ = true;
-  trouble_ = "pid " + std::to_string(pid) + " (" + detail::one_line(command) +
+  trouble_ = "pid " + std::to_string(pid) + " (" +
+             detail::one_line(detail::without_half_end(command)) +
              ") belongs to another user, and may not be signalled";
 }
 
