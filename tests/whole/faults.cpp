@@ -19,6 +19,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -201,6 +202,17 @@ TEST_CASE("GuardedSpawner: the tree of a killed guardian ends without a /proc, t
           return false;
         }) == 0);
   CHECK(test::eventually([&] { return test::processes_matching(mark) == 0; }));
+}
+
+TEST_CASE("Executor: without a /proc one that runs is printed as running") {
+  if (!is_root() || test::sanitized) return;
+  CHECK(test::in_child([] {
+          if (!take_proc_away()) return false;
+          mk::SimpleExecutor executor{"sleep 300"};
+          std::ostringstream text;
+          text << executor.start();
+          return text.str().ends_with(", running)");
+        }) == 0);
 }
 
 TEST_CASE_TEMPLATE("a stop keeps its budget without a /proc", Spawner, mk::GuardedSpawner,

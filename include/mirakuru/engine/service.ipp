@@ -220,9 +220,10 @@ MIRAKURU_DECL void ServiceBase::close() {
 }
 
 MIRAKURU_DECL void ServiceBase::throw_not_started() const {
-  throw ExecutorError{
-      error_context(Clock::now())
-          .message(has_started() ? "it has been stopped" : "it has not been started")};
+  const auto headline = !has_started() ? "it has not been started"
+                        : exit_code    ? "it has been stopped; it " + exit_headline(*exit_code)
+                                       : "it has been stopped";
+  throw ExecutorError{error_context(Clock::now()).message(headline)};
 }
 
 MIRAKURU_DECL void ServiceBase::throw_not_running() const {
@@ -260,10 +261,10 @@ MIRAKURU_DECL void ServiceBase::throw_spawn_error(std::chrono::nanoseconds start
 }
 
 MIRAKURU_DECL std::string ServiceBase::describe(pid_t pid) const {
-  std::string state = exit_code                   ? exit_headline(*exit_code)
-                      : pid == 0                  ? "not started"
-                      : process_stat(pid).lives() ? "running"
-                                                  : "ended";
+  std::string state = exit_code                                     ? exit_headline(*exit_code)
+                      : pid == 0                                    ? "not started"
+                      : proc_is_own() && !process_stat(pid).lives() ? "ended"
+                                                                    : "running";
   if (pid != 0) state = "pid " + std::to_string(pid) + ", " + state;
   return command.text() + " (" + state + ')';
 }
