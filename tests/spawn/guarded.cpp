@@ -549,6 +549,28 @@ TEST_CASE("GuardedSpawner: the owner reports a killed guardian and ends its tree
   CHECK(executor.stop().exit_code() == -SIGTERM);
 }
 
+TEST_CASE("GuardedSpawner: check_alive() sees that the guardian's end was the leader's") {
+  const Traces traces;
+  mk::SimpleExecutor executor{mk::Shell{"setsid " + test::helper() + " ignore TERM " +
+                                        traces.pidfile() + ' ' + traces.mark +
+                                        " & exec sleep 300"}};
+  executor.start();
+  REQUIRE(test::eventually([&] { return traces.pids().size() == 1; }));
+  const pid_t leader = executor.pid();
+  REQUIRE(::kill(parent_of(leader), SIGKILL) == 0);
+  REQUIRE(test::eventually([&] { return !test::alive(leader); }));
+  try {
+    executor.check_alive();
+    CHECK_MESSAGE(false, "check_alive() did not throw");
+  } catch (const mk::ProcessExitedWithError& error) {
+    CHECK(error.exit_code() == -SIGKILL);
+    CHECK(std::string{error.what()}.find("its guardian was ended by signal 9") !=
+          std::string::npos);
+  }
+  executor.kill();
+  CHECK(traces.gone());
+}
+
 TEST_CASE("GuardedSpawner: a guardian killed during a start is reported") {
   const Traces traces;
   mk::Executor executor{{test::helper(), "ignore", "TERM", traces.pidfile(), traces.mark},

@@ -247,6 +247,7 @@ MIRAKURU_DECL bool GuardedProcess::kill_rest() {
       detail::for_each_later_id(first_id_, kill_ours);
     else if (!detail::for_each_pid(kill_ours))
       found = true;
+  if (!exit_code_ && !now(leader_).lives()) exit_code_ = -SIGKILL;  // along with the guardian
   // An exiting process loses its marks before its files.
   std::erase_if(killed_, [&](const auto& killed) {
     const auto stat = now(killed.first);
