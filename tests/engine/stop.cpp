@@ -2,7 +2,9 @@
 // Stops of a made-up tree of processes, at made-up moments.
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -277,6 +279,19 @@ TEST_CASE("StopOperation: the reporter is told of an end that is not good, as th
           tree.fatal = {SIGTERM};
           tree.stragglers = {{42, "sleep 1"}};
         }).empty());
+}
+
+TEST_CASE("StopOperation: a reporter that ends the process itself ends the stop") {
+  test::FakeTree tree;
+  std::function<void()> clear = [] {};
+  auto service = test::fake_service(tree, [&clear](const mk::Event& event) {
+    if (std::holds_alternative<mk::HadToBeKilled>(event)) clear();
+  });
+  clear = [&service] { service.clear(); };
+  service.spawn();
+  StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, ExitPolicy::check};
+  CHECK(test::drive(stop, tree) == "10000");
+  CHECK(tree.signals == "15@0 9@10000");
 }
 
 // The operation of wait().

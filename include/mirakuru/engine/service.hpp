@@ -234,12 +234,15 @@ struct Service : ServiceBase {
     } catch (...) {  // it must not change the course of things
     }
   }
-  /// True if the reporter wants the steps of a run.
-  [[nodiscard]] bool reports_steps() const {
-    if constexpr (requires { static_cast<bool>(reporter.wants_steps()); })
-      return reporter.wants_steps();
-    else
-      return true;
+  /// True unless the reporter says that it wants no steps of a run.
+  [[nodiscard]] bool reports_steps() const noexcept {
+    if constexpr (requires { static_cast<bool>(reporter.wants_steps()); }) {
+      try {
+        return static_cast<bool>(reporter.wants_steps());
+      } catch (...) {  // it must not change the course of things
+      }
+    }
+    return true;
   }
   /// Reports an end that `stop()` would throw for, and that nobody has heard of yet.
   void report_end(bool by_itself) {

@@ -162,9 +162,10 @@ class StopOperation : StopBase {
     if (leaders_signal_ != 0 && service_.exit_code)
       service_.process->signal(std::exchange(leaders_signal_, 0));
     for (auto due = signal_due(now); due.signal != 0; due = signal_due(now)) {
+      send(due);
       if (had_to_kill(due.signal))
         service_.report(HadToBeKilled{service_.command.text(), waited(now)});
-      send(due);
+      if (!service_.process) return true;  // the reporter must not stop it, but may do so
     }
     wait(now, service_.process->event(), waits);
     way_.wait(now, waits);
