@@ -56,6 +56,21 @@ TEST_CASE("ReportToStderr: an event is a line that begins with the library's nam
   CHECK(printed("", both) == line);
   CHECK(printed("verbose", both) == line + "mirakuru: " + mk::line_of(step) + '\n');
   CHECK(printed("silent", both).empty());
+  for (const char* log : {"VERBOSE", "debug", "1", "True"})
+    CHECK(printed(log, both) == line + "mirakuru: " + mk::line_of(step) + '\n');
+  for (const char* log : {"Silent", "off", "0", "NONE"}) CHECK(printed(log, both).empty());
+}
+
+TEST_CASE("ReportToStderr: an unknown value of MIRAKURU_LOG is told once") {
+  const auto line = "mirakuru: " + mk::line_of(news) + '\n';
+  const auto twice = [] {
+    CHECK_FALSE(mk::ReportToStderr{}.wants_steps());
+    mk::ReportToStderr{}(news);
+    mk::ReportToStderr{}(step);
+  };
+  CHECK(printed("ver\nbose", twice) ==
+        "mirakuru: MIRAKURU_LOG is verbose or silent, not 'ver\\nbose'\n" + line);
+  CHECK(printed("ver\nbose", twice) == line);
 }
 
 TEST_CASE("ReportToStderr: a standard error that nobody reads ends no test") {
