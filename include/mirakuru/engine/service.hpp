@@ -164,6 +164,9 @@ struct Service : ServiceBase {
       request.stop_budget = budget.stop;
       request.start_budget = budget.start;
       request.head_start = head_start();
+      request.still_waits = [this](std::chrono::nanoseconds waited) {
+        report(StillWaiting{command.text(), "its execution", {}, waited, budget.start, {}});
+      };
       remains = typename Set::PostMortem::Run{post_mortem, request};
       process.emplace(spawner.spawn(request));
       last_pid = process->pid();

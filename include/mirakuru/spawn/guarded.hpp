@@ -70,7 +70,7 @@ class GuardedProcess {
  private:
   GuardedProcess() = default;
 
-  void await_leader(std::chrono::nanoseconds limit);
+  void await_leader(const LaunchRequest& request);
   bool receive(bool& more);
   void take(const detail::Report& report);
   void add_straggler(pid_t pid, const std::string& command);

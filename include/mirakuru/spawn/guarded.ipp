@@ -17,6 +17,7 @@
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/signals_blocked.hpp>
 #include <mirakuru/os/unique_fd.hpp>
+#include <mirakuru/report/patience.hpp>
 #include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/spawn/guardian/guardian.hpp>
 #include <mirakuru/text/cut.hpp>
@@ -348,9 +349,11 @@ MIRAKURU_DECL void GuardedProcess::send() noexcept {
 }
 
 /// The guardian reports when the command is executed, which may take long on a remote disk.
-MIRAKURU_DECL void GuardedProcess::await_leader(std::chrono::nanoseconds limit) {
+MIRAKURU_DECL void GuardedProcess::await_leader(const LaunchRequest& request) {
   using namespace std::chrono_literals;
-  const auto deadline = detail::after(detail::Clock::now(), limit);
+  const auto begin = detail::Clock::now();
+  const auto deadline = detail::after(begin, detail::time_to_execute(request));
+  detail::Patience patience{begin};
   while (leader_ == 0) {
     pollfd event{.fd = channel_.get(), .events = POLLIN, .revents = 0};
     bool more;
@@ -364,7 +367,9 @@ MIRAKURU_DECL void GuardedProcess::await_leader(std::chrono::nanoseconds limit) 
     // A child that the host has just forked may hold the channel open.
     if ((told ? !receive(more) : guardian_has_ended()) && leader_ == 0)
       detail::throw_error(EPIPE, "the guardian");
-    if (!told) ::kill(guardian_, SIGCONT);  // it may be stopped
+    if (told) continue;
+    ::kill(guardian_, SIGCONT);  // it may be stopped
+    if (const auto now = detail::Clock::now(); patience.over(now)) request.still_waits(now - begin);
   }
 }
 
@@ -389,7 +394,7 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const LaunchRequest& request, 
   process.program_ = std::move(exec.program);
   process.cgroup_ = std::move(group.path);
   try {
-    process.await_leader(detail::time_to_execute(request));
+    process.await_leader(request);
   } catch (...) {
     process.reap_guardian();
     for (int tries = 0; tries < 1000 && !process.trouble_.empty() && process.kill_rest(); ++tries) {
