@@ -180,10 +180,23 @@ TEST_CASE("ErrorContext: the place of the call and the notes have a line each") 
         "  note: g");
 }
 
-TEST_CASE("one_line: characters that do not print become escapes") {
-  using mk::detail::one_line;
-  CHECK(one_line("plain") == "plain");
-  CHECK(one_line({"a\0b\n\t\x1b\x7f", 7}) == "a\\x00b\\n\\t\\x1b\\x7f");
+TEST_CASE("ErrorContext: control characters of the output become escapes, and end no message") {
+  const std::string output{"a\0b\tc\n\x1b[1m", 10}, expected = "a\\x00b\tc\n    \\x1b[1m";
+  const auto message =
+      ErrorContext{.command = "a", .output = output, .err_output = "e"}.message("b");
+  CHECK(
+      std::string{mk::ExecutorError{message}.what()} ==
+      "b\n  command: a\n  the end of standard error:\n    e\n  the end of standard output:\n    " +
+          expected);
+  ErrorContext note{.command = "a"};
+  note.note({"n\0o", 3});
+  CHECK(note.message("b") == "b\n  command: a\n  note: n\\x00o");
+}
+
+TEST_CASE("ErrorContext: a long command is cut between two characters") {
+  const std::string start(999, 'x');
+  CHECK(ErrorContext{.command = start + "\xc3\xbc"}.message("b") ==
+        "b\n  command: " + start + " [...]");
 }
 
 TEST_CASE("ErrorContext: lines of output are indented, empty ones too") {

@@ -603,7 +603,9 @@ TEST_CASE("Executor: calls before the start say so at once") {
   CHECK_FALSE(executor.stop().kill().exit_code());
   executor.start().stop();
   CHECK(test::placeless(test::message_of<Error>([&] { executor.check_alive(); })) ==
-        "it has been stopped\n  command: sleep 300\n  started at: L");
+        "it has been stopped; it ended by signal 15 (Terminated)\n  command: sleep 300\n  started "
+        "at: "
+        "L");
   executor.wait();  // it has ended
 }
 
@@ -673,6 +675,12 @@ TEST_CASE("Executor: check_alive() tells the end of a service") {
         "ended by signal 11 (Segmentation fault) while the test needed it\n"));
   }
   CHECK_THROWS_AS(executor.stop(), mk::ProcessFinishedWithError);
+
+  mk::SimpleExecutor failed{mk::Shell{"exit 3"}};
+  CHECK_THROWS_AS(failed.start().wait_for([] { return false; }, 10s), mk::ProcessExitedWithError);
+  CHECK(test::message_of<mk::ExecutorError>([&] {
+          failed.check_alive();
+        }).starts_with("it has been stopped; it exited with a non-zero code: 3\n"));
 
   mk::SimpleExecutor daemon{mk::Shell{"sleep 300 & exit 0"}};
   daemon.start().wait();

@@ -7,6 +7,7 @@
 
 #include <mirakuru/error.hpp>
 #include <mirakuru/os/ascii.hpp>
+#include <mirakuru/text/cut.hpp>
 
 namespace mirakuru::detail {
 
@@ -45,8 +46,7 @@ inline std::string indented(std::string text) {
 
 MIRAKURU_DECL std::string ErrorContext::message(const std::string& headline) const {
   constexpr std::size_t longest_command = 1000;
-  std::string text = indented(headline) + "\n  command: " + command.substr(0, longest_command);
-  if (command.size() > longest_command) text += " [...]";
+  std::string text = indented(headline) + "\n  command: " + shortened(command, longest_command);
   if (!started_at.empty()) text += "\n  started at: " + started_at;
   if (!awaited.empty()) text += "\n  waited for: " + indented(awaited) + ", for " + to_text(waited);
   if (!reason.empty()) text += "\n  last answer: " + indented(reason);
@@ -59,7 +59,7 @@ MIRAKURU_DECL std::string ErrorContext::message(const std::string& headline) con
   };
   quote("the end of standard error", err_output);
   if (output != err_output) quote("the end of standard output", output);
-  return text;
+  return escaped(text, "\n\t");  // a NUL byte would be the end of what()
 }
 
 MIRAKURU_DECL void ErrorContext::throw_check_failed() const {

@@ -149,8 +149,9 @@ class Executor {
 
   /// Throws `ProcessExitedWithError`, with the exit code and the last output, if the service has
   /// ended by itself: its leader has failed, or no process of the tree lives. Its processes are
-  /// left as they are. Throws `ExecutorError` if it has not been started or has been stopped. Never
-  /// blocks.
+  /// left as they are. Throws `ExecutorError` if it has not been started or has been stopped.
+  ///
+  /// Does not wait for the service. With `PostMortem` it may run gdb for a crash that it finds.
   Executor& check_alive() & {
     if (!service_.process) service_.throw_not_started();
     if (!service_.alive() || service_.exit_code.value_or(0) != 0)

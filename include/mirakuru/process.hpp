@@ -42,8 +42,9 @@ class FileChanges;
 struct ProbeContext {
   TimePoint since = TimePoint::max();  ///< when the wait began
   FileChanges* changes = nullptr;
-  AsioLoop* loop = nullptr;  ///< where coroutines run
-  pid_t guardian = 0;        ///< the process above the tree
+  AsioLoop* loop = nullptr;            ///< where coroutines run
+  pid_t guardian = 0;                  ///< the process above the tree
+  const OutputStreams* run = nullptr;  ///< all output of the run, if the check sees a part of it
 };
 }  // namespace detail
 

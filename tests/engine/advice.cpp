@@ -44,6 +44,16 @@ TEST_CASE("shell_advice: words that only a shell understands are named") {
   CHECK(of("~/bin/server") == plain("~/bin/server"));
   CHECK(of("cat *.conf") == plain("*.conf"));
   CHECK(of("cat /etc/*") == plain("/etc/*"));
+  CHECK(of("echo a&&sleep 60") == plain("a&&sleep"));
+  CHECK(of("make||exit") == plain("make||exit"));
+  CHECK(of("sleep 1&") == plain("1&"));
+  CHECK(of("echo `date`") == plain("`date`"));
+  CHECK(of("echo `date +%s`") == plain("`date"));
+  // An option of another program ends no search, nor does the line of an interpreter.
+  CHECK(of("echo -c && x") == plain("&&"));
+  CHECK(of("nginx -c f && x") == plain("&&"));
+  CHECK(of("sh -c 'a && b' | c") == plain("|"));
+  CHECK(of("awk '$x && $y' file | c") == plain("|"));
   CHECK(of("PORT=80 node srv.js") ==
         "'PORT=80' is the program here; a variable is Command{.env = {{\"PORT\", \"80\"}}}");
 }
@@ -51,7 +61,11 @@ TEST_CASE("shell_advice: words that only a shell understands are named") {
 TEST_CASE("shell_advice: ordinary words, and those of another program, are left alone") {
   for (const auto* line :
        {"redis-server --port 80", "./a=b/server", "sh -c 'a && b $c'", "perl -we 'print $x'",
-        "echo 5$ a~b '#'", "awk --re-interval x", "=x", "find . -name x\\*y"})
+        "env -i /bin/bash -lc 'a && b $c'", "python3.11 -c 'a||b'", "node -e a&&b",
+        "ruby -ne '`x`'", "awk -F: '$x&&$y' file", "sed -n 's/*;//p' file",
+        "curl http://x/?a=1&b=2", "curl http://x/?a=1&", "sql --command 'select a || b, `c`;'",
+        "psql -c 'select $a'", "echo 5$ a~b '#'", "awk --re-interval x", "=x",
+        "find . -name x\\*y"})
     CHECK(of(line).empty());
   CHECK(shell_advice({}).empty());
 }

@@ -219,6 +219,20 @@ TEST_CASE("StartOperation: a reporter that wants no steps gets none") {
   CHECK(told == 0);
 }
 
+TEST_CASE("StartOperation: an exception of wants_steps() is ignored") {
+  struct Throws {
+    int* told;
+    static bool wants_steps() { throw std::runtime_error{"a reporter must not change anything"}; }
+    void operator()(const mk::Event&) const { ++*told; }
+  };
+  test::FakeTree tree;
+  Script script{.ready_at = 1s};
+  int told = 0;
+  auto service = test::fake_service(tree, Scripted{&script}, Throws{&told});
+  CHECK(started(service, tree) == "1000");
+  CHECK(told == 2);
+}
+
 TEST_CASE("StartOperation: the bad end of the run before is told, unless somebody knows it") {
   std::string told;
   struct Quiet {

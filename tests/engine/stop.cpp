@@ -2,7 +2,9 @@
 // Stops of a made-up tree of processes, at made-up moments.
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -227,15 +229,19 @@ TEST_CASE("StopOperation: the reporter is told of an end that is not good, as th
     static bool wants_steps() { return false; }
     void operator()(const mk::Event& event) const { *told += mk::line_of(event) + '\n'; }
   };
-  const auto stopped = [](ExitPolicy policy, auto prepare) {
+  const auto stopped_by = [](const std::vector<mk::SignalStep>& steps, ExitPolicy policy,
+                             auto prepare) {
     std::string told;
     test::FakeTree tree;
     auto service = test::fake_service(tree, News{&told});
     service.spawn();
     prepare(tree);
-    StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, policy};
+    StopOperation stop{service, epoch, StopPlan{steps}, policy};
     test::drive(stop, tree);
     return told;
+  };
+  const auto stopped = [&](ExitPolicy policy, auto prepare) {
+    return stopped_by({{SIGTERM, std::chrono::nanoseconds::max()}}, policy, prepare);
   };
   const auto crash = [](test::FakeTree& tree) { tree.end(9); };
   CHECK(stopped(ExitPolicy::report, crash) ==
@@ -252,12 +258,40 @@ TEST_CASE("StopOperation: the reporter is told of an end that is not good, as th
                 }) ==
         "fake command: left processes behind, which needed a signal of their own: pid 42 (sleep "
         "1)\n");
+  // SIGKILL goes to all at once: nobody has been left behind.
+  const auto straggles = [](test::FakeTree& tree) {
+    tree.fatal = {SIGKILL};
+    tree.stragglers = {{42, "sleep 1"}};
+  };
+  CHECK(stopped_by({{SIGKILL, 1s}}, ExitPolicy::ignore, straggles).empty());
+  CHECK(stopped(ExitPolicy::check, straggles) ==
+        "fake command: had to be killed by SIGKILL, 10 s after the first signal\n");
+  // A leader that has its signal first leaves the others on purpose.
+  CHECK(
+      stopped_by({{SIGTERM, 1s, mk::Scope::leader}}, ExitPolicy::report, [](test::FakeTree& tree) {
+        tree.on_leaders_signal = [&tree] { tree.exit_code = 0; };
+        tree.fatal = {SIGTERM};
+        tree.stragglers = {{42, "sleep 1"}};
+      }).empty());
   // The rest of a daemon's tree is the service.
   CHECK(stopped(ExitPolicy::report, [](test::FakeTree& tree) {
           tree.exit_code = 0;
           tree.fatal = {SIGTERM};
           tree.stragglers = {{42, "sleep 1"}};
         }).empty());
+}
+
+TEST_CASE("StopOperation: a reporter that ends the process itself ends the stop") {
+  test::FakeTree tree;
+  std::function<void()> clear = [] {};
+  auto service = test::fake_service(tree, [&clear](const mk::Event& event) {
+    if (std::holds_alternative<mk::HadToBeKilled>(event)) clear();
+  });
+  clear = [&service] { service.clear(); };
+  service.spawn();
+  StopOperation stop{service, epoch, StopPlan{service.signals.steps()}, ExitPolicy::check};
+  CHECK(test::drive(stop, tree) == "10000");
+  CHECK(tree.signals == "15@0 9@10000");
 }
 
 // The operation of wait().

@@ -6,6 +6,7 @@
 #include <mirakuru/os/printable.hpp>
 
 using namespace std::string_literals;
+using mirakuru::detail::escaped;
 using mirakuru::detail::one_line;
 
 TEST_CASE("one_line: printable text stays as it is") {
@@ -19,6 +20,11 @@ TEST_CASE("one_line: an escape replaces each control character") {
   CHECK(one_line("a\0b\x1b\x7f"s) == "a\\x00b\\x1b\\x7f");
   for (int byte = 0; byte < 0x20; ++byte) {
     CAPTURE(byte);
-    CHECK(one_line({static_cast<char>(byte)}).front() == '\\');
+    CHECK(one_line(std::string(1, static_cast<char>(byte))).front() == '\\');
   }
+}
+
+TEST_CASE("escaped: the characters to keep stay") {
+  CHECK(escaped("a\tb\n\x1b\0"s, "\n\t") == "a\tb\n\\x1b\\x00");
+  CHECK(escaped("a\tb\n", "\n") == "a\\tb\n");
 }

@@ -251,6 +251,8 @@ TEST_CASE("OutputFile: tail() is two kilobytes") {
   print(file, "\nz");
   CHECK(file.tail() == std::string(2045, 'x') + "y\nz");
   CHECK(file.text().size() == 4 + 2048 + 2);
+  print(file, "\n\xc3\xbc" + std::string(2047, 'x'));
+  CHECK(file.tail() == std::string(2047, 'x'));  // half a character is none
 }
 
 TEST_CASE("OutputFile: after a cut it has only the text that is left") {

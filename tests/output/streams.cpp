@@ -204,3 +204,15 @@ TEST_CASE("Output: an executor keeps the streams of no other policy") {
   CHECK(message(Files<false>{out, err}).find("\n    the last words") == std::string::npos);
   CHECK(test::slurp(out) == "the last words\nthe last words\n");
 }
+
+TEST_CASE("last_line: a long line is cut between two characters") {
+  const auto last_line_of = [](const std::string& text) {
+    auto streams = mk::Capture{}.open();
+    streams.keep();
+    REQUIRE(::write(streams.out().fd(), text.data(), text.size()) == std::ssize(text));
+    return mk::detail::last_line(streams);
+  };
+  const std::string start(199, 'x');
+  CHECK(last_line_of("a\n" + start + "y\n") == start + "y");
+  CHECK(last_line_of("a\n" + start + "\xc3\xbc\n") == start + " [...]");
+}

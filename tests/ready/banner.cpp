@@ -524,3 +524,23 @@ TEST_CASE("BannerCheck: a time-out tells that the output has the pattern as plai
   CHECK(message("cost (in total)").find(note) != std::string::npos);
   CHECK(message("cost (in sum)").find(note) == std::string::npos);
 }
+
+TEST_CASE("BannerCheck: a time-out of wait_for() tells that an earlier line matches") {
+  const auto note = [](auto& executor, mk::BannerCheck check) {
+    const auto message = test::message_of<mk::TimeoutExpired>(
+        [&] { executor.start().wait_for(std::move(check), 100ms); });
+    const auto at = message.find("\n  note: ");
+    return at == message.npos ? "" : message.substr(at + 9, message.find('\n', at + 9) - at - 9);
+  };
+  const mk::Shell listens{"echo Listening; exec sleep 300"};
+  mk::OutputExecutor executor{listens, mk::BannerCheck{"Listening"}};
+  const std::string earlier =
+      "a line before the call of wait_for() matches; it looks at output from the call on";
+  CHECK(note(executor, {"Listening"}) == earlier);
+  CHECK(note(executor, {"^Listen"}) == earlier);
+  CHECK(note(executor, {"Listening", mk::Stream::out}) == earlier);
+  // Nothing may be buffered: the command has printed something before.
+  CHECK(note(executor, {"Serving"}) == "");
+  // The stream in question is empty.
+  CHECK(note(executor, {"Listening", mk::Stream::err}).starts_with("output that goes to a file"));
+}

@@ -54,6 +54,8 @@ TEST_CASE("line_of: a line stays one, and does not grow without limit") {
         "a: still waiting for b\\nc (d\\te), 5 s of 6 s; its last line: \\x1b[1mf");
   CHECK(mk::line_of(mk::Spawned{std::string(200, 'x'), 1}) ==
         std::string(100, 'x') + " [...]: spawned as pid 1");
+  CHECK(mk::line_of(mk::Spawned{std::string(99, 'x') + "\xc3\xbc", 1}) ==
+        std::string(99, 'x') + " [...]: spawned as pid 1");
   CHECK(mk::line_of(mk::LeftStragglers{
             "a", {{1, "x"}, {2, "x"}, {3, "x"}, {4, "x"}, {5, "x"}, {6, "x"}, {7, "x"}}}) ==
         "a: left processes behind, which needed a signal of their own: pid 1 (x), pid 2 (x), pid 3 "

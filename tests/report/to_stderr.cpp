@@ -10,6 +10,7 @@
 
 #include <mirakuru.hpp>
 
+#include "child.hpp"
 #include "errors.hpp"
 #include "files.hpp"
 #include "words.hpp"
@@ -55,6 +56,32 @@ TEST_CASE("ReportToStderr: an event is a line that begins with the library's nam
   CHECK(printed("", both) == line);
   CHECK(printed("verbose", both) == line + "mirakuru: " + mk::line_of(step) + '\n');
   CHECK(printed("silent", both).empty());
+  for (const char* log : {"VERBOSE", "debug", "1", "True"})
+    CHECK(printed(log, both) == line + "mirakuru: " + mk::line_of(step) + '\n');
+  for (const char* log : {"Silent", "off", "0", "NONE"}) CHECK(printed(log, both).empty());
+}
+
+TEST_CASE("ReportToStderr: an unknown value of MIRAKURU_LOG is told once") {
+  const auto line = "mirakuru: " + mk::line_of(news) + '\n';
+  const auto twice = [] {
+    CHECK_FALSE(mk::ReportToStderr{}.wants_steps());
+    mk::ReportToStderr{}(news);
+    mk::ReportToStderr{}(step);
+  };
+  CHECK(printed("ver\nbose", twice) ==
+        "mirakuru: MIRAKURU_LOG is verbose or silent, not 'ver\\nbose'\n" + line);
+  CHECK(printed("ver\nbose", twice) == line);
+}
+
+TEST_CASE("ReportToStderr: a standard error that nobody reads ends no test") {
+  CHECK(test::in_child([] {
+          int ends[2];
+          if (::pipe(ends) != 0 || ::dup2(ends[1], STDERR_FILENO) < 0) return false;
+          ::close(ends[0]);
+          ::close(ends[1]);
+          mk::ReportToStderr{}(news);
+          return true;
+        }) == 0);
 }
 
 TEST_CASE("ReportToStderr: nothing is printed when nothing is slow or wrong") {

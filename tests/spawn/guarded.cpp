@@ -376,6 +376,27 @@ TEST_CASE("GuardedSpawner: processes outside the group are signalled once, after
   CHECK(executor.stragglers().size() == 1);
 }
 
+TEST_CASE("GuardedSpawner: who ends right after the leader needs no signal") {
+  const test::TempDir directory;
+  const auto seen = directory / "seen";
+  // The one outside the group gets SIGUSR1 from the leader, and takes its time.
+  mk::Executor executor{
+      mk::Shell{
+          "setsid sh -c 'trap \"echo got 15 >> " + seen +
+          "\" TERM; trap \"sleep 0.01; echo got 10 >> " + seen +
+          "; exit\" USR1; echo up; while :; do sleep 0.001; done' & p=$!; trap 'kill -USR1 $p; "
+          "exit 0' TERM; while :; do sleep 0.01; done"},
+      mk::BannerCheck{"up"}, mk::TimeoutBudget{.start = 20s, .stop = 5s}};
+  for (int tries = 0; tries < 5; ++tries) {  // on a busy machine it may take longer than it has
+    std::remove(seen.c_str());
+    executor.start().stop();
+    if (executor.stragglers().empty()) break;
+  }
+  CHECK(executor.exit_code() == 0);
+  CHECK(test::slurp(seen) == "got 10\n");
+  CHECK(executor.stragglers().empty());
+}
+
 TEST_CASE("GuardedSpawner: the group has each signal once") {
   mk::Executor executor{{test::helper(), "trap", "TERM,INT"},
                         mk::BannerCheck{"ready"},
@@ -526,6 +547,28 @@ TEST_CASE("GuardedSpawner: the owner reports a killed guardian and ends its tree
   CHECK(elapsed < 5s);
   executor.start();  // and it can start again
   CHECK(executor.stop().exit_code() == -SIGTERM);
+}
+
+TEST_CASE("GuardedSpawner: check_alive() sees that the guardian's end was the leader's") {
+  const Traces traces;
+  mk::SimpleExecutor executor{mk::Shell{"setsid " + test::helper() + " ignore TERM " +
+                                        traces.pidfile() + ' ' + traces.mark +
+                                        " & exec sleep 300"}};
+  executor.start();
+  REQUIRE(test::eventually([&] { return traces.pids().size() == 1; }));
+  const pid_t leader = executor.pid();
+  REQUIRE(::kill(parent_of(leader), SIGKILL) == 0);
+  REQUIRE(test::eventually([&] { return !test::alive(leader); }));
+  try {
+    executor.check_alive();
+    CHECK_MESSAGE(false, "check_alive() did not throw");
+  } catch (const mk::ProcessExitedWithError& error) {
+    CHECK(error.exit_code() == -SIGKILL);
+    CHECK(std::string{error.what()}.find("its guardian was ended by signal 9") !=
+          std::string::npos);
+  }
+  executor.kill();
+  CHECK(traces.gone());
 }
 
 TEST_CASE("GuardedSpawner: a guardian killed during a start is reported") {

@@ -10,6 +10,7 @@
 #include <mirakuru.hpp>
 #include <mirakuru/spawn/wrap.hpp>
 
+#include "errors.hpp"
 #include "files.hpp"
 #include "time.hpp"
 #include "words.hpp"
@@ -24,6 +25,7 @@ TEST_CASE("wrap_words: the first rule that matches the program's name counts") {
   CHECK(wrap_words(rules, "redis-server") == Words{"valgrind", "-q"});
   CHECK(wrap_words(rules, "/usr/bin/redis-server") == Words{"valgrind", "-q"});
   CHECK(wrap_words(rules, "./my-server") == Words{"strace", "-f", "-o", "a b"});
+  CHECK(wrap_words(rules, "nginx") == Words{"gdb", "--args"});
   CHECK(wrap_words(rules, "postgres") == Words{});
   CHECK(wrap_words(rules, "redis/postgres") == Words{});
   CHECK(wrap_words("*=rr record --opt=1", "any") == Words{"rr", "record", "--opt=1"});
@@ -31,10 +33,25 @@ TEST_CASE("wrap_words: the first rule that matches the program's name counts") {
   CHECK(wrap_words(" ; ", "any") == Words{});
 }
 
-TEST_CASE("wrap_words: a rule without both parts is refused") {
+TEST_CASE("wrap_words: blanks around a pattern do not belong to it") {
+  CHECK(wrap_words("sleep = env A=1", "sleep") == Words{"env", "A=1"});
+  CHECK(wrap_words("\t cat=a ;\n sleep\t=env ; ", "sleep") == Words{"env"});
+}
+
+TEST_CASE("wrap_words: a semicolon in quotes or behind a backslash ends no rule") {
+  CHECK(wrap_words("a=sh -c 'x; \"y' ; b=c", "a") == Words{"sh", "-c", "x; \"y"});
+  CHECK(wrap_words("a=\"x; \\\"y;'\";b=c", "a") == Words{"x; \"y;'"});
+  CHECK(wrap_words("a=x\\;y;b=c", "a") == Words{"x;y"});
+  CHECK(wrap_words("a=x\\;'y;';b=c", "b") == Words{"c"});
+}
+
+TEST_CASE("wrap_words: a rule without both parts is refused, and the variable is named") {
   for (const char* rule : {"redis", "redis=", "redis= ", "=valgrind", "a=b; redis"})
     CHECK_THROWS_AS((void)wrap_words(rule, "redis"), std::invalid_argument);
-  CHECK_THROWS_AS((void)wrap_words("redis=a 'b", "redis"), std::invalid_argument);
+  CHECK(test::refusal([] { (void)wrap_words("a=b; redis ", "redis"); }) ==
+        "MIRAKURU_WRAP: a rule is not PATTERN=WORDS: redis");
+  CHECK(test::refusal([] { (void)wrap_words("redis=a 'b; c=d", "redis"); }) ==
+        "MIRAKURU_WRAP: a quote (') is not closed in the command: a 'b; c=d");
 }
 
 TEST_CASE("wrap_words: MIRAKURU_WRAP has the rules") {

@@ -37,6 +37,7 @@ struct FakeTree {
   std::string trouble = {};
   std::vector<mirakuru::Straggler> stragglers = {};
   std::function<void()> on_spawn = [] {};
+  std::function<void()> on_leaders_signal = [] {};  // for the leader alone
 
   bool alive = true;
   std::optional<int> exit_code = {};  // of the leader
@@ -76,6 +77,7 @@ class FakeHandle {
   }
   std::optional<int> exit_code() const { return tree_->exit_code; }
   void signal(int number) { tree_->signal(number); }
+  void signal_leader(int) { tree_->on_leaders_signal(); }
   const std::vector<mirakuru::Straggler>& stragglers() const { return tree_->stragglers; }
   std::string trouble() const { return tree_->trouble; }
 

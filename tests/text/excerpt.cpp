@@ -38,6 +38,10 @@ TEST_CASE("Excerpt: a short text is itself, without the line ends at its end") {
   CHECK(excerpt(numbers(1, 20)) + '\n' == numbers(1, 20));
 }
 
+TEST_CASE("Excerpt: a terminal's line ends are like any other") {
+  CHECK(excerpt("a\r\n\r\nb\rc\r\n") == "a\n\nb\rc");
+}
+
 TEST_CASE("Excerpt: of a long text it has the first 5 and the last 15 lines") {
   CHECK(excerpt(numbers(1, 21)) + '\n' ==
         numbers(1, 5) + "[... 1 lines left out ...]\n" + numbers(7, 21));
@@ -62,6 +66,16 @@ TEST_CASE("Excerpt: a long line is cut, and equal to no other") {
   const std::string start(Excerpt::longest_line, 'x');
   CHECK(excerpt(start) == start);
   CHECK(excerpt(start + "1\n" + start + "22\n") == start + " [...]\n" + start + " [...]");
+}
+
+TEST_CASE("Excerpt: no cut falls into a character") {
+  const std::string start(Excerpt::longest_line - 1, 'x'), umlaut = "\xc3\xbc";
+  CHECK(excerpt(start + umlaut) == start + " [...]");
+  Excerpt gap;
+  gap.feed("a" + umlaut.substr(0, 1));
+  gap.skip(7, {});
+  gap.feed(umlaut.substr(1) + umlaut);
+  CHECK(gap.text() == "a [...]\n[... 7 bytes left out ...]\n" + umlaut);
 }
 
 TEST_CASE("Excerpt: a part that is skipped is counted in lines, or else in bytes") {

@@ -19,6 +19,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -79,6 +80,20 @@ class HeldProgram {
 
 bool is_root() { return ::geteuid() == 0; }
 
+/// Makes each program hang in its execution: nobody answers this listener.
+bool hang_in_execve() {
+  std::array filter{
+      sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_execve, 0, 1),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{.len = filter.size(), .filter = filter.data()};
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                   &program) >= 0;
+}
+
 /// Enters a host whose /proc is empty.
 bool take_proc_away() {
   return ::unshare(CLONE_NEWNS) == 0 &&
@@ -102,6 +117,16 @@ TEST_CASE_TEMPLATE("a program that is always being written is reported", Spawner
   const auto error = failure(mk::Executor{{program.path()}, Spawner{}});
   CHECK(error.starts_with("cannot run " + program.path() + ": text file busy"));
   CHECK(elapsed < 8s);
+}
+
+TEST_CASE_TEMPLATE("a program that is being written keeps to the start budget", Spawner,
+                   mk::GuardedSpawner, mk::DirectSpawner) {
+  const HeldProgram program{3s};
+  const test::Elapsed elapsed;
+  const auto error =
+      failure(mk::Executor{{program.path()}, Spawner{}, mk::TimeoutBudget{.start = 300ms}});
+  CHECK(error.starts_with("cannot run " + program.path() + ": text file busy"));
+  CHECK(elapsed < 1900ms);
 }
 
 TEST_CASE_TEMPLATE("threads may write programs and start them", Spawner, mk::GuardedSpawner,
@@ -140,18 +165,7 @@ TEST_CASE("GuardedSpawner: without a subreaper nothing is started") {
 TEST_CASE("GuardedSpawner: a program that hangs in its execution keeps to the start budget") {
   if (test::sanitized) return;
   CHECK(test::in_child([] {
-          // Nobody answers this listener.
-          std::array filter{
-              sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-              sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_execve, 0, 1),
-              sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
-              sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-          };
-          const sock_fprog program{.len = filter.size(), .filter = filter.data()};
-          ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-          const auto listener = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-                                          SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
-          if (listener < 0) return errno == EBUSY;  // a host that has one already
+          if (!hang_in_execve()) return errno == EBUSY;  // a host that has one already
           mk::Executor executor{"sleep 300", mk::TimeoutBudget{.start = 1200ms}};
           const test::Elapsed elapsed;
           try {
@@ -161,6 +175,23 @@ TEST_CASE("GuardedSpawner: a program that hangs in its execution keeps to the st
             return elapsed.time() > 1s && elapsed < 5s && !executor.running() &&
                    test::contains(text, "it is not being executed yet");
           }
+          return false;
+        }) == 0);
+}
+
+TEST_CASE("GuardedSpawner: a program that hangs in its execution is told") {
+  if (test::sanitized) return;
+  CHECK(test::in_child([] {
+          if (!hang_in_execve()) return errno == EBUSY;  // a host that has one already
+          std::string told;
+          mk::Executor executor{"sleep 300", mk::TimeoutBudget{.start = 5500ms},
+                                [&](const mk::Event& event) { told += mk::line_of(event) + '\n'; }};
+          const auto error = failure(executor);
+          if (test::contains(error, "it is not being executed yet") &&
+              told.starts_with("sleep 300: still waiting for its execution, 5") &&
+              told.ends_with(" of 5.5 s\n") && test::count(told, "\n") == 1)
+            return true;
+          std::fprintf(stderr, "%s\n%s", error.c_str(), told.c_str());
           return false;
         }) == 0);
 }
@@ -191,6 +222,17 @@ TEST_CASE("GuardedSpawner: the tree of a killed guardian ends without a /proc, t
           return false;
         }) == 0);
   CHECK(test::eventually([&] { return test::processes_matching(mark) == 0; }));
+}
+
+TEST_CASE("Executor: without a /proc one that runs is printed as running") {
+  if (!is_root() || test::sanitized) return;
+  CHECK(test::in_child([] {
+          if (!take_proc_away()) return false;
+          mk::SimpleExecutor executor{"sleep 300"};
+          std::ostringstream text;
+          text << executor.start();
+          return text.str().ends_with(", running)");
+        }) == 0);
 }
 
 TEST_CASE_TEMPLATE("a stop keeps its budget without a /proc", Spawner, mk::GuardedSpawner,

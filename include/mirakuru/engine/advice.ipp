@@ -22,7 +22,12 @@ inline bool is_for_a_shell(std::string_view word) {
     return true;
   const auto digits = word.find_first_not_of("0123456789&");
   if (digits != word.npos && (word[digits] == '>' || word[digits] == '<')) return true;  // 2>&1
-  if (word == "~" || word.starts_with("~/") || word.ends_with(';')) return true;
+  if (word == "~" || word.starts_with("~/")) return true;
+  // A word with blanks was quoted, so it is meant as it is. So is the & of a URL.
+  const auto has = [word](std::string_view part) { return word.find(part) != word.npos; };
+  if (std::none_of(word.begin(), word.end(), is_space) && !has("://") &&
+      (has("&&") || has("||") || has("`") || word.ends_with('&') || word.ends_with(';')))
+    return true;
   if (word.find("/*") != word.npos || word.starts_with("*.")) return true;
   const auto dollar = word.find('$');
   return dollar != word.npos && dollar + 1 < word.size() &&
@@ -30,13 +35,29 @@ inline bool is_for_a_shell(std::string_view word) {
           std::string_view{"_{("}.find(word[dollar + 1]) != std::string_view::npos);
 }
 
+/// True if the program at a path has one of the names, with any version behind it: python3.11.
+inline bool is_program(std::string_view path, std::span<const std::string_view> names) {
+  const auto name = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
+  return std::ranges::count(names, name.substr(0, name.find_last_not_of("0123456789.") + 1)) > 0;
+}
+
 MIRAKURU_DECL std::string shell_advice(const std::vector<std::string>& words) noexcept try {
-  std::string assigned, found;
+  // Programs with a language of their own, and those that read it from their first plain word.
+  constexpr std::string_view interpreters[] = {"sh",   "bash", "dash", "ash",    "zsh",
+                                               "ksh",  "fish", "perl", "python", "ruby",
+                                               "node", "lua",  "psql", "mysql"};
+  constexpr std::string_view filters[] = {"awk", "gawk", "mawk", "nawk", "sed", "jq"};
+  std::string found;
+  bool interpreted = false, skips = false;
   for (const auto& word : words) {
-    // The words of another program's language: sh -c, perl -e.
-    if (word.size() > 1 && word.size() < 5 && word[0] == '-' &&
-        (word.back() == 'c' || word.back() == 'e'))
-      return {};
+    const bool option = word.size() > 1 && word[0] == '-';
+    if (skips && !option) {
+      skips = false;
+      continue;
+    }
+    interpreted |= is_program(word, interpreters);
+    skips |= is_program(word, filters) || (interpreted && option && word[1] != '-' &&
+                                           (word.back() == 'c' || word.back() == 'e'));
     if (found.empty() && is_for_a_shell(word)) found = word;
   }
   const auto& first = words.at(0);

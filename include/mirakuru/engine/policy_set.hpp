@@ -105,8 +105,9 @@ template <class Policy, Axis axis = axis_of<Policy>()>
 struct CheckAxis {
   static_assert(axis != Axis::misshapen_check,
                 "mirakuru: a readiness check is called as check(const mirakuru::Process&) and "
-                "returns bool, mirakuru::Readiness or, with <mirakuru/async.hpp>, an awaitable; "
-                "this one cannot be called so");
+                "returns bool, mirakuru::Readiness or, with <mirakuru/async.hpp>, an awaitable; a "
+                "reporter is called as reporter(const mirakuru::Event&); this one cannot be called "
+                "so");
   static_assert(
       axis != Axis::none,
       "mirakuru: this policy fits no axis: it is neither a spawner, a budget, a signal "

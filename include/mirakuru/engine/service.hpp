@@ -169,6 +169,9 @@ struct Service : ServiceBase {
       request.stop_budget = budget.stop;
       request.start_budget = budget.start;
       request.head_start = head_start();
+      request.still_waits = [this](std::chrono::nanoseconds waited) {
+        report(StillWaiting{command.text(), "its execution", {}, waited, budget.start, {}});
+      };
       remains = typename Set::PostMortem::Run{post_mortem, request};
       post_mortem_note = remains.note();
       process.emplace(spawner.spawn(request));
@@ -240,12 +243,15 @@ struct Service : ServiceBase {
     } catch (...) {  // it must not change the course of things
     }
   }
-  /// True if the reporter wants the steps of a run.
-  [[nodiscard]] bool reports_steps() const {
-    if constexpr (requires { static_cast<bool>(reporter.wants_steps()); })
-      return reporter.wants_steps();
-    else
-      return true;
+  /// True unless the reporter says that it wants no steps of a run.
+  [[nodiscard]] bool reports_steps() const noexcept {
+    if constexpr (requires { static_cast<bool>(reporter.wants_steps()); }) {
+      try {
+        return static_cast<bool>(reporter.wants_steps());
+      } catch (...) {  // it must not change the course of things
+      }
+    }
+    return true;
   }
   /// Reports an end that `stop()` would throw for, and that nobody has heard of yet.
   void report_end(bool by_itself) {

@@ -13,8 +13,10 @@
 #include <mirakuru/engine/service.hpp>
 #include <mirakuru/os/ascii.hpp>
 #include <mirakuru/os/file_name.hpp>
+#include <mirakuru/os/pipe_signal_blocked.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/spawn/wrap.hpp>
+#include <mirakuru/text/cut.hpp>
 
 namespace mirakuru::detail {
 
@@ -140,7 +142,7 @@ inline std::string label_of(const ResolvedCommand& command) {
     return is_word(c) || c == '-' || c == '.' || c == '/' || c == '+';
   });
   constexpr std::size_t longest = 100;
-  return (is_name ? first.substr(first.rfind('/') + 1).substr(0, longest) : "sh") + ": ";
+  return (is_name ? shortened(first.substr(first.rfind('/') + 1), longest) : "sh") + ": ";
 }
 
 MIRAKURU_DECL LaunchRequest ServiceBase::prepare(InputStream& from, bool input_is_terminal) {
@@ -175,30 +177,6 @@ MIRAKURU_DECL LaunchRequest ServiceBase::prepare(InputStream& from, bool input_i
   }
   return request;
 }
-
-/// Blocks SIGPIPE in this thread, and takes back the one that a write has caused.
-class PipeSignalBlocked {
- public:
-  PipeSignalBlocked() {
-    ::sigemptyset(&pipe_);
-    ::sigaddset(&pipe_, SIGPIPE);
-    sigset_t pending;
-    ::sigpending(&pending);
-    was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
-    ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-  }
-  ~PipeSignalBlocked() {
-    const timespec at_once{};
-    if (!was_pending_) ::sigtimedwait(&pipe_, nullptr, &at_once);
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  PipeSignalBlocked(const PipeSignalBlocked&) = delete;
-  PipeSignalBlocked& operator=(const PipeSignalBlocked&) = delete;
-
- private:
-  sigset_t pipe_, before_;
-  bool was_pending_;
-};
 
 MIRAKURU_DECL void ServiceBase::write(std::string_view text, std::chrono::nanoseconds timeout) {
   const auto begin = Clock::now();
@@ -265,9 +243,10 @@ MIRAKURU_DECL void ServiceBase::close() {
 }
 
 MIRAKURU_DECL void ServiceBase::throw_not_started() const {
-  throw ExecutorError{
-      error_context(Clock::now())
-          .message(has_started() ? "it has been stopped" : "it has not been started")};
+  const auto headline = !has_started() ? "it has not been started"
+                        : exit_code    ? "it has been stopped; it " + exit_headline(*exit_code)
+                                       : "it has been stopped";
+  throw ExecutorError{error_context(Clock::now()).message(headline)};
 }
 
 MIRAKURU_DECL void ServiceBase::throw_not_running() const {
@@ -305,10 +284,10 @@ MIRAKURU_DECL void ServiceBase::throw_spawn_error(std::chrono::nanoseconds start
 }
 
 MIRAKURU_DECL std::string ServiceBase::describe(pid_t pid) const {
-  std::string state = exit_code                   ? exit_headline(*exit_code)
-                      : pid == 0                  ? "not started"
-                      : process_stat(pid).lives() ? "running"
-                                                  : "ended";
+  std::string state = exit_code                                     ? exit_headline(*exit_code)
+                      : pid == 0                                    ? "not started"
+                      : proc_is_own() && !process_stat(pid).lives() ? "ended"
+                                                                    : "running";
   if (pid != 0) state = "pid " + std::to_string(pid) + ", " + state;
   return command.text() + " (" + state + ')';
 }

@@ -20,7 +20,8 @@ MIRAKURU_DECL void StartBase::spawned(pid_t pid, pid_t guardian) {
   fsm_.spawned(budget_);
   patience_ = Patience{fsm_.now()};
   process_.emplace(pid, from_now_on_ ? news_ : base_.streams, true,
-                   ProbeContext{fsm_.now(), &base_.changes, loop_, guardian});
+                   ProbeContext{fsm_.now(), &base_.changes, loop_, guardian,
+                                from_now_on_ ? &base_.streams : nullptr});
 }
 
 MIRAKURU_DECL void StartBase::join(pid_t pid, pid_t guardian, bool from_now_on) {

@@ -163,9 +163,10 @@ class StopOperation : StopBase {
     if (leaders_signal_ != 0 && service_.exit_code)
       service_.process->signal(std::exchange(leaders_signal_, 0));
     for (auto due = signal_due(now); due.signal != 0; due = signal_due(now)) {
+      send(due);
       if (had_to_kill(due.signal))
         service_.report(HadToBeKilled{service_.command.text(), waited(now)});
-      send(due);
+      if (!service_.process) return true;  // the reporter must not stop it, but may do so
     }
     wait(now, service_.process->event(), waits);
     way_.wait(now, waits);
@@ -190,6 +191,7 @@ class StopOperation : StopBase {
 
   void send(const TimedSignal& due) {
     leaders_signal_ = 0;
+    if (!service_.exit_code) leader_first_ = due.scope == Scope::leader;
     if (due.scope == Scope::tree || service_.exit_code) return service_.process->signal(due.signal);
     leaders_signal_ = due.signal;
     if constexpr (requires { service_.process->signal_leader(due.signal); })
@@ -200,8 +202,10 @@ class StopOperation : StopBase {
 
   void report_end(TimePoint now) {
     const auto& command = service_.command.text();
-    // The rest of a daemon's tree is the service itself.
-    if (!service_.stragglers.empty() && !ended_by_itself())
+    // The rest of a daemon's tree is the service itself. SIGKILL goes to all at once, and after a
+    // leader that comes first the others are meant to live.
+    if (!service_.stragglers.empty() && !ended_by_itself() && !leader_first_ &&
+        service_.exit_code != -SIGKILL)
       service_.report(LeftStragglers{command, service_.stragglers});
     if (service_.reports_steps())
       service_.report(Stopped{command, service_.exit_code.value_or(0), waited(now)});
@@ -213,7 +217,8 @@ class StopOperation : StopBase {
 
   Service<Set>& service_;
   bool way_is_due_;
-  int leaders_signal_ = 0;  // the leader alone has had it; 0 for none
+  int leaders_signal_ = 0;     // the leader alone has had it; 0 for none
+  bool leader_first_ = false;  // the last signal to the living leader was for it alone
   [[no_unique_address]] Way way_;
 };
 

@@ -3,27 +3,32 @@
 
 #include <cstdio>
 #include <string>
+#include <string_view>
 
 namespace mirakuru::detail {
 
-/// `text` on one line: an escape like "\n" or "\x00" replaces each control character.
-[[nodiscard]] inline std::string one_line(const std::string& text) {
-  std::string line;
+/// `text` with an escape like "\n" or "\x00" in place of each control character, unless it is in
+/// `kept`.
+[[nodiscard]] inline std::string escaped(std::string_view text, std::string_view kept) {
+  std::string result;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
-      line += "\\n";
+    if ((byte >= 0x20 && byte != 0x7f) || kept.find(c) != kept.npos) {
+      result += c;
+    } else if (c == '\n') {
+      result += "\\n";
     } else if (c == '\t') {
-      line += "\\t";
-    } else if (byte < 0x20 || byte == 0x7f) {
+      result += "\\t";
+    } else {
       char escape[5];
       std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(byte));
-      line += escape;
-    } else {
-      line += c;
+      result += escape;
     }
   }
-  return line;
+  return result;
 }
+
+/// `text` on one line: an escape replaces each control character.
+[[nodiscard]] inline std::string one_line(std::string_view text) { return escaped(text, {}); }
 
 }  // namespace mirakuru::detail

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <ctime>
 #include <type_traits>
 
 #include <mirakuru/os/stat_fields.hpp>
@@ -26,6 +27,13 @@ long call(long number, Arguments... arguments) {
 inline void nap(long nanoseconds) {
   const long pause[2] = {0, nanoseconds};  // the kernel's struct timespec
   call(SYS_nanosleep, pause, nullptr);
+}
+
+/// The monotonic clock in nanoseconds. Not `clock_gettime`: a test may replace that function.
+[[nodiscard]] inline std::int64_t now() {
+  timespec time{};
+  call(SYS_clock_gettime, CLOCK_MONOTONIC, &time);
+  return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
 }
 
 [[nodiscard]] constexpr std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include <mirakuru/output/output_file.hpp>
+#include <mirakuru/text/cut.hpp>
 #include <mirakuru/text/excerpt.hpp>
 
 namespace mirakuru {
@@ -115,7 +116,10 @@ MIRAKURU_DECL std::string OutputFile::excerpt() const try {
 MIRAKURU_DECL std::string OutputFile::tail() const {
   constexpr long long most_bytes = 2048;
   constexpr std::size_t most_lines = 10;
-  return detail::last_lines(text_from(begin_ + std::max(0LL, size() - most_bytes)), most_lines);
+  const auto begin = std::max(0LL, size() - most_bytes);
+  const auto text = text_from(begin_ + begin);
+  return detail::last_lines(begin > 0 ? std::string{detail::without_half_begin(text)} : text,
+                            most_lines);
 }
 
 }  // namespace mirakuru

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <mirakuru/output/output_file.hpp>
+#include <mirakuru/text/cut.hpp>
 
 namespace mirakuru {
 
@@ -100,8 +101,7 @@ namespace detail {
     const bool out_is_newer = std::pair{out.st_mtim.tv_sec, out.st_mtim.tv_nsec} >
                               std::pair{err.st_mtim.tv_sec, err.st_mtim.tv_nsec};
     const bool takes_out = has_out && (!has_err || out_is_newer);
-    auto line = last_lines((takes_out ? streams.out() : streams.err()).tail(), 1);
-    return line.size() > longest ? line.substr(0, longest) + " [...]" : line;
+    return shortened(last_lines((takes_out ? streams.out() : streams.err()).tail(), 1), longest);
   } catch (...) {  // it is for a message
     return {};
   }

@@ -28,7 +28,7 @@ struct BannerCheck {
   /// Names the check in messages.
   [[nodiscard]] std::string describe() const;
   /// Asked after a time-out: a stream that is empty may be buffered, and the first megabyte may
-  /// have the text of the pattern as it is.
+  /// have the text of the pattern as it is. In a `wait_for()` an earlier line may match.
   [[nodiscard]] std::string hint(const Process& process) const;
   /// The first line of the output that matches; empty for none.
   [[nodiscard]] std::string quote(const Process& process) const;

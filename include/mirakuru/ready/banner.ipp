@@ -19,12 +19,31 @@ MIRAKURU_DECL std::string BannerCheck::describe() const {
          (times > 1 ? ", " + std::to_string(times) + " times" : "") + where;
 }
 
+namespace detail {
+
+/// True if a line of the file matches, as far as one can look in a moment.
+inline bool has_line(const OutputFile& file, const LineMatcher& pattern) {
+  const auto until = Clock::now() + std::chrono::milliseconds{20};
+  OutputSearch search{file, pattern};
+  search.freeze();
+  do {
+    if (search.look(until)) return true;
+  } while (search.more() && Clock::now() < until);
+  return false;
+}
+
+}  // namespace detail
+
 MIRAKURU_DECL std::string BannerCheck::hint(const Process& process) const {
   constexpr long long megabyte = 1 << 20;
+  const auto* const run = process.context().run;
+  const auto& streams = run != nullptr ? *run : process.streams();
   std::string begin;
   for (const auto which : {Stream::out, Stream::err}) {
     if (stream != Stream::both && stream != which) continue;
-    const auto& file = which == Stream::out ? process.streams().out() : process.streams().err();
+    const auto& file = which == Stream::out ? streams.out() : streams.err();
+    if (run != nullptr && detail::has_line(file, pattern))
+      return "a line before the call of wait_for() matches; it looks at output from the call on";
     const auto before = begin.size();
     begin.resize(before + static_cast<std::size_t>(std::clamp(file.size(), 0LL, megabyte)));
     begin.resize(before + file.read(0, std::span{begin}.subspan(before)));

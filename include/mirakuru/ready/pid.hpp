@@ -11,8 +11,8 @@ namespace mirakuru {
 /// relative to the test's own directory, whatever `Command::cwd` is.
 ///
 /// A file that is there before the start is `AlreadyRunning`, unless it is left over: its process
-/// is gone. Then the check waits for another content. Rests on inotify, and follows the target of a
-/// symbolic link.
+/// is gone, or the process with that id is younger than the file. Then the check waits for another
+/// content. Rests on inotify, and follows the target of a symbolic link.
 struct PidCheck {
   FileName path;
   /// True: the file must hold the id of a living process in its first four kilobytes. An id without

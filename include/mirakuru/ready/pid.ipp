@@ -90,7 +90,10 @@ class PidProbe final : public FileProbe {
     const std::chrono::nanoseconds wall = std::chrono::system_clock::now().time_since_epoch();
     if (pid != 0 && file.written < wall - process_.waited(now) && !file.is_current()) {
       left_over_ = true;
-      return not_ready("it is left over from process " + std::to_string(pid) + ", which is gone");
+      return not_ready(
+          process_lives(pid)
+              ? "it is left over from a process whose id " + describe_process(pid) + " has now"
+              : "it is left over from process " + std::to_string(pid) + ", which is gone");
     }
     // One that is written over is empty for a moment.
     if (!alive_ && !left_over_) return readiness;

@@ -4,6 +4,7 @@
 #include <mirakuru/error.hpp>
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/report/event.hpp>
+#include <mirakuru/text/cut.hpp>
 
 namespace mirakuru {
 
@@ -62,8 +63,8 @@ struct EventText {
 
 MIRAKURU_DECL std::string line_of(const Event& event) {
   constexpr std::size_t longest_command = 100;
-  auto command = std::visit([](const auto& any) { return any.command; }, event);
-  if (command.size() > longest_command) command = command.substr(0, longest_command) + " [...]";
+  const auto command = detail::shortened(
+      std::visit([](const auto& any) { return any.command; }, event), longest_command);
   return detail::one_line(command + ": " + std::visit(detail::EventText{}, event));
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <sys/types.h>
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -40,6 +42,11 @@ class StringArena {
   char* at_;
 };
 
+/// The time until a command has to be executed: its start budget, or a second if that is longer.
+[[nodiscard]] inline std::chrono::nanoseconds time_to_execute(const LaunchRequest& request) {
+  return std::max<std::chrono::nanoseconds>(request.start_budget, std::chrono::seconds{1});
+}
+
 /// The call that fails when the program cannot be executed.
 [[gnu::visibility("hidden")]] inline constexpr char exec_call[] = "execve";
 
@@ -64,6 +71,7 @@ class [[gnu::visibility("hidden")]] Child {
   char** environment_;
   char* cwd_;
   int streams_[3];
+  std::int64_t patience_;  // nanoseconds, with a program that somebody writes
   bool terminal_;
   bool changes_user_;
   Identity::Number user_ = 0, group_ = 0;

@@ -29,6 +29,11 @@ MIRAKURU_DECL Child::Child(const LaunchRequest& request, const LocalExec& exec, 
       environment_{arena.strings(exec.environment)},
       cwd_{arena.string(request.cwd)},
       streams_{request.in, request.out, request.err},
+      // Less than a guardian has, so that it can tell the reason.
+      patience_{
+          std::min<std::chrono::nanoseconds>(
+              std::chrono::seconds{2}, time_to_execute(request) - std::chrono::milliseconds{200})
+              .count()},
       terminal_{request.terminal},
       changes_user_{exec.identity.has_value()},
       limits_{arena.array<ResourceLimit>(request.limits.size())},
@@ -69,14 +74,16 @@ MIRAKURU_DECL const char* Child::execute(pid_t parent) {
       call(SYS_fcntl, stream, F_SETFD, 0);  // the host's own may be close-on-exec
     else if (call(SYS_dup3, streams_[stream], stream, 0) < 0)
       return "dup3";
-  syscalls::close_range(3, ~0U, parent != 0);  // the guardian's child has to report a failure
+  // The guardian needs its channel until then. Without one no copy may keep the program busy.
+  syscalls::close_range(3, ~0U, parent != 0);
   // Another thread of the host may have forked while it wrote the program: that copy of its
   // descriptor is gone in a moment.
-  for (int tries = 0; tries < 2000; ++tries) {
-    call(SYS_execve, program_, argv_, environment_);
-    if (errno != ETXTBSY) break;
+  std::int64_t begin = 0;
+  while (call(SYS_execve, program_, argv_, environment_), errno == ETXTBSY) {
+    const auto now = syscalls::now();
+    if (begin == 0) begin = now;
+    if (now - begin >= patience_) break;
     syscalls::nap(1'000'000);
-    errno = ETXTBSY;
   }
   return exec_call;
 }

@@ -50,8 +50,8 @@ class GuardedProcess {
   [[nodiscard]] bool alive();
   /// The leader's exit status once `alive()` has seen its end; minus the signal that ended it.
   [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
-  /// Sends `signal` to the leader's group. The rest of the tree gets it after the leader's end, or
-  /// after half of the signal's time. SIGKILL goes to the whole tree at once.
+  /// Sends `signal` to the leader's group. The rest of the tree gets it 50 ms after the leader's
+  /// end, or after half of the signal's time. SIGKILL goes to the whole tree at once.
   void signal(int signal) noexcept;
   /// Sends `signal` to the leader alone.
   void signal_leader(int signal) noexcept;
@@ -70,9 +70,7 @@ class GuardedProcess {
  private:
   GuardedProcess() = default;
 
-  static constexpr std::chrono::nanoseconds least_start_budget = std::chrono::seconds{1};
-
-  void await_leader(std::chrono::nanoseconds budget);
+  void await_leader(const LaunchRequest& request);
   bool receive(bool& more);
   void take(const detail::Report& report);
   void add_straggler(pid_t pid, const std::string& command);

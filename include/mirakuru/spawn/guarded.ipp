@@ -17,8 +17,10 @@
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/signals_blocked.hpp>
 #include <mirakuru/os/unique_fd.hpp>
+#include <mirakuru/report/patience.hpp>
 #include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/spawn/guardian/guardian.hpp>
+#include <mirakuru/text/cut.hpp>
 
 namespace mirakuru {
 
@@ -137,7 +139,7 @@ MIRAKURU_DECL bool GuardedProcess::receive(bool& more) {
 
 MIRAKURU_DECL void GuardedProcess::add_straggler(pid_t pid, const std::string& command) {
   if (std::ranges::find(stragglers_, pid, &Straggler::pid) == stragglers_.end())
-    stragglers_.push_back({pid, detail::one_line(command)});
+    stragglers_.push_back({pid, detail::one_line(detail::without_half_end(command))});
 }
 
 MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
@@ -162,7 +164,8 @@ MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
 
 MIRAKURU_DECL void GuardedProcess::refuse(pid_t pid, const std::string& command) {
   refused_ = true;
-  trouble_ = "pid " + std::to_string(pid) + " (" + detail::one_line(command) +
+  trouble_ = "pid " + std::to_string(pid) + " (" +
+             detail::one_line(detail::without_half_end(command)) +
              ") belongs to another user, and may not be signalled";
 }
 
@@ -245,6 +248,7 @@ MIRAKURU_DECL bool GuardedProcess::kill_rest() {
       detail::for_each_later_id(first_id_, kill_ours);
     else if (!detail::for_each_pid(kill_ours))
       found = true;
+  if (!exit_code_ && !now(leader_).lives()) exit_code_ = -SIGKILL;  // along with the guardian
   // An exiting process loses its marks before its files.
   std::erase_if(killed_, [&](const auto& killed) {
     const auto stat = now(killed.first);
@@ -345,9 +349,11 @@ MIRAKURU_DECL void GuardedProcess::send() noexcept {
 }
 
 /// The guardian reports when the command is executed, which may take long on a remote disk.
-MIRAKURU_DECL void GuardedProcess::await_leader(std::chrono::nanoseconds budget) {
+MIRAKURU_DECL void GuardedProcess::await_leader(const LaunchRequest& request) {
   using namespace std::chrono_literals;
-  const auto deadline = detail::after(detail::Clock::now(), std::max(budget, least_start_budget));
+  const auto begin = detail::Clock::now();
+  const auto deadline = detail::after(begin, detail::time_to_execute(request));
+  detail::Patience patience{begin};
   while (leader_ == 0) {
     pollfd event{.fd = channel_.get(), .events = POLLIN, .revents = 0};
     bool more;
@@ -361,7 +367,9 @@ MIRAKURU_DECL void GuardedProcess::await_leader(std::chrono::nanoseconds budget)
     // A child that the host has just forked may hold the channel open.
     if ((told ? !receive(more) : guardian_has_ended()) && leader_ == 0)
       detail::throw_error(EPIPE, "the guardian");
-    if (!told) ::kill(guardian_, SIGCONT);  // it may be stopped
+    if (told) continue;
+    ::kill(guardian_, SIGCONT);  // it may be stopped
+    if (const auto now = detail::Clock::now(); patience.over(now)) request.still_waits(now - begin);
   }
 }
 
@@ -386,7 +394,7 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const LaunchRequest& request, 
   process.program_ = std::move(exec.program);
   process.cgroup_ = std::move(group.path);
   try {
-    process.await_leader(request.start_budget);
+    process.await_leader(request);
   } catch (...) {
     process.reap_guardian();
     for (int tries = 0; tries < 1000 && !process.trouble_.empty() && process.kill_rest(); ++tries) {

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -70,6 +71,9 @@ struct LaunchRequest {
   std::vector<Relay> relays = {};
   /// A directory that goes with the tree after the owner's death; empty for none.
   std::string scratch = {};
+  /// Called with the time so far while the command is not executed yet: after 5 s, then after twice
+  /// as long each time. A spawner that cannot tell does not call it.
+  std::function<void(std::chrono::nanoseconds)> still_waits = [](auto) {};
 };
 
 /// A command that cannot be run. `what()` tells the failed step and the reason: "cannot run

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include <mirakuru/text/cut.hpp>
+
 namespace mirakuru::detail {
 
 /// The first and the last lines of a text that comes in pieces, for a message. Equal lines in a row
@@ -21,6 +23,7 @@ class Excerpt {
 
   /// Takes the next piece of the text.
   void feed(std::string_view piece) {
+    if (is_behind_gap() && !open_) piece = without_half_begin(piece);
     while (!piece.empty()) {
       const auto end = piece.find('\n');
       const auto part = piece.substr(0, end);
@@ -36,7 +39,10 @@ class Excerpt {
   void skip(std::size_t bytes, std::optional<std::size_t> line_ends) {
     std::size_t lines = line_ends.value_or(0);
     if (open_ && lines > 0) --lines;  // that of the line at hand
-    if (open_) end_line();
+    if (open_) {
+      line_ = without_half_end(line_);
+      end_line();
+    }
     for (auto& line : tail_) lines += line.times;
     tail_.clear();
     lines_ += lines;
@@ -72,10 +78,17 @@ class Excerpt {
               (line.times == 2 ? " more time]\n" : " more times]\n");
   }
 
+  [[nodiscard]] bool is_behind_gap() const { return tail_.empty() && skipped_; }
+
   void end_line() {
     open_ = false;
+    if (length_ > line_.size()) line_ = without_half_end(line_);
+    if (length_ == line_.size() && line_.ends_with('\r')) {  // a terminal's line end
+      line_.pop_back();
+      --length_;
+    }
     Line line{std::exchange(line_, {}), std::exchange(length_, 0)};
-    const bool behind_gap = tail_.empty() && skipped_;
+    const bool behind_gap = is_behind_gap();
     Line* const last = !tail_.empty()                  ? &tail_.back()
                        : !head_.empty() && !behind_gap ? &head_.back()
                                                        : nullptr;

@@ -90,6 +90,8 @@ class [[gnu::visibility("hidden")]] Guardian {
 
  private:
   static constexpr int max_reports = 100;
+  // From the leader's end on: the others may be about to end, too.
+  static constexpr std::int64_t time_to_follow = 50'000'000;
 
   Guardian(const Task& task, StringArena arena);
   void run();
@@ -157,13 +159,6 @@ class [[gnu::visibility("hidden")]] Guardian {
     end_reported_ = leader_ended_;
   }
 
-  /// Not `clock_gettime`: a test may replace that function.
-  [[nodiscard]] static std::int64_t now() {
-    timespec time{};
-    syscalls::call(SYS_clock_gettime, CLOCK_MONOTONIC, &time);
-    return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
-  }
-
   /// Reaps all that has ended. False when nothing is below the guardian any more.
   bool reap() {
     for (;;) {
@@ -174,6 +169,8 @@ class [[gnu::visibility("hidden")]] Guardian {
           errno == ECHILD;
       if (empty || info_.si_pid == 0) {
         if (!relays_.empty()) relays_.pump(empty);
+        if (!empty && leader_ended_ && !end_reported_)
+          spread_at_ = syscalls::least(spread_at_, syscalls::now() + time_to_follow);
         report_end(empty);
         return !empty;
       }
@@ -188,7 +185,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   /// Waits for a child's end, a message from the owner, the owner's end, or the next due time.
   void wait() {
     constexpr std::int64_t never = INT64_MAX, second = 1'000'000'000;
-    const auto time = now();
+    const auto time = syscalls::now();
     auto left = never;
     if (signal_ != 0) left = syscalls::least(left, look_at_ - time);
     if (orphaned_at_ != 0 && next_signal_ < signal_count_)
@@ -225,8 +222,9 @@ class [[gnu::visibility("hidden")]] Guardian {
   }
 
   /// While the leader lives, a signal goes to its process group. The leader has half of the step's
-  /// time to end its tree. Then, or when it has ended, each process left gets the signal by its own
-  /// id; SIGKILL goes to all at once. A while after each step the guardian searches the tree.
+  /// time to end its tree. Then, or a moment after its end, each process left gets the signal by
+  /// its own id; SIGKILL goes to all at once. A while after each step the guardian searches the
+  /// tree.
   ///
   /// In the scope `leader` the leader alone gets it, and the rest after the leader's end.
   void begin_step(int signal, bool group_signalled, Scope scope = Scope::tree) {
@@ -238,9 +236,9 @@ class [[gnu::visibility("hidden")]] Guardian {
                                            syscalls::call(SYS_kill, -leader_, signal) == 0);
     if (signal == SIGKILL && group_kill_ >= 0) syscalls::call(SYS_write, group_kill_, "1", 1);
     pause_ = 4'000'000;
-    const auto time = now();
+    const auto time = syscalls::now();
     look_at_ = leader_alone ? INT64_MAX : group_signalled_ ? time + pause_ : 0;
-    spread_at_ = time + time_of_step(signal) / 2;
+    spread_at_ = leader_ended_ ? time : time + time_of_step(signal) / 2;
     spin_until_ = group_signalled_ ? time + 80'000 : 0;
     if (paused_) suspend(false);
   }
@@ -289,12 +287,12 @@ class [[gnu::visibility("hidden")]] Guardian {
   }
 
   void on_owner_exit() {
-    if (orphaned_at_ == 0) orphaned_at_ = now();
+    if (orphaned_at_ == 0) orphaned_at_ = syscalls::now();
   }
 
   void keep_to_schedule() {
     while (orphaned_at_ != 0 && next_signal_ < signal_count_ &&
-           now() - orphaned_at_ >= signals_[next_signal_].after) {
+           syscalls::now() - orphaned_at_ >= signals_[next_signal_].after) {
       const auto& next = signals_[next_signal_++];
       begin_step(next.signal, false, next.scope);
     }
@@ -309,14 +307,15 @@ class [[gnu::visibility("hidden")]] Guardian {
 
   void signal_rest() {
     tree_.find(self_);
-    const bool everyone = leader_ended_ || signal_ == SIGKILL || now() >= spread_at_;
+    const bool everyone = signal_ == SIGKILL || syscalls::now() >= spread_at_;
     tree_.send(signal_, group_signalled_ ? leader_ : 0, everyone,
                [this](pid_t pid) { report_process(Report::straggler, pid, 0); });
     if (const pid_t pid = tree_.refused(); pid != 0 && signal_ == SIGKILL && !refusal_reported_)
       refusal_reported_ = report_process(Report::refused, pid, EPERM);
     // Processes may be born, or stopped, at any time, so look again.
     pause_ = syscalls::least(pause_ * 2, 100'000'000);
-    look_at_ = tree_.search_is_complete() ? now() + pause_ : now();
+    look_at_ = tree_.search_is_complete() ? syscalls::now() + pause_ : syscalls::now();
+    if (!everyone) look_at_ = syscalls::least(look_at_, spread_at_);
   }
 
   bool report_process(Report::Kind kind, pid_t pid, int value) {
@@ -365,7 +364,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   int signal_ = 0;                // the last one that it got to send; 0: none yet
   bool paused_ = false;
   bool group_signalled_ = false;  // the leader's group has got it as a whole
-  std::int64_t spread_at_ = 0;    // when all others get it, even if the leader still lives
+  std::int64_t spread_at_ = 0;    // when all others get it
   std::int64_t look_at_ = 0;      // when to search the tree
   std::int64_t pause_ = 0;
   std::int64_t spin_until_ = 0;  // the leader is about to end

@@ -100,9 +100,9 @@ MIRAKURU_DECL void Guardian::run() {
 
   while (reap()) {
     keep_to_schedule();
-    if (signal_ != 0 && now() >= look_at_) signal_rest();
+    if (signal_ != 0 && syscalls::now() >= look_at_) signal_rest();
     // Most commands end in less time than it takes to sleep and wake up.
-    if (leader_ended_ || now() >= spin_until_) wait();
+    if (leader_ended_ || syscalls::now() >= spin_until_) wait();
   }
   if (group_ >= 0) syscalls::remove_directories(AT_FDCWD, group_path_);
   if (scratch_ >= 0 && orphaned_at_ != 0) remove_scratch();
