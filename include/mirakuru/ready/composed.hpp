@@ -19,6 +19,8 @@
 
 namespace mirakuru::detail {
 
+namespace hana = boost::hana;
+
 /// The name of an arm in messages.
 template <class Check>
 [[nodiscard]] std::string name_of(const Check& check) {
