@@ -235,7 +235,7 @@ class Executor {
     static_assert(
         Set::Input::writable,
         "mirakuru: close_input() needs an input policy that is held open, such as HeldOpen");
-    service_.close_input();
+    service_.close_input(std::chrono::seconds{10});
     return *this;
   }
   Executor&& close_input() && { return std::move(close_input()); }

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -25,7 +27,8 @@ concept CommandLike = std::same_as<T, Argv> || std::same_as<T, Command> || std::
                       std::same_as<T, ResolvedCommand>;
 /// The types that a word is made of, by the way that they become text.
 template <class T>
-concept StringLike = std::convertible_to<const T&, std::string_view>;
+concept StringLike =
+    std::convertible_to<const T&, std::string_view> && !std::same_as<T, std::nullptr_t>;
 template <class T>
 concept PathLike = !StringLike<T> && std::convertible_to<const T&, std::string>;
 /// A directory that has a path, such as `TempDir`.
@@ -51,12 +54,15 @@ class Word {
  public:
   Word() = default;
   /// Takes a string, a `std::string_view`, a `std::filesystem::path`, a value with a `path()`, an
-  /// integer or a port. An integer is written in decimal.
+  /// integer or a port. An integer is written in decimal. Throws `std::invalid_argument` for a null
+  /// pointer.
   template <class T>
     requires(!detail::CommandLike<T>)
   Word(const T& value) {
     static_assert(detail::Wordy<T>,
                   "mirakuru: a word is a string, a path, an integer or a port; convert this value");
+    if constexpr (std::is_pointer_v<T>)
+      if (value == nullptr) throw std::invalid_argument{"a word is a null pointer"};
     if constexpr (detail::StringLike<T>)
       text_ = static_cast<std::string_view>(value);
     else if constexpr (detail::PathLike<T>)

@@ -27,6 +27,7 @@ TEST_CASE("render: each name is replaced by its value") {
 TEST_CASE("render: a doubled dollar stands for itself before a brace") {
   CHECK(mk::render("$${a} $$ $${", {}) == "${a} $$ ${");
   CHECK(mk::render("$${a}${a}", {{"a", 1}}) == "${a}1");
+  CHECK(mk::render("${a}${b}$", {{"a", "US$"}, {"b", "x"}}) == "US$x$");
 }
 
 TEST_CASE("render: an unknown and an unused name are refused") {

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -33,8 +34,11 @@ struct Place {
   test::TempDir directory;
   Place() { ::setenv("TMPDIR", directory.path().c_str(), 1); }
   ~Place() { ::unsetenv("TMPDIR"); }
+  /// The number of directories in it.
   [[nodiscard]] std::ptrdiff_t entries() const {
-    return std::distance(fs::directory_iterator{directory.path()}, {});
+    const fs::directory_iterator all{directory.path()};
+    return std::count_if(begin(all), end(all),
+                         [](const auto& entry) { return entry.is_directory(); });
   }
 };
 
@@ -73,6 +77,11 @@ TEST_CASE("TempDir: it is private, has a name, and goes with all that is in it")
   CHECK_FALSE(fs::exists(path));
   CHECK(fs::exists("/etc"));
   CHECK_THROWS_AS(mk::TempDir{"a/b"}, std::invalid_argument);
+  CHECK(fs::is_empty(place.directory.path()));
+  const mk::TempDir directory;
+  CHECK_THROWS_AS(directory.write("/tmp/outside", ""), std::invalid_argument);
+  CHECK_THROWS_AS(directory.write("a/../../outside", ""), std::invalid_argument);
+  CHECK_THROWS_AS(directory.write("", ""), std::invalid_argument);
 }
 
 TEST_CASE("TempDir: it takes no link's target along") {
@@ -140,6 +149,53 @@ TEST_CASE("TempDir: the guardian removes it when the test is killed") {
   const test::Elapsed elapsed;
   while (place.entries() > 0 && elapsed < 20s) ::usleep(1000);
   CHECK(place.entries() == 0);
+}
+
+TEST_CASE("TempDir: one that is kept after the start stays, whatever its service does") {
+  const Place place;
+  in_killed_child([&] {
+    auto* const directory = new mk::TempDir{"service"};
+    static std::optional<mk::OutputExecutor> service;
+    service.emplace(mk::Command{.argv = "chmod 700 .; echo ready; exec sleep 300",
+                                .cwd = *directory,
+                                .scratch = *directory,
+                                .shell = true},
+                    mk::BannerCheck{"ready"});
+    service->start();
+    directory->keep();
+    return std::optional{service->pid()};
+  });
+  CHECK(test::eventually([] { return test::processes_matching("sleep 300") == 0; }, 20s));
+  CHECK(place.entries() == 1);
+}
+
+TEST_CASE("TempDir: the last of several guardians removes it, and none follows a link") {
+  const Place place;
+  const test::TempDir outside;
+  std::ofstream{outside / "file"} << "text";
+  in_killed_child([&] {
+    const mk::TempDir* const directory = new mk::TempDir{"shared"};
+    directory->write("file", "text");
+    static std::optional<mk::SimpleExecutor> quick;
+    static std::optional<mk::OutputExecutor> slow;
+    quick.emplace(mk::Command{.argv = "sleep 300", .scratch = *directory});
+    slow.emplace(mk::Command{.argv = "trap 'sleep 0.3; cat file > " + (outside / "seen") +
+                                     "; exit' TERM; echo up; while :; do sleep 0.01; done",
+                             .cwd = *directory,
+                             .scratch = *directory,
+                             .shell = true},
+                 mk::BannerCheck{"up"});
+    quick->start();
+    slow->start();
+    return std::optional{1};
+  });
+  CHECK(test::eventually([&] { return place.entries() == 0; }, 20s));
+  CHECK(test::slurp(outside / "seen") == "text");
+  const auto link = place.directory.path() + "/link";
+  fs::create_directory_symlink(outside.path(), link);
+  CHECK_THROWS_AS(mk::SimpleExecutor(mk::Command{.argv = "true", .scratch = link}).start(),
+                  mk::SpawnError);
+  CHECK(test::slurp(outside / "file") == "text");
 }
 
 TEST_CASE("TempDir: without a guardian the next one of the same user removes it") {

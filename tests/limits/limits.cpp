@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 #include <chrono>
 #include <csignal>
+#include <stdexcept>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -48,6 +49,11 @@ TEST_CASE("Limits: the error tells which one has ended it") {
                        mk::Limits{.files = 64, .core = 0}};
   const auto other = message_of<mk::ProcessExitedWithError>([&] { failing.start(); });
   CHECK(other.find("\n  note: its limits: files 64, core file 0 bytes") != other.npos);
+}
+
+TEST_CASE("Limits: impossible ones are refused") {
+  CHECK_THROWS_AS((mk::Executor{"true", mk::Limits{.cpu = -1s}}), std::invalid_argument);
+  CHECK_THROWS_AS((mk::Executor{"true", mk::Limits{.files = 2}}), std::invalid_argument);
 }
 
 TEST_CASE("Limits: one that cannot be set is an error that names the call") {

@@ -50,11 +50,3 @@ TEST_CASE("remove_contents: files, directories and links go, however deep") {
   CHECK(fs::is_empty(top));
   CHECK(test::slurp(outside / "file") == "text");
 }
-
-TEST_CASE("is_sticky: tells the bit") {
-  const test::TempDir directory;
-  const auto file = open(directory.path());
-  CHECK_FALSE(syscalls::is_sticky(file.get()));
-  REQUIRE(::fchmod(file.get(), 01700) == 0);
-  CHECK(syscalls::is_sticky(file.get()));
-}

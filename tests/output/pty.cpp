@@ -51,6 +51,8 @@ TEST_CASE("Pty: close_input() is the end of the file, and carriage returns are n
   mk::Executor cat{"cat", mk::Pty{}, in_time};
   cat.start().write("a line\n").close_input().wait(30s);
   CHECK(cat.output() == "a line\n");
+  cat.stop().start().write("no end").close_input().wait(30s);
+  CHECK(cat.output() == "no end");
   mk::Executor raw{mk::Shell{"printf 'ready\\r\\n'; exec sleep 300"}, mk::Pty{},
                    mk::BannerCheck{"^ready$"}, in_time};
   CHECK(raw.start().running());

@@ -9,6 +9,7 @@
 
 #include <mirakuru.hpp>
 
+#include "child.hpp"
 #include "errors.hpp"
 #include "files.hpp"
 #include "process.hpp"
@@ -115,6 +116,21 @@ TEST_CASE("Tee: a reader that does not read holds nobody up") {
     CHECK(service.output().ends_with("1000\n"));
   }
   ::close(ends[1]);
+}
+
+TEST_CASE("Tee: a program that never stops to print ends with its owner") {
+  const test::TempDir directory;
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  CHECK(test::in_child([&] {
+          ::dup2(null, 2);
+          mk::Executor service{mk::Shell{"exec yes 7701"}, mk::Tee{},
+                               mk::TimeoutBudget{.start = 30s, .stop = 1s}};
+          service.start();
+          ::raise(SIGKILL);
+          return false;
+        }) == 128 + SIGKILL);
+  CHECK(test::eventually([] { return test::processes_matching("yes 7701") == 0; }));
+  ::close(null);
 }
 
 TEST_CASE("Tee: a long line comes in pieces") {

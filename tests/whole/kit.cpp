@@ -231,6 +231,14 @@ TEST_CASE_TEMPLATE("Command: a user of its own", Spawner, mk::GuardedSpawner, mk
   CHECK(id.err_output() == "reopened\n");
   id.stop();
   CHECK(id.exit_code() == -SIGTERM);
+  CHECK(mk::run(mk::Command{.argv = {"cat", "/dev/stdin"}, .user = "nobody"}, mk::InputText{"text"},
+                Spawner{})
+            .output == "text");
+  const mk::TempDir closed;
+  CHECK(message_of<mk::SpawnError>(
+            [&] { mk::run(mk::Command{.argv = {"pwd"}, .cwd = closed, .user = "nobody"}, Spawner{}); })
+            .starts_with("cannot run in the directory " + closed.path().native() +
+                         " as the user nobody: permission denied"));
   CHECK(message_of<mk::SpawnError>([] {
           mk::SimpleExecutor{mk::Command{.argv = "true", .user = "no-such-user"}}.start();
         }).starts_with("cannot run as the user no-such-user: there is no such user"));

@@ -33,8 +33,9 @@ struct ServiceBase {
   ResolvedCommand command;
   std::vector<std::string> wrap;  // words in front of it
   OutputStreams streams = {};
-  UniqueFd input = {};        // the writing end of standard input, held open
-  std::string keep_dir = {};  // for a copy of the output with each error
+  UniqueFd input = {};          // the writing end of standard input, held open
+  bool input_ends_line = true;  // the last byte written to it has ended a line
+  std::string keep_dir = {};    // for a copy of the output with each error
   std::vector<ResourceLimit> limits = {};
   std::string stop_note = {};  // why the command that should stop it has failed
   pid_t last_pid = 0;          // of the leader, also after its end
@@ -60,8 +61,9 @@ struct ServiceBase {
   /// Writes to the standard input within `timeout`. Throws `ExecutorError` if nobody reads it any
   /// more, and `TimeoutExpired`.
   void write(std::string_view text, std::chrono::nanoseconds timeout);
-  /// Ends the standard input.
-  void close_input();
+  /// Ends the standard input. A terminal that is full may take `timeout`; it throws as write()
+  /// does.
+  void close_input(std::chrono::nanoseconds timeout);
   /// Copies the output to `keep_dir`. Returns a note with the place; empty for none.
   [[nodiscard]] std::string keep_output() const noexcept;
   /// Closes the descriptors of a run.
@@ -303,6 +305,7 @@ Service<Set> make_service(ResolvedCommand command, hana::tuple<Given...> given) 
   check_signals(service.signals.steps());
   not_negative(service.head_start(), "the wait before the first signal");
   (void)service.kill_steps();  // checks its signal, too
+  (void)service.limits_policy.limits();
   return service;
 }
 

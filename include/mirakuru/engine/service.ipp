@@ -98,6 +98,7 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
   stragglers.clear();
   trouble.clear();
   refused = examined = paused = false;
+  input_ends_line = true;
   stop_note.clear();
   backtrace.clear();
   reports.clear();
@@ -128,10 +129,9 @@ MIRAKURU_DECL LaunchRequest request_of(const ResolvedCommand& command, int input
 }
 
 /// The file's user becomes `user`, so that the command can open it anew as /dev/stderr.
-inline void give_to(const std::optional<Identity>& user, int fd) {
+inline void give_to(const Identity& user, int fd) {
   struct stat status{};
-  if (user && ::fstat(fd, &status) == 0 && status.st_nlink == 0)
-    (void)!::fchown(fd, user->user, user->group);
+  if (::fstat(fd, &status) == 0 && status.st_nlink == 0) (void)!::fchown(fd, user.user, user.group);
 }
 
 /// The name in front of a line: the program, or the first word of a shell's line.
@@ -156,11 +156,13 @@ MIRAKURU_DECL LaunchRequest ServiceBase::prepare(InputStream& from, bool input_i
   request.limits = limits;
   if (!command.scratch().empty()) {
     request.scratch = absolute_path(command.scratch());
-    if (const auto user = identity_of(request.user))
-      (void)!::chown(request.scratch.c_str(), user->user, user->group);
   }
-  if (!request.user.empty())
-    for (const int fd : {request.out, request.err}) give_to(identity_of(request.user), fd);
+  if (const auto user = identity_of(request.user)) {
+    if (!request.scratch.empty()) (void)!::lchown(request.scratch.c_str(), user->user, user->group);
+    for (const int fd : {request.in, request.out, request.err}) give_to(*user, fd);
+    for (const int fd : {input ? request.in : -1, streams.terminal().get()})  // ours, too
+      (void)!::fchown(fd, user->user, static_cast<gid_t>(-1));
+  }
   if (const auto& target = streams.copy_to())
     request.relays = {{.from = request.out, .to = target.get(), .label = label_of(command)},
                       {.from = request.err, .to = target.get(), .label = label_of(command)}};
@@ -192,6 +194,7 @@ MIRAKURU_DECL void ServiceBase::write(std::string_view text, std::chrono::nanose
     const auto size = ::write(input.get(), text.data() + done, text.size() - done);
     if (size >= 0) {
       done += static_cast<std::size_t>(size);
+      input_ends_line = done > 0 && text[done - 1] == '\n';
     } else if (errno == EAGAIN) {
       const auto now = Clock::now();
       if (now >= deadline)
@@ -209,9 +212,9 @@ MIRAKURU_DECL void ServiceBase::write(std::string_view text, std::chrono::nanose
   }
 }
 
-MIRAKURU_DECL void ServiceBase::close_input() {
-  constexpr char end_of_file = 4;  // VEOF of termios(3)
-  if (input && streams.controlling()) (void)!::write(input.get(), &end_of_file, 1);
+MIRAKURU_DECL void ServiceBase::close_input(std::chrono::nanoseconds timeout) {
+  // VEOF of termios(3) hands an unfinished line over; only behind that it is the end.
+  if (input && streams.controlling()) write(input_ends_line ? "\4" : "\4\4", timeout);
   input.reset();
 }
 
@@ -238,6 +241,7 @@ MIRAKURU_DECL std::string ServiceBase::keep_output() const noexcept try {
 
 MIRAKURU_DECL void ServiceBase::close() {
   input.reset();
+  streams.close_others();
   changes.close();
   paused = false;
 }

@@ -44,6 +44,8 @@ class StopBase {
   /// The signal to send now; its number is 0 for none. Throws `ExecutorError` when a process has
   /// survived SIGKILL.
   [[nodiscard]] TimedSignal signal_due(TimePoint now);
+  /// Throws `ExecutorError` for a stop command that may not be ended.
+  [[noreturn]] void throw_resists(TimePoint now) const;
   /// The way before the signals has failed, for the reason `note`: they begin now.
   void begin_signals(TimePoint now, std::string note);
   /// Adds the wait for the end or for the next signal; `event` is the process's descriptor, or -1.
@@ -106,8 +108,18 @@ class StopCommand {
   [[nodiscard]] std::string failure() const {
     return "the command that stops it, " + name_ + ": " + failure_;
   }
-  void kill() {
-    if (process_ && !std::exchange(killed_, true)) process_->signal(SIGKILL);
+  /// Kills it. True once, if it lives for too long after that; then it is left to its guardian.
+  [[nodiscard]] bool resists(TimePoint now) {
+    if (killed_at_ == TimePoint{}) {
+      killed_at_ = now;
+      process_->signal(SIGKILL);
+    }
+    std::chrono::nanoseconds grace = SignalSchedule::grace;
+    if constexpr (requires { process_->refused(); })
+      if (process_->refused()) grace = std::chrono::milliseconds{100};
+    if (now < after(killed_at_, grace)) return false;
+    process_.reset();
+    return true;
   }
   void wait(TimePoint now, WaitSet& waits) const {
     if (!process_) return;
@@ -121,13 +133,14 @@ class StopCommand {
       process_;
   OutputFile output_;
   std::string name_, failure_;
-  bool told_ = false, killed_ = false;
+  bool told_ = false;
+  TimePoint killed_at_ = {};
 };
 struct NoStopCommand {
   static constexpr bool lives() noexcept { return false; }
   static constexpr bool has_failed() noexcept { return false; }
   static std::string failure() { return {}; }
-  static void kill() noexcept {}
+  static constexpr bool resists(TimePoint) noexcept { return false; }
   static void wait(TimePoint, WaitSet&) noexcept {}
 };
 
@@ -178,13 +191,17 @@ class StopOperation : StopBase {
 
  private:
   void begin_way([[maybe_unused]] TimePoint now) {
-    if constexpr (ClosesInput<typename Set::SignalStrategy>) service_.close_input();
+    if constexpr (ClosesInput<typename Set::SignalStrategy>) try {
+        service_.close_input(std::chrono::milliseconds{50});
+      } catch (const ExecutorError&) {  // a terminal that nobody reads: the signals follow
+        begin_signals(now, "its terminal takes no end of the input");
+      }
     if constexpr (StopsByCommand<typename Set::SignalStrategy>)
       way_.begin(service_.spawner, service_.signals.command, service_.budget.stop);
   }
   /// The service has ended, and its command has not.
   bool end_way(TimePoint now, WaitSet& waits) {
-    way_.kill();
+    if (way_.resists(now)) throw_resists(now);
     way_.wait(now, waits);
     return false;
   }

@@ -27,6 +27,11 @@ MIRAKURU_DECL void StopBase::begin_signals(TimePoint now, std::string note) {
   base_.stop_note = std::move(note);
 }
 
+MIRAKURU_DECL void StopBase::throw_resists(TimePoint now) const {
+  throw ExecutorError{
+      base_.error_context(now).message("it has ended, but the command that stops it may not be")};
+}
+
 MIRAKURU_DECL TimedSignal StopBase::signal_due(TimePoint now) {
   if (base_.refused) schedule_.shorten_grace();
   if (schedule_.over(now)) {

@@ -77,13 +77,21 @@ inline UniqueFd bind_port(int family, int type, int port, bool reuse) {
   const int result = family == AF_INET
                          ? ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&v4), sizeof v4)
                          : ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
-  return result == 0 ? std::move(socket) : UniqueFd{};
+  if (result == 0) return socket;
+  const int error = errno;
+  socket.reset();
+  errno = error;
+  return {};
 }
 
 MIRAKURU_DECL bool is_free(int port) {
   for (const int family : {AF_INET, AF_INET6})
     for (const int type : {SOCK_STREAM, SOCK_DGRAM})
-      if (!bind_port(family, type, port, false) && errno == EADDRINUSE) return false;
+      if (!bind_port(family, type, port, false)) {
+        if (errno == EADDRINUSE) return false;
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+          throw_errno("socket");
+      }
   return true;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 #include <stdexcept>
+#include <utility>
 
 #include <mirakuru/kit/render.hpp>
 #include <mirakuru/os/ascii.hpp>
@@ -16,13 +17,15 @@ MIRAKURU_DECL std::string render(std::string_view text, const std::map<std::stri
     throw std::invalid_argument{"render: " + reason};
   };
   std::string result;
+  bool after_dollar = false;  // of the text, not of a value
   std::set<std::string> used;
   while (!text.empty()) {
     const auto begin = std::min(text.find("${"), text.size());
+    if (begin > 0) after_dollar = text[begin - 1] == '$';
     result += text.substr(0, begin);
     text.remove_prefix(begin);
     if (text.empty()) break;
-    if (result.ends_with('$')) {  // $${
+    if (std::exchange(after_dollar, false)) {  // $${
       result += '{';
       text.remove_prefix(2);
       continue;

@@ -18,7 +18,7 @@ namespace mirakuru {
 /// If the test is killed, the guardian of a command that was told of the directory by
 /// `Command::scratch` removes it when the tree has ended; without one the next process of the same
 /// user that makes a `TempDir` does. `MIRAKURU_KEEP=1` in the environment keeps all, and says
-/// where. Rests on mkdtemp(3), and on flock(2) to tell that it is in use.
+/// where. Rests on mkdtemp(3), and on flock(2): a lock file beside it tells that it is in use.
 class TempDir {
  public:
   /// Makes "mirakuru-NAME-XXXXXX". Throws `std::system_error` if that is impossible, and
@@ -36,7 +36,7 @@ class TempDir {
     return path_ / file;
   }
   /// Writes a file, and makes the directories above it. Returns its path. Throws
-  /// `std::system_error` naming the file.
+  /// `std::system_error` naming the file, and `std::invalid_argument` for a path that leads out.
   std::filesystem::path write(const std::filesystem::path& file, std::string_view text) const;
   /// It is not removed at the end. Says nothing.
   void keep() noexcept;
@@ -51,9 +51,9 @@ class TempDir {
   void remove() noexcept;
 
   std::filesystem::path path_;
-  detail::UniqueFd directory_;  // locked
-  pid_t owner_ = 0;             // a fork must not remove it
-  bool kept_ = false;
+  detail::UniqueFd lock_;  // of its lock file; none if it is kept
+  pid_t owner_ = 0;        // a fork must not remove it
+  bool tells_ = false;     // where it is, at the end
 };
 
 }  // namespace mirakuru

@@ -12,34 +12,36 @@
 
 #include <mirakuru/kit/temp_dir.hpp>
 #include <mirakuru/os/remove_contents.hpp>
+#include <mirakuru/os/temp_name.hpp>
 
 namespace mirakuru {
 
 namespace detail {
 
-inline constexpr std::string_view temp_dir_prefix = "mirakuru-";
-/// A directory with this bit, which the kernel does not use, goes when nobody has it locked.
-inline constexpr mode_t temporary_mode = 0700 | S_ISUID;
-/// A directory with this bit stays, also by its guardian.
-inline constexpr mode_t kept_mode = 0700 | S_ISVTX;
-
 inline UniqueFd open_directory(const std::filesystem::path& path) {
   return UniqueFd{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
 }
 
-/// Removes the directories of processes that were killed.
+inline void remove_directory(const std::string& path) {
+  if (const auto directory = open_directory(path)) syscalls::remove_contents(directory.get());
+  ::rmdir(path.c_str());
+  ::unlink(lock_path_of(path).c_str());
+}
+
+/// Removes the directories of processes that were killed: nobody has their lock file locked.
 inline void remove_left_over(const std::filesystem::path& above) {
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator{above, ignored}) {
-    if (!entry.path().filename().native().starts_with(temp_dir_prefix)) continue;
-    const auto directory = open_directory(entry.path());
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(temp_dir_prefix) || !name.ends_with(lock_ending)) continue;
+    const UniqueFd lock{::open(entry.path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
     struct stat status{};
-    if (!directory || ::fstat(directory.get(), &status) != 0 || (status.st_mode & S_ISUID) == 0 ||
-        (status.st_uid != ::geteuid() && ::geteuid() != 0) ||
-        ::flock(directory.get(), LOCK_EX | LOCK_NB) != 0)
+    if (!lock || ::fstat(lock.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
+        status.st_size != 0 || (status.st_uid != ::geteuid() && ::geteuid() != 0) ||
+        ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
       continue;
-    syscalls::remove_contents(directory.get());
-    ::rmdir(entry.path().c_str());
+    const auto& path = entry.path().native();
+    remove_directory(path.substr(0, path.size() - lock_ending.size()));
   }
 }
 
@@ -58,28 +60,28 @@ MIRAKURU_DECL TempDir::TempDir(const std::string& name) : owner_{::getpid()} {
   std::string path = above / (std::string{detail::temp_dir_prefix} + name + "-XXXXXX");
   if (::mkdtemp(path.data()) == nullptr) detail::throw_errno(("mkdtemp " + path).c_str());
   path_ = path;
-  directory_ = detail::open_directory(path_);
-  if (!directory_) detail::throw_errno(("open " + path).c_str());
-  directory_ = detail::move_above_stdio(std::move(directory_));
-  ::flock(directory_.get(), LOCK_SH);
   const char* const keep_all = std::getenv("MIRAKURU_KEEP");
-  kept_ = keep_all != nullptr && *keep_all != '\0' && std::string_view{keep_all} != "0";
-  ::fchmod(directory_.get(), kept_ ? detail::kept_mode : detail::temporary_mode);
+  tells_ = keep_all != nullptr && *keep_all != '\0' && std::string_view{keep_all} != "0";
+  if (tells_) return;
+  constexpr int flags = O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+  const auto lock = detail::lock_path_of(path);
+  lock_ = detail::checked_fd(::open(lock.c_str(), flags, 0600), ("open " + lock).c_str());
+  ::flock(lock_.get(), LOCK_SH);
 }
 
 MIRAKURU_DECL TempDir::TempDir(TempDir&& other) noexcept
     : path_{std::move(other.path_)},
-      directory_{std::move(other.directory_)},
+      lock_{std::move(other.lock_)},
       owner_{std::exchange(other.owner_, 0)},
-      kept_{other.kept_} {}
+      tells_{other.tells_} {}
 
 MIRAKURU_DECL TempDir& TempDir::operator=(TempDir&& other) noexcept {
   if (this == &other) return *this;
   remove();
   path_ = std::move(other.path_);
-  directory_ = std::move(other.directory_);
+  lock_ = std::move(other.lock_);
   owner_ = std::exchange(other.owner_, 0);
-  kept_ = other.kept_;
+  tells_ = other.tells_;
   return *this;
 }
 
@@ -87,25 +89,23 @@ MIRAKURU_DECL TempDir::~TempDir() { remove(); }
 
 MIRAKURU_DECL void TempDir::remove() noexcept {
   if (owner_ == 0 || owner_ != ::getpid()) return;
-  struct stat status{};
-  const bool told = ::fstat(directory_.get(), &status) == 0 && (status.st_mode & S_ISVTX) != 0;
-  if (!kept_) {
-    detail::syscalls::remove_contents(directory_.get());
-    ::rmdir(path_.c_str());
-  } else if (told && std::getenv("MIRAKURU_KEEP") != nullptr) {
-    const auto line = "mirakuru: kept " + path_.native() + '\n';
-    (void)!::write(STDERR_FILENO, line.data(), line.size());
-  }
+  if (lock_) detail::remove_directory(path_);
+  if (!tells_) return;
+  const auto line = "mirakuru: kept " + path_.native() + '\n';
+  (void)!::write(STDERR_FILENO, line.data(), line.size());
 }
 
 MIRAKURU_DECL void TempDir::keep() noexcept {
-  kept_ = true;
-  ::fchmod(directory_.get(), detail::kept_mode);
+  ::unlink(detail::lock_path_of(path_).c_str());
+  lock_.reset();
 }
 
 MIRAKURU_DECL std::filesystem::path TempDir::write(const std::filesystem::path& file,
                                                    std::string_view text) const {
-  auto place = path_ / file;
+  const auto plain = file.lexically_normal();
+  if (plain.is_absolute() || plain.empty() || *plain.begin() == "..")
+    throw std::invalid_argument{"not in the directory: '" + file.native() + "'"};
+  auto place = path_ / plain;
   std::filesystem::create_directories(place.parent_path());
   std::ofstream stream{place, std::ios::binary};
   stream.write(text.data(), static_cast<std::streamsize>(text.size()));

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 #include <vector>
 
 #include <mirakuru/budget/duration.hpp>
@@ -25,7 +26,11 @@ struct Limits {
   /// The size of a core file in bytes; 0: none.
   std::optional<std::uint64_t> core = {};
 
+  /// Throws `std::invalid_argument` for less than three files and a negative time.
   [[nodiscard]] std::vector<ResourceLimit> limits() const {
+    if (files && *files < 3) throw std::invalid_argument{"a command needs three files at least"};
+    if (cpu && *cpu < std::chrono::nanoseconds::zero())
+      throw std::invalid_argument{"the limit of processor time is negative"};
     std::vector<ResourceLimit> list;
     if (memory) list.push_back({RLIMIT_AS, *memory, *memory});
     if (files) list.push_back({RLIMIT_NOFILE, *files, *files});

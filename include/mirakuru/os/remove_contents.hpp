@@ -15,20 +15,6 @@ namespace [[gnu::visibility("hidden")]] syscalls {
   return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
-/// True for a directory with the sticky bit. Rests on statx(2).
-inline bool is_sticky(long directory) {
-  struct {  // the begin of struct statx
-    std::uint32_t mask, block_size;
-    std::uint64_t attributes;
-    std::uint32_t links, user, group;
-    std::uint16_t mode, rest[129];
-  } status = {};
-  constexpr int empty_path = 0x1000;
-  constexpr unsigned mode = 2;
-  return call(SYS_statx, directory, "", empty_path, mode, &status) == 0 &&
-         (status.mode & 01000) != 0;
-}
-
 /// Opens a directory in another one, for its owner alone. Follows no link and enters no other
 /// mount: the result is -1 then.
 inline long open_below(long above, const char* name) {

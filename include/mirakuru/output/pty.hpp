@@ -16,7 +16,8 @@ namespace mirakuru {
 ///
 /// Both streams, and the input `HeldOpen`, are the terminal. `output()` has all that it prints. The
 /// guardian copies it to a file, so the command is never held up. The terminal neither echoes nor
-/// changes line ends, unless the command asks it to. Rests on posix_openpt(3).
+/// changes line ends, unless the command asks it to. It hands over lines of at most 4,095 bytes,
+/// and cuts longer ones that `write()` gives it. Rests on posix_openpt(3).
 struct Pty {
   static constexpr bool keeps_output = true;
   static constexpr bool needs_guardian = true;

@@ -74,6 +74,12 @@ class OutputStreams {
   /// The side that the command has, until it is closed.
   [[nodiscard]] const detail::UniqueFd& terminal() const noexcept { return terminal_; }
   void close_terminal() noexcept { terminal_.reset(); }
+  /// Keeps the files alone.
+  void close_others() noexcept {
+    copy_to_.reset();
+    controlling_.reset();
+    terminal_.reset();
+  }
 
   [[nodiscard]] const OutputFile& out() const noexcept { return out_; }
   [[nodiscard]] const OutputFile& err() const noexcept { return err_; }

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <new>
+#include <string_view>
 #include <utility>
 
 #include <mirakuru/os/own_pages.hpp>
@@ -162,6 +163,8 @@ MIRAKURU_DECL DirectProcess DirectSpawner::spawn(const LaunchRequest& request) c
   ::waitid(P_PID, static_cast<id_t>(pid), nullptr, WEXITED | __WALL);
   if (child->failed_call == detail::exec_call)
     throw detail::exec_failure(exec.program, child->error);
+  if (std::string_view{child->failed_call} == "chdir")
+    throw SpawnFailure{detail::place_step(request), {child->error, std::generic_category()}};
   detail::throw_error(child->error, child->failed_call);
 }
 

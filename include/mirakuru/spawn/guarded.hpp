@@ -86,11 +86,13 @@ class GuardedProcess {
   pid_t owner_ = 0;     // a fork of the owner has a copy of this, and must not use it
   pid_t leader_ = 0;
   pid_t first_id_ = 0;  // the tree's ids are later ones
-  bool signalled_ = false, refused_ = false, paused_ = false;
-  unsigned char unsent_ = 0;  // the last signal, if the channel was full
-  std::uint64_t mark_ = 0;    // 0: none
-  std::string env_tag_;       // the id, as an entry of the command's environment
+  bool signalled_ = false, refused_ = false;
+  std::optional<int> paused_;  // the guardian's answer: 1 if all have stopped
+  unsigned char unsent_ = 0;   // the last signal, if the channel was full
+  std::uint64_t mark_ = 0;     // 0: none
+  std::string env_tag_;        // the id, as an entry of the command's environment
   std::string program_;
+  std::string place_;   // the failed step if the directory cannot be entered
   std::string cgroup_;  // a directory
   detail::UniqueFd channel_;
   detail::UniqueFd leader_fd_;

@@ -16,6 +16,7 @@
 #include <mirakuru/os/own_pages.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/signals_blocked.hpp>
+#include <mirakuru/os/temp_name.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/report/patience.hpp>
 #include <mirakuru/spawn/guarded.hpp>
@@ -71,7 +72,7 @@ inline pid_t clone_guardian(Guardian& guardian) {
 
 /// Forks a guardian. Throws `std::system_error`.
 inline pid_t fork_guardian(const LaunchRequest& request, const LocalExec& exec, const Cgroup& group,
-                           int channel, const RlimitTag& mark, int scratch) {
+                           int channel, const RlimitTag& mark, const Scratch& scratch) {
   static const auto area = ArgumentArea::of_this_process();
   // The channel's end does not tell the owner's death: a child of the host may hold a copy of it.
   const auto owner = open_pidfd(::getpid());
@@ -94,15 +95,23 @@ inline pid_t fork_guardian(const LaunchRequest& request, const LocalExec& exec, 
   return clone_guardian(*guardian);
 }
 
-/// Opens a directory that the guardian removes after the owner's death, and locks it as in use.
-/// Throws `std::system_error`.
-inline UniqueFd open_scratch(const std::string& path) {
-  if (path.empty()) return {};
+/// Opens a directory that the guardian removes after the owner's death, and locks it as in use: by
+/// its lock file, if it is a `TempDir`. None for one that is kept. Throws `std::system_error`.
+inline Scratch open_scratch(const std::string& path) {
+  if (path.empty() || is_kept(path)) return {};
   const auto step = "open the scratch directory " + path;
-  auto directory =
-      checked_fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), step.c_str());
-  ::flock(directory.get(), LOCK_SH | LOCK_NB);
-  return directory;
+  constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW;
+  Scratch scratch;
+  scratch.directory = checked_fd(::open(path.c_str(), flags | O_DIRECTORY), step.c_str());
+  scratch.lock_path = lock_path_of(path);
+  UniqueFd lock{::open(scratch.lock_path.c_str(), flags)};
+  if (!lock) {
+    scratch.lock_path.clear();
+    lock = UniqueFd{::fcntl(scratch.directory.get(), F_DUPFD_CLOEXEC, 3)};
+  }
+  scratch.lock = move_above_stdio(std::move(lock));
+  ::flock(scratch.lock.get(), LOCK_SH | LOCK_NB);
+  return scratch;
 }
 
 /// Calls `visit` with each id that a process born after `first` may have. Two million calls a
@@ -152,12 +161,14 @@ MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
     if (leader_ == 0) detail::throw_error(ESRCH, "the command's id in this namespace");
   }
   if (report.kind == Kind::ended) exit_code_ = report.value;
-  if (report.kind == Kind::paused) paused_ = true;
+  if (report.kind == Kind::paused) paused_ = report.value;
   if (report.kind == Kind::straggler) add_straggler(report.pid, report.text);
   if (report.kind == Kind::refused) refuse(report.pid, report.text);
   if (report.kind == Kind::failed) {
     if (std::strcmp(report.text, detail::exec_call) == 0)
       throw detail::exec_failure(program_, report.value);
+    if (std::strcmp(report.text, "chdir") == 0)
+      throw SpawnFailure{place_, {report.value, std::generic_category()}};
     detail::throw_error(report.value, report.text);
   }
 }
@@ -319,7 +330,7 @@ MIRAKURU_DECL void GuardedProcess::signal_leader(int signal) noexcept {
 }
 
 MIRAKURU_DECL bool GuardedProcess::pause() noexcept {
-  paused_ = false;
+  paused_.reset();
   if (guardian_ == 0 || ::getpid() != owner_) return false;
   unsent_ = detail::pause_tree;
   send();
@@ -333,7 +344,7 @@ MIRAKURU_DECL bool GuardedProcess::pause() noexcept {
       return false;
     }
   }
-  return paused_;
+  return paused_ == 1;
 }
 
 MIRAKURU_DECL void GuardedProcess::resume() noexcept {
@@ -387,11 +398,11 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const LaunchRequest& request, 
   if (!request.id.empty()) process.env_tag_ = "mirakuru_uuid=" + request.id;
   process.owner_ = ::getpid();
   const auto scratch = detail::open_scratch(request.scratch);
-  process.guardian_ =
-      detail::fork_guardian(request, exec, group, theirs.get(), mark, scratch.get());
+  process.guardian_ = detail::fork_guardian(request, exec, group, theirs.get(), mark, scratch);
   process.first_id_ = process.guardian_;
   theirs.reset();
   process.program_ = std::move(exec.program);
+  process.place_ = detail::place_step(request);
   process.cgroup_ = std::move(group.path);
   try {
     process.await_leader(request);

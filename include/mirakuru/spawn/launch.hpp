@@ -120,6 +120,9 @@ namespace detail {
 /// and for a caller that is not root. Rests on getpwnam(3) and getgrouplist(3).
 [[nodiscard]] std::optional<Identity> identity_of(const std::string& name);
 
+/// The step that fails if a command cannot enter its directory.
+[[nodiscard]] std::string place_step(const LaunchRequest& request);
+
 /// The failure of `execve` for a program that `local_exec` has found; `error` is an errno value.
 [[nodiscard]] SpawnFailure exec_failure(const std::string& program, int error);
 

@@ -122,6 +122,11 @@ inline std::vector<std::string> full_environment(const LaunchRequest& request) {
   return result;
 }
 
+MIRAKURU_DECL std::string place_step(const LaunchRequest& request) {
+  return "cannot run in the directory " + request.cwd +
+         (request.user.empty() ? "" : " as the user " + one_line(request.user));
+}
+
 MIRAKURU_DECL std::optional<Identity> identity_of(const std::string& name) {
   if (name.empty()) return {};
   const auto step = "cannot run as the user " + one_line(name);

@@ -19,6 +19,12 @@ namespace mirakuru::detail {
 
 struct Cgroup;
 
+/// A directory that goes after the owner's death; empty for none.
+struct Scratch {
+  UniqueFd directory = {}, lock = {};
+  std::string lock_path = {};  // empty if it has no lock file
+};
+
 /// One message from a guardian to its owner.
 struct Report {
   enum Kind : int { spawned, failed, straggler, refused, paused, ended };
@@ -70,7 +76,7 @@ class [[gnu::visibility("hidden")]] Guardian {
     ArgumentArea area;
     const Modules* modules;  // null: the owner's memory stays
     const Cgroup& group;
-    int scratch;  // a directory, open; -1 for none
+    const Scratch& scratch;
   };
 
   /// The number of bytes that it needs behind the object.
@@ -245,15 +251,17 @@ class [[gnu::visibility("hidden")]] Guardian {
 
   /// Stops the tree, or lets it go on. Processes may be born meanwhile, so it looks again until it
   /// finds nobody that still runs.
-  void suspend(bool stop) {
+  /// False if somebody still runs after a while, or if it cannot tell.
+  bool suspend(bool stop) {
     paused_ = stop;
-    if (group_ >= 0 && freeze(stop)) return;
+    if (group_ >= 0 && freeze(stop) && stop) return true;
     if (!leader_ended_) syscalls::call(SYS_kill, -leader_, stop ? SIGSTOP : SIGCONT);
-    for (int tries = 0; tries < 100; ++tries) {
+    for (int tries = 0; tries < 1000; ++tries) {
       tree_.find(self_);
-      if (!tree_.suspend(stop)) return;
+      if (!tree_.suspend(stop)) return true;
       syscalls::nap(500'000);
     }
+    return false;
   }
 
   /// True if the control group has a freezer, which has frozen it.
@@ -279,8 +287,8 @@ class [[gnu::visibility("hidden")]] Guardian {
     if (syscalls::call(SYS_recvfrom, channel_, &signal, 1, MSG_DONTWAIT, nullptr, nullptr) == 1) {
       if (signal != pause_tree && signal != resume_tree)
         return begin_step(signal & ~group_has_it, (signal & group_has_it) != 0);
-      suspend(signal == pause_tree);
-      if (signal == pause_tree) report(Report::paused, 0, 0);
+      const bool done = suspend(signal == pause_tree);
+      if (signal == pause_tree) report(Report::paused, 0, done ? 1 : 0);
     } else if ((events & (POLLHUP | POLLERR)) != 0) {
       on_owner_exit();
     }
@@ -339,13 +347,13 @@ class [[gnu::visibility("hidden")]] Guardian {
   alignas(page) char stack_[stack_size];
 
   // Its orders.
-  int channel_, owner_, group_, group_kill_, scratch_;
+  int channel_, owner_, group_, group_kill_, scratch_, scratch_lock_;
   pid_t owner_id_;
   ArgumentArea area_;
   Child child_;
   Relays relays_;
   char* title_;
-  char* scratch_path_;
+  char *scratch_path_, *lock_path_;
   char* group_path_;
   char* group_name_;  // the path's last part
   LastSignal* signals_;

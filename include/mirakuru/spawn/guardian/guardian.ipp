@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <sys/file.h>
 #include <climits>
 
 #include <mirakuru/os/printable.hpp>
@@ -14,8 +15,8 @@ namespace mirakuru::detail {
 
 MIRAKURU_DECL std::size_t Guardian::extra_size(const Task& task) {
   return Child::extra_size(task.request, task.exec) + Relays::extra_size(task.request.relays) +
-         task.group.path.size() + task.request.scratch.size() + 1200 +
-         task.last_signals.size() * sizeof(LastSignal);
+         task.group.path.size() + task.request.scratch.size() + task.scratch.lock_path.size() +
+         1200 + task.last_signals.size() * sizeof(LastSignal);
 }
 
 MIRAKURU_DECL Guardian::Guardian(const Task& task, StringArena arena)
@@ -23,7 +24,8 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task, StringArena arena)
       owner_{task.owner},
       group_{task.group.directory.get()},
       group_kill_{task.group.kill.get()},
-      scratch_{task.scratch},
+      scratch_{task.scratch.directory.get()},
+      scratch_lock_{task.scratch.lock.get()},
       owner_id_{task.owner_id},
       area_{task.area},
       child_{task.request, task.exec, arena},
@@ -37,6 +39,7 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task, StringArena arena)
     signals_[i] = {std::chrono::nanoseconds{task.last_signals[i].at.time_since_epoch()}.count(),
                    task.last_signals[i].signal, task.last_signals[i].scope};
   scratch_path_ = arena.string(task.request.scratch);
+  lock_path_ = arena.string(task.scratch.lock_path);
   std::string title = "mirakuru: guards";
   for (const auto& word : task.request.words) (title += ' ') += word;
   title_ = arena.string(one_line(title).substr(0, 1000));
@@ -108,11 +111,15 @@ MIRAKURU_DECL void Guardian::run() {
   if (scratch_ >= 0 && orphaned_at_ != 0) remove_scratch();
 }
 
-/// The owner cannot do it any more. A kept directory has the sticky bit.
+/// The owner cannot do it any more. Another guardian with a lock still needs the directory. One
+/// that is kept since has lost its lock file.
 MIRAKURU_DECL void Guardian::remove_scratch() {
-  if (syscalls::is_sticky(scratch_)) return;
+  if (syscalls::call(SYS_flock, scratch_lock_, LOCK_EX | LOCK_NB) != 0) return;
+  const bool has_lock_file = *lock_path_ != '\0';
+  if (has_lock_file && syscalls::call(SYS_faccessat, AT_FDCWD, lock_path_, F_OK) != 0) return;
   syscalls::remove_contents(scratch_);
   syscalls::call(SYS_unlinkat, AT_FDCWD, scratch_path_, AT_REMOVEDIR);
+  if (has_lock_file) syscalls::call(SYS_unlinkat, AT_FDCWD, lock_path_, 0);
 }
 
 // The command ------------------------------------------------------------------------------------
@@ -133,7 +140,8 @@ MIRAKURU_DECL void Guardian::close_others(bool streams_too) {
   int kept[24];
   std::size_t count = 0;
   const auto keep = [&](int fd) { kept[count++] = fd; };
-  for (const int fd : {channel_, owner_, signals_in_, group_kill_, group_, scratch_}) keep(fd);
+  for (const int fd : {channel_, owner_, signals_in_, group_kill_, group_, scratch_, scratch_lock_})
+    keep(fd);
   relays_.each_descriptor(keep);
   if (!streams_too) {
     for (const int fd : child_.streams()) keep(fd);

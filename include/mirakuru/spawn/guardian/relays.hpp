@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <cerrno>
+#include <ctime>
 
 #include <mirakuru/os/syscalls.hpp>
 #include <mirakuru/spawn/child.hpp>
@@ -45,9 +46,11 @@ class [[gnu::visibility("hidden")]] RelayRun {
   /// True when a terminal has no user any more.
   [[nodiscard]] bool over() const noexcept { return over_; }
 
-  /// Copies what is there; an unfinished line too if it is the `last` time.
-  void pump(bool last) {
-    while (write_out()) {
+  /// Copies some of what is there; an unfinished line too if it is the `last` time. True if it has
+  /// left something: a writer without end must not keep the guardian from its other work.
+  bool pump(bool last) {
+    for (int rounds = 0; write_out(); ++rounds) {
+      if (rounds == 8) return true;
       const auto size = over_ ? 0
                         : from_terminal_
                             ? syscalls::call(SYS_read, from_, in_, buffer_size)
@@ -56,7 +59,7 @@ class [[gnu::visibility("hidden")]] RelayRun {
         over_ = over_ || (from_terminal_ && size < 0 && errno == EIO);
         if (last && !from_terminal_ && !at_begin_) put('\n');
         write_out();
-        return;
+        return false;
       }
       if (from_terminal_) {
         for (long i = 0; i < size; ++i) out_[filled_++] = in_[i];
@@ -65,12 +68,13 @@ class [[gnu::visibility("hidden")]] RelayRun {
       // Whole lines only, unless one is longer than the buffer.
       long whole = size;
       while (whole > 0 && in_[whole - 1] != '\n') --whole;
-      if (whole == 0 && size < static_cast<long>(buffer_size) && !last) return;
+      if (whole == 0 && size < static_cast<long>(buffer_size) && !last) return false;
       if (whole == 0) whole = size;
       long used = 0;
       while (used < whole && filled_ + label_size_ + 1 < buffer_size) put(in_[used++]);
       offset_ += used;
     }
+    return false;
   }
 
  private:
@@ -85,12 +89,19 @@ class [[gnu::visibility("hidden")]] RelayRun {
   bool write_out() {
     std::size_t done = 0;
     while (done < filled_) {
-      long size = is_socket_ ? syscalls::call(SYS_sendto, to_, out_ + done, filled_ - done,
+      // The target may block: a pipe that is ready takes this much at once.
+      constexpr std::size_t most = 4096;
+      pollfd ready{.fd = to_, .events = POLLOUT, .revents = 0};
+      constexpr timespec at_once = {};
+      blocked_ = syscalls::call(SYS_ppoll, &ready, 1, &at_once, nullptr, 0) == 0;
+      if (blocked_) break;
+      const auto left = filled_ - done < most ? filled_ - done : most;
+      long size = is_socket_ ? syscalls::call(SYS_sendto, to_, out_ + done, left,
                                               MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0)
                              : -1;
       if (!is_socket_ || (size < 0 && errno == ENOTSOCK)) {
         is_socket_ = false;
-        size = syscalls::call(SYS_write, to_, out_ + done, filled_ - done);
+        size = syscalls::call(SYS_write, to_, out_ + done, left);
       }
       blocked_ = size < 0 && errno == EAGAIN;
       if (blocked_ || size == 0) break;
@@ -150,7 +161,7 @@ class [[gnu::visibility("hidden")]] Relays {
   }
   /// The longest wait in nanoseconds.
   [[nodiscard]] std::int64_t pause() const noexcept {
-    return count_ == 0 || follows_ ? INT64_MAX : 10'000'000;
+    return more_ ? 0 : count_ == 0 || follows_ ? INT64_MAX : 10'000'000;
   }
   /// Fills `events` with the next wait's descriptors.
   void wait_for(pollfd (&events)[most]) const {
@@ -171,14 +182,14 @@ class [[gnu::visibility("hidden")]] Relays {
     if (changes_ >= 0)
       while (syscalls::call(SYS_read, changes_, news, sizeof news) > 0) {
       }
-    for (int tries = last ? 100 : 1; tries > 0; --tries) {
-      bool blocked = false;
+    for (int tries = 0;;) {
+      bool blocked = more_ = false;
       for (std::size_t i = 0; i < count_; ++i) {
-        runs_[i].pump(last);
+        more_ |= runs_[i].pump(last);
         blocked |= runs_[i].blocked();
       }
-      if (!blocked || !last) return;
-      syscalls::nap(1'000'000);
+      if (!last || (!more_ && !blocked) || tries == 100) return;
+      if (blocked) syscalls::nap(1'000'000), ++tries;
     }
   }
 
@@ -187,6 +198,7 @@ class [[gnu::visibility("hidden")]] Relays {
   std::size_t count_ = 0;
   int changes_ = -1;     // an inotify descriptor
   bool follows_ = true;  // it tells all changes
+  bool more_ = false;    // the last pump() has left something
 };
 
 }  // namespace mirakuru::detail
