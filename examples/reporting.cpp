@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Hears of a slow start, of each step and of a crash in a log of its own.
 #include <iostream>
-#include <thread>
 #include <mirakuru.hpp>
+#include <thread>
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;

@@ -21,8 +21,9 @@ TEST_CASE("ExitCheck: the end of all of the tree with 0") {
   CHECK(task.exit_code() == 0);
   CHECK_FALSE(task.running());
   mk::Executor failing{mk::Shell{"exit 3"}, mk::ExitCheck{}, in_time};
-  CHECK(message_of<mk::ProcessExitedWithError>([&] { failing.start(); })
-            .starts_with("exited with a non-zero code: 3 before it was ready\n"));
+  CHECK(message_of<mk::ProcessExitedWithError>([&] {
+          failing.start();
+        }).starts_with("exited with a non-zero code: 3 before it was ready\n"));
   mk::Executor slow{"sleep 300", mk::ExitCheck{}, mk::TimeoutBudget{.start = 50ms}};
   CHECK_THROWS_AS(slow.start(), mk::TimeoutExpired);
 }

@@ -235,8 +235,9 @@ TEST_CASE_TEMPLATE("Command: a user of its own", Spawner, mk::GuardedSpawner, mk
                 Spawner{})
             .output == "text");
   const mk::TempDir closed;
-  CHECK(message_of<mk::SpawnError>(
-            [&] { mk::run(mk::Command{.argv = {"pwd"}, .cwd = closed, .user = "nobody"}, Spawner{}); })
+  CHECK(message_of<mk::SpawnError>([&] {
+          mk::run(mk::Command{.argv = {"pwd"}, .cwd = closed, .user = "nobody"}, Spawner{});
+        })
             .starts_with("cannot run in the directory " + closed.path().native() +
                          " as the user nobody: permission denied"));
   CHECK(message_of<mk::SpawnError>([] {
