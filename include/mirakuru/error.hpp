@@ -40,7 +40,8 @@ class SpawnError : public ExecutorError {
   std::error_code code_;
 };
 
-/// The start budget or the time limit of `wait_for` ran out. The tree has been ended.
+/// The start budget or the time limit of `wait_for` or `run` ran out, and the tree has been ended;
+/// or the limit of `wait` or `write`, and the tree runs on.
 class TimeoutExpired : public ExecutorError {
  public:
   TimeoutExpired(const std::string& message, std::chrono::nanoseconds timeout)
