@@ -172,7 +172,7 @@ TEST_CASE("Laws: the policies of the library keep them") {
   CHECK(text(laws::check_input(mk::InputText{"text"})) == "");
   CHECK(text(laws::check_input(mk::InputFile{"/etc/passwd"})) == "");
   CHECK(text(laws::check_limits(mk::Unlimited{})) == "");
-  CHECK(text(laws::check_limits(mk::Limits{.memory = 1, .files = 2, .cpu = 3s, .core = 4})) == "");
+  CHECK(text(laws::check_limits(mk::Limits{.memory = 1, .files = 3, .cpu = 3s, .core = 4})) == "");
   CHECK(text(laws::check_signals(mk::StopByInput{})) == "");
   CHECK(text(laws::check_signals(mk::StopByCommand{{"true"}})) == "");
   CHECK(text(laws::check_output(mk::Tee{})) == "");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <chrono>
 #include <csignal>
@@ -13,6 +14,9 @@
 #include "child.hpp"
 #include "errors.hpp"
 #include "files.hpp"
+#include "net.hpp"
+#include "process.hpp"
+#include "time.hpp"
 #include "words.hpp"
 
 namespace mk = mirakuru;
@@ -94,6 +98,30 @@ TEST_CASE("ReportToStderr: nothing is printed when nothing is slow or wrong") {
   CHECK(all.find(": spawned as pid ") != std::string::npos);
   CHECK(all.find(": a line with 'ready' after ") != std::string::npos);
   CHECK(all.find(": stopped after ") != std::string::npos);
+}
+
+TEST_CASE("ReportToStderr: a test that its runner kills has said for what it waited") {
+  const test::TempDir directory;
+  const test::Port port;
+  const auto url = "http://127.0.0.1:" + port.str() + "/helth";
+  const auto log = directory / "log";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int file = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    ::dup2(file, STDERR_FILENO);
+    mk::HTTPExecutor{test::python_server(port.str(), directory.path()), mk::HTTPCheck{url}}.start();
+    ::_exit(0);
+  }
+  const auto said = [&] {
+    const auto text = test::slurp(log);
+    return text.find("still waiting for HEAD " + url + " (HTTP 404), 5") != text.npos &&
+           text.find("; its last line: ") != text.npos && text.find("/helth") != text.npos;
+  };
+  CHECK(test::eventually(said, 20s));
+  ::kill(child, SIGKILL);
+  CHECK(::waitpid(child, nullptr, 0) == child);
+  CHECK(test::eventually(
+      [&] { return test::processes_matching("bind 127.0.0.1 " + port.str()) == 0; }, 20s));
 }
 
 TEST_CASE("ReportToStderr: the destructor tells the end that stop() would have thrown for") {

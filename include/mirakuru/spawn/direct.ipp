@@ -37,14 +37,15 @@ inline bool group_lives(pid_t group, bool killed) {
   return found || !can_tell;
 }
 
-/// True while this process group has a member that is neither stopped nor a zombie. False without a
-/// /proc of its own, which cannot tell.
+/// True while this process group has a member that is neither stopped nor a zombie. One that waits
+/// in the kernel stops before it goes on. False without a /proc of its own, which cannot tell.
 inline bool group_runs(pid_t group) {
   bool found = false;
   if (proc_is_own())
     for_each_pid([&](pid_t pid) {
       const auto stat = process_stat(pid);
-      found = stat.group == group && stat.lives() && stat.state != 'T' && stat.state != 't';
+      found = stat.group == group && stat.lives() &&
+              std::string_view{"TtD"}.find(stat.state) == std::string_view::npos;
       return !found;
     });
   return found;

@@ -56,7 +56,8 @@ class LineMatcher {
 namespace detail {
 
 /// True if an output has the text of the expression as it is. Without a match, its special
-/// characters may have been meant as plain text. False for a callable.
+/// characters may have been meant as plain text. False for an expression without any, and for a
+/// callable.
 [[nodiscard]] inline bool has_expression_as_text(const LineMatcher& matcher,
                                                  std::string_view output) {
   return matcher.expression().find_first_of("\\^$.|?*+()[]{}") != std::string::npos &&

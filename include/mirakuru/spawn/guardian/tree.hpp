@@ -81,8 +81,9 @@ class [[gnu::visibility("hidden")]] Tree {
   void begin_step() noexcept { signalled_count_ = 0; }
   /// A process that may not be signalled, by the last send(); 0 for none.
   [[nodiscard]] pid_t refused() const noexcept { return refused_; }
-  /// Stops each process found, or lets it go on. True if one was not in that state yet. Without a
-  /// /proc it cannot tell, and trusts the signal.
+  /// Stops each process found, or lets it go on. True if one was not in that state yet. One that
+  /// waits in the kernel stops before it goes on, and one that has called vfork() waits for its
+  /// child, which is stopped. Without a /proc it cannot tell, and trusts the signal.
   bool suspend(bool stop) {
     bool changed = false;
     for (int i = 0; i < found_count_; ++i) {
@@ -90,7 +91,7 @@ class [[gnu::visibility("hidden")]] Tree {
       const bool stopped = process.state == 'T' || process.state == 't';
       if (!process.lives() || (process.state != '?' && stopped == stop)) continue;
       syscalls::call(SYS_kill, found_[i], stop ? SIGSTOP : SIGCONT);
-      changed |= process.state != '?';
+      changed |= process.state != '?' && process.state != 'D';
     }
     return changed;
   }
