@@ -46,7 +46,7 @@
 #include <mirakuru/text/line_matcher.ipp>
 #if !defined(MIRAKURU_NO_HTTP)
 #include <mirakuru/ready/http.ipp>
-#include <mirakuru/ready/http_request.ipp>
+#include <mirakuru/ready/http/request.ipp>
 #endif
 
 #endif

@@ -11,8 +11,8 @@
 #include <utility>
 
 #include <mirakuru/kit/temp_dir.hpp>
+#include <mirakuru/os/file_name.hpp>
 #include <mirakuru/os/remove_contents.hpp>
-#include <mirakuru/os/temp_name.hpp>
 
 namespace mirakuru {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mirakuru/os/config.hpp>
-#include <mirakuru/ready/http_request.hpp>
+#include <mirakuru/ready/http/request.hpp>
 #include <mirakuru/ready/probe.hpp>
 #include <mirakuru/ready/tcp.hpp>
 

@@ -3,7 +3,7 @@
 
 #include <mirakuru/ready/connect.hpp>
 #include <mirakuru/ready/http.hpp>
-#include <mirakuru/ready/http_response.hpp>
+#include <mirakuru/ready/http/response.hpp>
 
 namespace mirakuru {
 

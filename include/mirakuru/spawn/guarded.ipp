@@ -13,10 +13,10 @@
 
 #include <mirakuru/error.hpp>
 #include <mirakuru/os/clock.hpp>
+#include <mirakuru/os/file_name.hpp>
 #include <mirakuru/os/own_pages.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/signals_blocked.hpp>
-#include <mirakuru/os/temp_name.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/report/patience.hpp>
 #include <mirakuru/spawn/guarded.hpp>

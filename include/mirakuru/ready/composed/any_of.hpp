@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include <mirakuru/ready/composed.hpp>
+#include <mirakuru/ready/composed/arms.hpp>
 
 namespace mirakuru {
 

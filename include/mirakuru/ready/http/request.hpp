@@ -123,5 +123,5 @@ class Headers {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/ready/http_request.ipp>
+#include <mirakuru/ready/http/request.ipp>
 #endif

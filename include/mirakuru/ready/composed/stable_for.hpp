@@ -8,7 +8,7 @@
 #include <utility>
 
 #include <mirakuru/budget/duration.hpp>
-#include <mirakuru/ready/composed.hpp>
+#include <mirakuru/ready/composed/arms.hpp>
 
 namespace mirakuru {
 

@@ -9,7 +9,7 @@
 
 #include <llhttp.h>
 
-#include <mirakuru/ready/http_request.hpp>
+#include <mirakuru/ready/http/request.hpp>
 
 namespace mirakuru::detail {
 

@@ -5,7 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru/ready/http.hpp>
-#include <mirakuru/ready/http_response.hpp>
+#include <mirakuru/ready/http/response.hpp>
 
 using namespace std::string_literals;
 using mirakuru::detail::ResponseHead;
