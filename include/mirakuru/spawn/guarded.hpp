@@ -50,7 +50,7 @@ class GuardedProcess {
   [[nodiscard]] bool alive();
   /// The leader's exit status once `alive()` has seen its end; minus the signal that ended it.
   [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
-  /// Sends `signal` to the leader's group. The rest of the tree gets it 50 ms after the leader's
+  /// Sends `signal` to the leader's group. The rest of the tree gets it 2 ms after the leader's
   /// end, or after half of the signal's time. SIGKILL goes to the whole tree at once.
   void signal(int signal) noexcept;
   /// Sends `signal` to the leader alone.

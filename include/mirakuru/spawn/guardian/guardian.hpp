@@ -97,7 +97,7 @@ class [[gnu::visibility("hidden")]] Guardian {
  private:
   static constexpr int max_reports = 100;
   // From the leader's end on: the others may be about to end, too.
-  static constexpr std::int64_t time_to_follow = 50'000'000;
+  static constexpr std::int64_t time_to_follow = 2'000'000;
 
   Guardian(const Task& task, StringArena arena);
   void run();
