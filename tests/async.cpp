@@ -526,6 +526,27 @@ TEST_CASE("async_wait_for: a cancelled wait leaves the process alone") {
   CHECK(executor.running());
 }
 
+TEST_CASE("Awaitable check: an arm whose attempt is under way when another one passes") {
+  const auto slow = [](const mk::Process&) -> asio::awaitable<void> {
+    asio::steady_timer timer{co_await asio::this_coro::executor, 300s};
+    co_await timer.async_wait(asio::use_awaitable);
+  };
+  {
+    mk::Executor blocking{mk::Shell{"echo ready; exec sleep 300"},
+                          mk::AnyOf{slow, mk::BannerCheck{"ready"}}, mk::FailsOn{slow}, in_time};
+    CHECK(blocking.start().running());
+  }
+  asio::io_context context;
+  mk::Executor executor{mk::Shell{"echo ready; exec sleep 300"},
+                        mk::AnyOf{slow, mk::BannerCheck{"ready"}}, mk::FailsOn{slow}, in_time};
+  Outcome outcome;
+  executor.async_start(asio::bind_executor(context, std::ref(outcome)));
+  const test::Elapsed elapsed;
+  context.run();  // to the end of the attempts, too
+  CHECK(outcome.good());
+  CHECK(elapsed < 20s);
+}
+
 TEST_CASE("async_kill: ends the tree by the kill signal") {
   asio::io_context context;
   mk::SimpleExecutor executor{"sleep 300"};

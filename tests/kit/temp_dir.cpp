@@ -143,12 +143,10 @@ TEST_CASE("TempDir: the guardian removes it when the test is killed") {
                                 .scratch = *directory,
                                 .shell = true});
     service->start();
-    while (fs::is_empty(*directory)) ::usleep(1000);
-    return std::optional{1};
+    return test::eventually([&] { return !fs::is_empty(*directory); }, 20s) ? std::optional{1}
+                                                                            : std::nullopt;
   });
-  const test::Elapsed elapsed;
-  while (place.entries() > 0 && elapsed < 20s) ::usleep(1000);
-  CHECK(place.entries() == 0);
+  CHECK(test::eventually([&] { return place.entries() == 0; }, 20s));
 }
 
 TEST_CASE("TempDir: one that is kept after the start stays, whatever its service does") {

@@ -40,7 +40,6 @@ TEST_CASE_TEMPLATE("Limits: the command has them", Spawner, mk::GuardedSpawner, 
 }
 
 TEST_CASE("Limits: the error tells which one has ended it") {
-  mk::OutputExecutor busy{mk::Shell{"while :; do :; done"}, mk::BannerCheck{"never"}, in_time};
   mk::Executor limited{mk::Shell{"while :; do :; done"}, mk::BannerCheck{"never"}, in_time,
                        mk::Limits{.cpu = 1s}};
   const auto message = message_of<mk::ProcessExitedWithError>([&] { limited.start(); });

@@ -142,6 +142,15 @@ class CoroutineProbe final : public Probe {
  public:
   CoroutineProbe(Check& check, const Process& process)
       : check_{check}, process_{process}, loop_{*process.context().loop} {}
+  /// An arm of a composed check, or a watcher, may go while its attempt is under way: that is
+  /// cancelled, and wakes nobody.
+  ~CoroutineProbe() override {
+    if (!attempt_ || !attempt_->running) return;
+    attempt_->loop = nullptr;
+    cancel();
+  }
+  CoroutineProbe(const CoroutineProbe&) = delete;
+  CoroutineProbe& operator=(const CoroutineProbe&) = delete;
 
   Readiness poll(TimePoint now) override {
     if (attempt_ && attempt_->running) {
@@ -169,6 +178,7 @@ class CoroutineProbe final : public Probe {
 
  private:
   struct Attempt {
+    AsioLoop* loop;  // null when the probe has gone
     asio::cancellation_signal cancellation = {};
     std::optional<Readiness> answer = {};
     std::exception_ptr error = {};
@@ -187,16 +197,16 @@ class CoroutineProbe final : public Probe {
 
   void begin() {
     auto coroutine = as_readiness(check_(process_));  // may throw: then there is no attempt
-    attempt_ = std::make_shared<Attempt>();
+    attempt_ = std::make_shared<Attempt>(&loop_);
     asio::co_spawn(loop_.executor(), std::move(coroutine),
-                   asio::bind_cancellation_slot(attempt_->cancellation.slot(),
-                                                [attempt = attempt_, &loop = loop_](
-                                                    std::exception_ptr error, Readiness answer) {
-                                                  attempt->running = false;
-                                                  attempt->error = error;
-                                                  if (!error) attempt->answer = std::move(answer);
-                                                  loop.wake();
-                                                }));
+                   asio::bind_cancellation_slot(
+                       attempt_->cancellation.slot(),
+                       [attempt = attempt_](std::exception_ptr error, Readiness answer) {
+                         attempt->running = false;
+                         attempt->error = error;
+                         if (!error) attempt->answer = std::move(answer);
+                         if (attempt->loop != nullptr) attempt->loop->wake();
+                       }));
   }
 
   void cancel() {

@@ -271,4 +271,40 @@ class Composed {
   mutable std::string conflict_;
 };
 
+/// The members that `Within` and `StableFor` have in common: all is their one check's, but the
+/// probe and the name.
+template <class Check>
+class Wrapped {
+  static_assert(ReadinessCheck<Check>, "mirakuru: Within and StableFor take a readiness check");
+
+ public:
+  static constexpr bool reads_output = ReadsOutput<Check>;
+  static constexpr bool needs_asio = NeedsAsio<Check>;
+
+  explicit Wrapped(Check check) : check_{std::move(check)} {}
+
+  /// Asked before the start, if the check is.
+  [[nodiscard]] std::unique_ptr<Probe> precheck() const
+    requires AskedBefore<Check>
+  {
+    return make_precheck(check_);
+  }
+  /// Says why the check holds before the start.
+  [[nodiscard]] std::string describe_conflict() const { return conflict_of(check_); }
+  /// The check's own hint.
+  [[nodiscard]] std::string hint(const Process& process) const {
+    if constexpr (requires { check_.hint(process); }) return check_.hint(process);
+    return {};
+  }
+  /// A check that is derived from this one, as a TCP check from the URL of an HTTP check.
+  template <class T>
+    requires(!std::same_as<Check, T> && std::is_convertible_v<const Check&, T> && ReadinessCheck<T>)
+  operator T() const {
+    return check_;
+  }
+
+ protected:
+  mutable Check check_;  // a predicate may change itself
+};
+
 }  // namespace mirakuru::detail

@@ -67,50 +67,27 @@ class StableProbe final : public Probe {
 }  // namespace detail
 
 /// Ready when its check has been ready all the time for a span: `StableFor{500ms, HTTPCheck{url}}`.
-/// It looks nine times at least. The span begins anew after a look that is not ready.
+/// It looks at each eighth of the span, which begins anew after a look that is not ready.
 template <class Check>
-class StableFor {
-  static_assert(ReadinessCheck<Check>, "mirakuru: StableFor takes a readiness check");
-
+class StableFor : public detail::Wrapped<Check> {
  public:
-  static constexpr bool reads_output = detail::ReadsOutput<Check>;
-  static constexpr bool needs_asio = detail::NeedsAsio<Check>;
-
   /// Throws `std::invalid_argument` for a negative span.
-  StableFor(Duration span, Check check) : span_{span}, check_{std::move(check)} {
+  StableFor(Duration span, Check check) : detail::Wrapped<Check>{std::move(check)}, span_{span} {
     if (span_ < std::chrono::nanoseconds::zero())
       throw std::invalid_argument{"the span of StableFor is negative"};
   }
 
   /// Names the check in messages.
   [[nodiscard]] std::string describe() const {
-    return detail::name_of(check_) + ", for " + detail::to_text(span_);
-  }
-  /// Asked before the start, if the check is.
-  [[nodiscard]] std::unique_ptr<Probe> precheck() const
-    requires detail::AskedBefore<Check>
-  {
-    return detail::make_precheck(check_);
-  }
-  [[nodiscard]] std::string describe_conflict() const { return detail::conflict_of(check_); }
-  /// The check's own hint.
-  [[nodiscard]] std::string hint(const Process& process) const {
-    if constexpr (requires { check_.hint(process); }) return check_.hint(process);
-    return {};
+    return detail::name_of(this->check_) + ", for " + detail::to_text(span_);
   }
   /// Asked after the spawn.
   [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const {
-    return std::make_unique<detail::StableProbe<Check>>(check_, process, span_);
-  }
-  template <class T>
-    requires(!std::same_as<Check, T> && std::is_convertible_v<const Check&, T> && ReadinessCheck<T>)
-  operator T() const {
-    return check_;
+    return std::make_unique<detail::StableProbe<Check>>(this->check_, process, span_);
   }
 
  private:
   std::chrono::nanoseconds span_;
-  mutable Check check_;
 };
 
 }  // namespace mirakuru

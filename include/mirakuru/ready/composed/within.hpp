@@ -59,49 +59,27 @@ class WithinProbe final : public Probe {
 ///
 /// Then the start throws `TimeoutExpired` with this limit; in an `AnyOf` the check is out.
 template <class Check>
-class Within {
-  static_assert(ReadinessCheck<Check>, "mirakuru: Within takes a readiness check");
-
+class Within : public detail::Wrapped<Check> {
  public:
-  static constexpr bool reads_output = detail::ReadsOutput<Check>;
   static constexpr bool valid_after_exit = detail::ValidAfterExit<Check>;
-  static constexpr bool needs_asio = detail::NeedsAsio<Check>;
 
   /// Throws `std::invalid_argument` for a negative limit.
-  Within(Duration limit, Check check) : limit_{limit}, check_{std::move(check)} {
+  Within(Duration limit, Check check) : detail::Wrapped<Check>{std::move(check)}, limit_{limit} {
     if (limit_ < std::chrono::nanoseconds::zero())
       throw std::invalid_argument{"the limit of Within is negative"};
   }
 
   /// Names the check in messages.
   [[nodiscard]] std::string describe() const {
-    return detail::name_of(check_) + ", within " + detail::to_text(limit_);
-  }
-  /// Asked before the start, if the check is.
-  [[nodiscard]] std::unique_ptr<Probe> precheck() const
-    requires detail::AskedBefore<Check>
-  {
-    return detail::make_precheck(check_);
-  }
-  [[nodiscard]] std::string describe_conflict() const { return detail::conflict_of(check_); }
-  /// The check's own hint.
-  [[nodiscard]] std::string hint(const Process& process) const {
-    if constexpr (requires { check_.hint(process); }) return check_.hint(process);
-    return {};
+    return detail::name_of(this->check_) + ", within " + detail::to_text(limit_);
   }
   /// Asked after the spawn.
   [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const {
-    return std::make_unique<detail::WithinProbe>(detail::make_probe(check_, process), limit_);
-  }
-  template <class T>
-    requires(!std::same_as<Check, T> && std::is_convertible_v<const Check&, T> && ReadinessCheck<T>)
-  operator T() const {
-    return check_;
+    return std::make_unique<detail::WithinProbe>(detail::make_probe(this->check_, process), limit_);
   }
 
  private:
   std::chrono::nanoseconds limit_;
-  mutable Check check_;
 };
 
 }  // namespace mirakuru
