@@ -46,17 +46,17 @@
 #include <mirakuru/report/silent.hpp>
 #include <mirakuru/report/to_stderr.hpp>
 // When the service is ready.
-#include <mirakuru/ready/banner.hpp>
 #include <mirakuru/ready/composed/all_of.hpp>
 #include <mirakuru/ready/composed/any_of.hpp>
 #include <mirakuru/ready/composed/fails_on.hpp>
 #include <mirakuru/ready/composed/stable_for.hpp>
 #include <mirakuru/ready/composed/within.hpp>
 #include <mirakuru/ready/exit.hpp>
-#include <mirakuru/ready/log_file.hpp>
-#include <mirakuru/ready/pid.hpp>
-#include <mirakuru/ready/tcp.hpp>
-#include <mirakuru/ready/unix_socket.hpp>
+#include <mirakuru/ready/file/banner.hpp>
+#include <mirakuru/ready/file/log_file.hpp>
+#include <mirakuru/ready/file/pid.hpp>
+#include <mirakuru/ready/net/tcp.hpp>
+#include <mirakuru/ready/net/unix_socket.hpp>
 #if !defined(MIRAKURU_NO_HTTP)
-#include <mirakuru/ready/http.hpp>
+#include <mirakuru/ready/http/http.hpp>
 #endif

@@ -157,6 +157,7 @@ concept PostMortemPolicy = requires(const typename T::Run& run, pid_t leader) {
 ///       std::string describe() const;           // names it in messages
 ///       bool already_true() const;              // asked before the start: true is AlreadyRunning
 ///       std::string describe_conflict() const;  // the message of that error
+///       void prepare(mirakuru::LaunchRequest& request) const;  // called right before the spawn
 ///       std::string hint(const mirakuru::Process& process) const;  // a note for TimeoutExpired
 ///     };
 ///
@@ -182,7 +183,8 @@ concept Predicate = requires(T check, const Process& process) {
 ///     };
 ///
 /// ready/probe.hpp says what a probe is. A check with a probe may have the members of a predicate,
-/// and `std::unique_ptr<Probe> precheck() const`, a probe that is asked once before the start.
+/// and `std::unique_ptr<Probe> precheck() const`, a probe that is asked once before the start; null
+/// for none. With `static constexpr bool needs_preparation = true` no `wait_for()` takes it.
 template <class T>
 concept ReadinessCheck = detail::ProbingCheck<T> || detail::AwaitableCheck<T> || Predicate<T>;
 

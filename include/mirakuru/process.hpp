@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 #include <concepts>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -37,6 +38,7 @@ class Readiness {
 namespace detail {
 class AsioLoop;
 class FileChanges;
+class ResolvedCommand;
 
 /// The things that the probes of a start share; null for those that are missing.
 struct ProbeContext {
@@ -45,6 +47,9 @@ struct ProbeContext {
   AsioLoop* loop = nullptr;            ///< where coroutines run
   pid_t guardian = 0;                  ///< the process above the tree
   const OutputStreams* run = nullptr;  ///< all output of the run, if the check sees a part of it
+  const ResolvedCommand* command = nullptr;
+  std::uint16_t* port = nullptr;  ///< gets the TCP port that a check has connected to
+  bool from_now_on = false;       ///< in a `wait_for()`: earlier news do not count
 };
 }  // namespace detail
 

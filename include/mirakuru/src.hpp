@@ -26,14 +26,15 @@
 #include <mirakuru/kit/temp_dir.ipp>
 #include <mirakuru/net/address.ipp>
 #include <mirakuru/net/ports.ipp>
+#include <mirakuru/net/socket_path.ipp>
 #include <mirakuru/os/file_changes.ipp>
 #include <mirakuru/output/output_file.ipp>
 #include <mirakuru/post_mortem/post_mortem.ipp>
-#include <mirakuru/ready/banner.ipp>
-#include <mirakuru/ready/log_file.ipp>
-#include <mirakuru/ready/pid.ipp>
-#include <mirakuru/ready/tcp.ipp>
-#include <mirakuru/ready/unix_socket.ipp>
+#include <mirakuru/ready/file/banner.ipp>
+#include <mirakuru/ready/file/log_file.ipp>
+#include <mirakuru/ready/file/pid.ipp>
+#include <mirakuru/ready/net/tcp.ipp>
+#include <mirakuru/ready/net/unix_socket.ipp>
 #include <mirakuru/report/event.ipp>
 #include <mirakuru/report/to_stderr.ipp>
 #include <mirakuru/spawn/cgroup.ipp>
@@ -45,7 +46,7 @@
 #include <mirakuru/stop/schedule.ipp>
 #include <mirakuru/text/line_matcher.ipp>
 #if !defined(MIRAKURU_NO_HTTP)
-#include <mirakuru/ready/http.ipp>
+#include <mirakuru/ready/http/http.ipp>
 #include <mirakuru/ready/http/request.ipp>
 #endif
 

@@ -8,6 +8,8 @@
 #include <source_location>
 #include <span>
 
+#include <boost/hana/for_each.hpp>
+
 #include <mirakuru/budget/environment.hpp>
 #include <mirakuru/command.hpp>
 #include <mirakuru/engine/policy_set.hpp>
@@ -52,6 +54,7 @@ struct ServiceBase {
   bool told = false;         // the user knows how the process has ended
   bool waited_for = false;   // wait() has seen the end
   FileChanges changes = {};  // to the files that checks follow
+  std::uint16_t port = 0;    // the first TCP port that a check has connected to; 0 for none
 
   /// Clears the state of the last run.
   void reset_last_run();
@@ -174,6 +177,8 @@ struct Service : ServiceBase {
       request.still_waits = [this](std::chrono::nanoseconds waited) {
         report(StillWaiting{command.text(), "its execution", {}, waited, budget.start, {}});
       };
+      prepare_all(checks, request);
+      prepare_all(watchers, request);
       remains = typename Set::PostMortem::Run{post_mortem, request};
       post_mortem_note = remains.note();
       process.emplace(spawner.spawn(request));
@@ -182,6 +187,20 @@ struct Service : ServiceBase {
     } catch (const std::system_error&) {
       throw_spawn_error(budget.start);
     }
+  }
+
+  /// Lets checks change the request.
+  template <class Checks>
+  void prepare_all(const Checks& all, LaunchRequest& request) {
+    hana::for_each(all, [&](const auto& check) {
+      if constexpr (requires { check.prepare(request); }) {
+        try {
+          check.prepare(request);
+        } catch (...) {
+          error_context(Clock::now(), name_of(check)).throw_check_failed();
+        }
+      }
+    });
   }
 
   /// The time from the begin of a stop to its first signal.

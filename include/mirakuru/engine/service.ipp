@@ -97,6 +97,7 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
   exit_code.reset();
   stragglers.clear();
   trouble.clear();
+  port = 0;
   refused = examined = paused = false;
   input_ends_line = true;
   stop_note.clear();

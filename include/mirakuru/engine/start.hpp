@@ -44,6 +44,9 @@ template <class Set, class Predicate>
 auto checks_of_wait(Predicate predicate) {
   if constexpr (ReadinessCheck<Predicate>) {
     static_assert(CheckOutputKept<Predicate, typename Set::Output>::ok);
+    static_assert(!NeedsPreparation<Predicate>,
+                  "mirakuru: this check prepares the command, so wait_for() comes too late for it; "
+                  "give it to the executor");
     return hana::basic_tuple<Predicate>{std::move(predicate)};
   } else {
     static_assert(std::is_invocable_r_v<Readiness, Predicate&>,
@@ -253,9 +256,12 @@ class StartOperation : StartBase {
     with_check([&]<class Check>(Check& check) {
       if (action == Action::probe)
         begin_probe(make_probe(check, *process_));
-      else if constexpr (requires { check.precheck(); })
-        begin_probe(check.precheck());
-      else if constexpr (requires { static_cast<bool>(check.already_true()); })
+      else if constexpr (requires { check.precheck(); }) {
+        if (auto probe = check.precheck())
+          begin_probe(std::move(probe));
+        else
+          fsm_.prechecked(false);
+      } else if constexpr (requires { static_cast<bool>(check.already_true()); })
         fsm_.prechecked(check.already_true());
       else
         fsm_.prechecked(false);

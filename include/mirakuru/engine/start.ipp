@@ -20,8 +20,14 @@ MIRAKURU_DECL void StartBase::spawned(pid_t pid, pid_t guardian) {
   fsm_.spawned(budget_);
   patience_ = Patience{fsm_.now()};
   process_.emplace(pid, from_now_on_ ? news_ : base_.streams, true,
-                   ProbeContext{fsm_.now(), &base_.changes, loop_, guardian,
-                                from_now_on_ ? &base_.streams : nullptr});
+                   ProbeContext{.since = fsm_.now(),
+                                .changes = &base_.changes,
+                                .loop = loop_,
+                                .guardian = guardian,
+                                .run = from_now_on_ ? &base_.streams : nullptr,
+                                .command = &base_.command,
+                                .port = &base_.port,
+                                .from_now_on = waits_for_});
 }
 
 MIRAKURU_DECL void StartBase::join(pid_t pid, pid_t guardian, bool from_now_on) {

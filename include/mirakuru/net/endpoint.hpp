@@ -16,7 +16,7 @@
 
 namespace mirakuru::detail {
 
-/// An IPv4 or IPv6 address with a TCP port, as system calls take it.
+/// The address of a socket, as system calls take it: IPv4 or IPv6 with a port, or a Unix socket.
 struct Endpoint {
   sockaddr_storage address = {};
   socklen_t size = 0;
@@ -24,9 +24,11 @@ struct Endpoint {
   [[nodiscard]] const sockaddr* data() const noexcept {
     return reinterpret_cast<const sockaddr*>(&address);
   }
+  [[nodiscard]] bool is_unix() const noexcept { return address.ss_family == AF_UNIX; }
   /// True for the same address and port.
   [[nodiscard]] bool operator==(const Endpoint& other) const noexcept {
     if (address.ss_family != other.address.ss_family) return false;
+    if (is_unix()) return size == other.size && std::memcmp(&address, &other.address, size) == 0;
     if (address.ss_family == AF_INET) {
       const auto& mine = reinterpret_cast<const sockaddr_in&>(address);
       const auto& its = reinterpret_cast<const sockaddr_in&>(other.address);

@@ -135,8 +135,21 @@ concept NeedsAsio = AwaitableCheck<T> || requires { requires T::needs_asio; };
 template <class Check>
 concept ValidAfterExit = requires { requires Check::valid_after_exit; };
 
+/// A check that is nothing without its prepare().
+template <class Check>
+concept NeedsPreparation = requires { requires Check::needs_preparation; };
+
 template <class Check>
 concept ReadsOutput = requires { requires Check::reads_output; };
+
+/// The name of a check in messages.
+template <class Check>
+[[nodiscard]] std::string name_of(const Check& check) {
+  if constexpr (requires { check.describe(); })
+    return check.describe();
+  else
+    return "a predicate";
+}
 
 /// Makes a fresh probe of a check: its own, or one around an awaitable or a predicate.
 template <class Check>

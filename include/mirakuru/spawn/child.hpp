@@ -62,15 +62,32 @@ class [[gnu::visibility("hidden")]] Child {
   /// Returns the call that has failed, with `errno`.
   [[nodiscard]] const char* execute(pid_t parent);
 
-  /// The descriptors for the standard streams; -1: the parent's own.
-  [[nodiscard]] const int (&streams() const noexcept)[3] { return streams_; }
+  /// Calls `visit` with each descriptor of the parent's that it needs.
+  template <class Visit>
+  void each_descriptor(Visit visit) const {
+    for (const int fd : streams_) visit(fd);
+    for (std::size_t i = 0; i < given_count_; ++i) visit(given_[i].from);
+  }
+  /// Beyond all numbers that the command gets a descriptor at.
+  [[nodiscard]] int first_free() const noexcept {
+    return given_count_ == 0 ? 3 : given_[given_count_ - 1].number + 1;
+  }
 
  private:
+  struct Given {
+    int number;  // in the command
+    int from;
+  };
+
+  [[nodiscard]] bool place_descriptors(bool close_on_exec);
+
   char* program_;
   char** argv_;
   char** environment_;
   char* cwd_;
   int streams_[3];
+  Given* given_;  // by number
+  std::size_t given_count_;
   std::int64_t patience_;  // nanoseconds, with a program that somebody writes
   bool terminal_;
   bool changes_user_;

@@ -19,6 +19,7 @@ MIRAKURU_DECL std::size_t Child::extra_size(const LaunchRequest& request, const 
   for (const auto* list : {&request.words, &exec.environment})
     for (const auto& text : *list) size += text.size() + 1 + 2 * sizeof(char*);
   size += (request.limits.size() + 1) * sizeof(ResourceLimit);
+  size += (request.descriptors.size() + 1) * sizeof(Given);
   if (exec.identity) size += (exec.identity->groups.size() + 1) * sizeof(Identity::Number);
   return size;
 }
@@ -29,6 +30,8 @@ MIRAKURU_DECL Child::Child(const LaunchRequest& request, const LocalExec& exec, 
       environment_{arena.strings(exec.environment)},
       cwd_{arena.string(request.cwd)},
       streams_{request.in, request.out, request.err},
+      given_{arena.array<Given>(request.descriptors.size())},
+      given_count_{request.descriptors.size()},
       // Less than a guardian has, so that it can tell the reason.
       patience_{
           std::min<std::chrono::nanoseconds>(
@@ -39,6 +42,8 @@ MIRAKURU_DECL Child::Child(const LaunchRequest& request, const LocalExec& exec, 
       limits_{arena.array<ResourceLimit>(request.limits.size())},
       limit_count_{request.limits.size()} {
   std::copy(request.limits.begin(), request.limits.end(), limits_);
+  std::transform(request.descriptors.begin(), request.descriptors.end(), given_,
+                 [](const auto& entry) { return Given{entry.first, entry.second->get()}; });
   if (!changes_user_) return;
   user_ = exec.identity->user;
   group_ = exec.identity->group;
@@ -47,10 +52,30 @@ MIRAKURU_DECL Child::Child(const LaunchRequest& request, const LocalExec& exec, 
   std::copy(exec.identity->groups.begin(), exec.identity->groups.end(), groups_);
 }
 
+/// Gives the command its descriptors, and no other beyond the standard streams.
+MIRAKURU_DECL bool Child::place_descriptors(bool close_on_exec) {
+  using syscalls::call;
+  unsigned from = 3;
+  for (std::size_t i = 0; i < given_count_; ++i) {
+    const auto number = static_cast<unsigned>(given_[i].number);
+    if (call(SYS_dup3, given_[i].from, given_[i].number, 0) < 0) return false;
+    if (number > from) syscalls::close_range(from, number - 1, close_on_exec);
+    from = number + 1;
+  }
+  syscalls::close_range(from, ~0U, close_on_exec);
+  return true;
+}
+
 /// It calls no library function: the first call of each costs a look-up by the dynamic linker.
 MIRAKURU_DECL const char* Child::execute(pid_t parent) {
   using syscalls::call;
   call(SYS_setsid);
+  // Out of the way of their numbers, before a limit forbids it.
+  for (std::size_t i = 0; i < given_count_; ++i) {
+    given_[i].from =
+        static_cast<int>(call(SYS_fcntl, given_[i].from, F_DUPFD_CLOEXEC, first_free()));
+    if (given_[i].from < 0) return "fcntl(F_DUPFD_CLOEXEC)";
+  }
   if (terminal_ && call(SYS_ioctl, streams_[1], TIOCSCTTY, 0) != 0) return "ioctl(TIOCSCTTY)";
   for (std::size_t i = 0; i < limit_count_; ++i) {
     const std::uint64_t both[2] = {limits_[i].soft, limits_[i].hard};
@@ -75,7 +100,7 @@ MIRAKURU_DECL const char* Child::execute(pid_t parent) {
     else if (call(SYS_dup3, streams_[stream], stream, 0) < 0)
       return "dup3";
   // The guardian needs its channel until then. Without one no copy may keep the program busy.
-  syscalls::close_range(3, ~0U, parent != 0);
+  if (!place_descriptors(parent != 0)) return "dup3";
   // Another thread of the host may have forked while it wrote the program: that copy of its
   // descriptor is gone in a moment.
   std::int64_t begin = 0;

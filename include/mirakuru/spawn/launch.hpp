@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include <mirakuru/os/config.hpp>
+#include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/stop/signals.hpp>
 
 // The words between an executor and its spawner.
@@ -48,9 +50,9 @@ struct Relay {
 
 /// A command as the user asked for it, and how to end it. A spawner gets one for each start.
 ///
-/// A request owns its data, apart from the three descriptors. A spawner may change its copy and
-/// hand it to another spawner. Nothing is looked up yet: `local_exec` does that for a command that
-/// runs on this machine.
+/// A request owns its data, apart from the three standard streams. A spawner may change its copy
+/// and hand it to another spawner. Nothing is looked up yet: `local_exec` does that for a command
+/// that runs on this machine.
 struct LaunchRequest {
   std::vector<std::string> words = {};          ///< the program and its arguments; not empty
   std::string cwd = {};                         ///< the directory to run in; empty: the caller's
@@ -71,6 +73,11 @@ struct LaunchRequest {
   std::vector<Relay> relays = {};
   /// A directory that goes with the tree after the owner's death; empty for none.
   std::string scratch = {};
+  /// Further descriptors of the command, each by its number there: 3 or more, and at most
+  /// `most_descriptors` of them.
+  /// A spawner that starts the command on another machine cannot give them.
+  std::map<int, std::shared_ptr<const detail::UniqueFd>> descriptors = {};
+  static constexpr std::size_t most_descriptors = 16;
   /// Called with the time so far while the command is not executed yet: after 5 s, then after twice
   /// as long each time. A spawner that cannot tell does not call it.
   std::function<void(std::chrono::nanoseconds)> still_waits = [](auto) {};

@@ -153,6 +153,11 @@ MIRAKURU_DECL std::optional<Identity> identity_of(const std::string& name) {
 }  // namespace detail
 
 MIRAKURU_DECL LocalExec local_exec(const LaunchRequest& request) {
+  const auto& given = request.descriptors;
+  if (given.size() > LaunchRequest::most_descriptors ||
+      (!given.empty() && given.begin()->first < 3))
+    throw SpawnFailure{"cannot give it these descriptors",
+                       std::make_error_code(std::errc::invalid_argument)};
   return {detail::resolve_program(request), detail::full_environment(request),
           detail::identity_of(request.user)};
 }

@@ -7,7 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru/os/printable.hpp>
-#include <mirakuru/ready/http.hpp>
+#include <mirakuru/ready/http/http.hpp>
 
 #include "errors.hpp"
 

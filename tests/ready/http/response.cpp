@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include <mirakuru/ready/http.hpp>
+#include <mirakuru/ready/http/http.hpp>
 #include <mirakuru/ready/http/response.hpp>
 
 using namespace std::string_literals;

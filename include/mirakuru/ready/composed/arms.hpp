@@ -21,15 +21,6 @@ namespace mirakuru::detail {
 
 namespace hana = boost::hana;
 
-/// The name of an arm in messages.
-template <class Check>
-[[nodiscard]] std::string name_of(const Check& check) {
-  if constexpr (requires { check.describe(); })
-    return check.describe();
-  else
-    return "a predicate";
-}
-
 /// A check that can tell before the start whether it is true already.
 template <class Check>
 concept AskedBefore = requires(Check& check) { check.precheck(); } ||
@@ -213,6 +204,9 @@ class ArmsPrecheck final : public Probe {
   std::string& conflict_;
 };
 
+template <class Check>
+concept Prepares = requires(const Check& check, LaunchRequest& request) { check.prepare(request); };
+
 /// The members that `AnyOf` and `AllOf` have in common.
 template <class... Checks>
 class Composed {
@@ -222,6 +216,7 @@ class Composed {
  public:
   static constexpr bool reads_output = (ReadsOutput<Checks> || ...);
   static constexpr bool needs_asio = (NeedsAsio<Checks> || ...);
+  static constexpr bool needs_preparation = (NeedsPreparation<Checks> || ...);
 
   explicit Composed(Checks... checks) : checks_{std::move(checks)...} {}
 
@@ -230,6 +225,14 @@ class Composed {
     requires(AskedBefore<Checks> || ...)
   {
     return std::make_unique<ArmsPrecheck<sizeof...(Checks)>>(checks_, conflict_);
+  }
+  /// Called before the spawn.
+  void prepare(LaunchRequest& request) const
+    requires(Prepares<Checks> || ...)
+  {
+    hana::for_each(checks_, [&request]<class Check>(const Check& check) {
+      if constexpr (Prepares<Check>) check.prepare(request);
+    });
   }
   /// The reason of the check that holds before the start.
   [[nodiscard]] std::string describe_conflict() const { return conflict_; }
@@ -280,6 +283,7 @@ class Wrapped {
  public:
   static constexpr bool reads_output = ReadsOutput<Check>;
   static constexpr bool needs_asio = NeedsAsio<Check>;
+  static constexpr bool needs_preparation = NeedsPreparation<Check>;
 
   explicit Wrapped(Check check) : check_{std::move(check)} {}
 
@@ -288,6 +292,12 @@ class Wrapped {
     requires AskedBefore<Check>
   {
     return make_precheck(check_);
+  }
+  /// Called before the spawn.
+  void prepare(LaunchRequest& request) const
+    requires Prepares<Check>
+  {
+    check_.prepare(request);
   }
   /// Says why the check holds before the start.
   [[nodiscard]] std::string describe_conflict() const { return conflict_of(check_); }

@@ -20,11 +20,18 @@ class FailsOn {
   static constexpr bool watches = true;
   static constexpr bool reads_output = detail::ReadsOutput<Check>;
   static constexpr bool needs_asio = detail::NeedsAsio<Check>;
+  static constexpr bool needs_preparation = detail::NeedsPreparation<Check>;
 
   explicit FailsOn(Check check) : check_{std::move(check)} {}
 
   /// Names it in messages.
   [[nodiscard]] std::string describe() const { return detail::name_of(check_); }
+  /// Called before the spawn.
+  void prepare(LaunchRequest& request) const
+    requires detail::Prepares<Check>
+  {
+    check_.prepare(request);
+  }
   /// The line that has made it fail; empty if its check reads no lines.
   [[nodiscard]] std::string quote(const Process& process) const {
     if constexpr (requires { check_.quote(process); }) return check_.quote(process);

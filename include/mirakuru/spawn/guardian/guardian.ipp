@@ -70,6 +70,12 @@ MIRAKURU_DECL bool Guardian::set_up() {
   if (owner_is_gone()) return false;
   syscalls::call(SYS_setsid);  // early: it may yield the processor, and nobody else waits yet
   reset_signals();
+  // The child reports by it, and may have another descriptor at its number.
+  if (const int free = child_.first_free(); free > 3) {
+    const auto moved = syscalls::call(SYS_fcntl, channel_, F_DUPFD_CLOEXEC, free);
+    if (moved < 0) return report(Report::failed, 0, errno, "fcntl(F_DUPFD_CLOEXEC)") && false;
+    channel_ = static_cast<int>(moved);
+  }
   // A program that the host still writes to cannot be executed: hold no copy of its descriptor.
   close_others(false);
   // SIGCONT: it also wakes a guardian that is stopped.
@@ -137,14 +143,14 @@ MIRAKURU_DECL void Guardian::become_command() {
 
 /// The command needs its streams, and the host's own where it has none.
 MIRAKURU_DECL void Guardian::close_others(bool streams_too) {
-  int kept[24];
+  int kept[24 + LaunchRequest::most_descriptors];
   std::size_t count = 0;
   const auto keep = [&](int fd) { kept[count++] = fd; };
   for (const int fd : {channel_, owner_, signals_in_, group_kill_, group_, scratch_, scratch_lock_})
     keep(fd);
   relays_.each_descriptor(keep);
   if (!streams_too) {
-    for (const int fd : child_.streams()) keep(fd);
+    child_.each_descriptor(keep);
     for (const int fd : {0, 1, 2}) keep(fd);
   }
   for (unsigned from = 0; from <= INT_MAX;) {

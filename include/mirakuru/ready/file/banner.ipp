@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include <mirakuru/os/printable.hpp>
-#include <mirakuru/ready/banner.hpp>
-#include <mirakuru/ready/line_probe.hpp>
+#include <mirakuru/ready/file/banner.hpp>
+#include <mirakuru/ready/file/line_probe.hpp>
 
 namespace mirakuru {
 

@@ -4,26 +4,36 @@
 #include <algorithm>
 
 #include <mirakuru/os/printable.hpp>
-#include <mirakuru/ready/line_probe.hpp>
-#include <mirakuru/ready/log_file.hpp>
+#include <mirakuru/ready/file/line_probe.hpp>
+#include <mirakuru/ready/file/log_file.hpp>
 
 namespace mirakuru {
 
 namespace detail {
 
+/// All zero for a file that is not there.
+inline struct stat file_now(const std::string& path) {
+  struct stat file{};
+  if (::stat(path.c_str(), &file) != 0) file = {};
+  return file;
+}
+
 /// Searches a log file, from its end before the start.
 class LogFileProbe final : public LineProbe {
  public:
   LogFileProbe(const LogFileCheck& check, const Process& process)
-      : LineProbe{process, check.path.str(), check.pattern, check.times}, before_{check.before} {}
+      : LineProbe{process, check.path.str(), check.pattern, check.times} {
+    const bool prepared = check.before.get() != nullptr && !process.context().from_now_on;
+    before_ = prepared ? *check.before.get() : file_now(path());
+  }
 
  private:
   [[nodiscard]] long long begin_of(const struct stat& file) const override {
-    const bool same = file.st_dev == before_.device && file.st_ino == before_.inode;
-    return same && file.st_size >= before_.size ? before_.size : 0;
+    const bool same = file.st_dev == before_.st_dev && file.st_ino == before_.st_ino;
+    return same && file.st_size >= before_.st_size ? before_.st_size : 0;
   }
 
-  LogFileCheck::Before before_;
+  struct stat before_;
 };
 
 }  // namespace detail
@@ -42,11 +52,8 @@ MIRAKURU_DECL std::string LogFileCheck::hint(const Process&) const {
   return end.empty() ? path.str() + " is empty" : "the end of " + path.str() + ":\n" + end;
 }
 
-MIRAKURU_DECL bool LogFileCheck::already_true() const noexcept {
-  struct stat file{};
-  before = ::stat(path.str().c_str(), &file) == 0 ? Before{file.st_dev, file.st_ino, file.st_size}
-                                                  : Before{};
-  return false;
+MIRAKURU_DECL void LogFileCheck::prepare(LaunchRequest&) const {
+  before.emplace(detail::file_now(path.str()));
 }
 
 MIRAKURU_DECL std::unique_ptr<Probe> LogFileCheck::probe(const Process& process) const {

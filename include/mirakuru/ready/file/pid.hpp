@@ -33,5 +33,5 @@ struct PidCheck {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/ready/pid.ipp>
+#include <mirakuru/ready/file/pid.ipp>
 #endif

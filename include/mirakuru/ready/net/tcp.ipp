@@ -3,8 +3,8 @@
 
 #include <mirakuru/net/ports.hpp>
 #include <mirakuru/os/proc.hpp>
-#include <mirakuru/ready/connect.hpp>
-#include <mirakuru/ready/tcp.hpp>
+#include <mirakuru/ready/net/connect.hpp>
+#include <mirakuru/ready/net/tcp.hpp>
 
 namespace mirakuru {
 
@@ -23,11 +23,11 @@ MIRAKURU_DECL std::string TCPCheck::hint(const Process& process) const {
 }
 
 MIRAKURU_DECL std::unique_ptr<Probe> TCPCheck::precheck() const {
-  return std::make_unique<detail::ConnectProbe>(host, port);
+  return std::make_unique<detail::ConnectProbe>(detail::Target{host, port});
 }
 
 MIRAKURU_DECL std::unique_ptr<Probe> TCPCheck::probe(const Process& process) const {
-  return std::make_unique<detail::ConnectProbe>(host, port, &process);
+  return std::make_unique<detail::ConnectProbe>(detail::Target{host, port}, &process);
 }
 
 }  // namespace mirakuru

@@ -1,31 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <concepts>
+#include <memory>
 #include <string>
-#include <utility>
 
+#include <mirakuru/net/socket_path.hpp>
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/ready/probe.hpp>
 
 namespace mirakuru {
-
-/// The address of a Unix socket: a path, or `@` and a name for one in Linux's abstract name space.
-/// Throws `std::invalid_argument` for an empty one, and for more than 107 bytes, not counting the
-/// `@`. Source: unix(7).
-class SocketPath {
- public:
-  SocketPath(std::string path);
-  /// From a literal or a `std::filesystem::path`, for example.
-  template <std::convertible_to<std::string> Text>
-  SocketPath(const Text& path) : SocketPath{static_cast<std::string>(path)} {}
-
-  [[nodiscard]] const std::string& str() const noexcept { return path_; }
-  [[nodiscard]] bool abstract() const noexcept { return path_[0] == '@'; }
-
- private:
-  std::string path_;
-};
 
 /// Ready when a Unix stream socket accepts a connection, which is then closed.
 ///
@@ -48,5 +31,5 @@ struct UnixSocketCheck {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/ready/unix_socket.ipp>
+#include <mirakuru/ready/net/unix_socket.ipp>
 #endif

@@ -15,7 +15,7 @@
 
 #include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/output/streams.hpp>
-#include <mirakuru/ready/connect.hpp>
+#include <mirakuru/ready/net/connect.hpp>
 
 #include "net.hpp"
 
@@ -48,7 +48,7 @@ class Talker final : public ConnectProbe {
   using Script = std::vector<mk::Readiness>;
 
   Talker(const std::string& host, const test::Port& port, Script script = {})
-      : ConnectProbe{host, static_cast<std::uint16_t>(port.number()), &process},
+      : ConnectProbe{Target{host, static_cast<std::uint16_t>(port.number())}, &process},
         script_{std::move(script)} {}
 
   std::string families;  // of the endpoints that it has talked to: "46"

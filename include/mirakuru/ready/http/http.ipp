@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <mirakuru/ready/connect.hpp>
-#include <mirakuru/ready/http.hpp>
+#include <mirakuru/ready/http/http.hpp>
 #include <mirakuru/ready/http/response.hpp>
+#include <mirakuru/ready/net/connect.hpp>
 
 namespace mirakuru {
 
@@ -41,7 +41,7 @@ MIRAKURU_DECL std::string request_text(const HTTPCheck& check) {
 class HTTPProbe final : public ConnectProbe {
  public:
   HTTPProbe(const HTTPCheck& check, const Process& process)
-      : ConnectProbe{check.url.host(), check.url.port(), &process},
+      : ConnectProbe{Target{check.url.host(), check.url.port()}, &process},
         check_{check},
         request_{request_text(check)} {}
 

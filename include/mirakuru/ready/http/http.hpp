@@ -3,8 +3,8 @@
 
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/ready/http/request.hpp>
+#include <mirakuru/ready/net/tcp.hpp>
 #include <mirakuru/ready/probe.hpp>
-#include <mirakuru/ready/tcp.hpp>
 
 namespace mirakuru {
 
@@ -52,5 +52,5 @@ namespace detail {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/ready/http.ipp>
+#include <mirakuru/ready/http/http.ipp>
 #endif

@@ -6,7 +6,7 @@
 
 #include <mirakuru/error.hpp>
 #include <mirakuru/output/output_search.hpp>
-#include <mirakuru/ready/file_probe.hpp>
+#include <mirakuru/ready/file/file_probe.hpp>
 
 namespace mirakuru {
 

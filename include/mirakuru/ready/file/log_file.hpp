@@ -8,7 +8,9 @@
 
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/os/file_name.hpp>
+#include <mirakuru/ready/per_start.hpp>
 #include <mirakuru/ready/probe.hpp>
+#include <mirakuru/spawn/launch.hpp>
 #include <mirakuru/text/line_matcher.hpp>
 
 namespace mirakuru {
@@ -16,8 +18,8 @@ namespace mirakuru {
 /// Ready when a line of a log file matches. The file and its directory need not exist at the start;
 /// it may be rotated, and cut. A relative path is relative to the test's own directory.
 ///
-/// Lines that are there before the start do not count. The end of the file is in the error. Rests
-/// on inotify, and on pauses that adapt where there is none.
+/// Lines that are there before the start, or before the call of `wait_for()`, do not count. The end
+/// of the file is in the error. Rests on inotify, and on pauses that adapt where there is none.
 struct LogFileCheck {
   static constexpr bool valid_after_exit = true;
 
@@ -30,22 +32,16 @@ struct LogFileCheck {
   [[nodiscard]] std::string describe() const;
   /// The end of the file, after a time-out.
   [[nodiscard]] std::string hint(const Process& process) const;
-  /// Asked before the start, it notes how long the file is. It never holds then.
-  [[nodiscard]] bool already_true() const noexcept;
+  /// Called before the spawn: notes how long the file is.
+  void prepare(LaunchRequest& request) const;
   /// Asked after the spawn.
   [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const;
 
-  /// The file before the start.
-  struct Before {
-    dev_t device = 0;
-    ino_t inode = 0;
-    long long size = 0;
-  };
-  mutable Before before = {};
+  detail::PerStart<struct stat> before = {};  ///< the file before the start
 };
 
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/ready/log_file.ipp>
+#include <mirakuru/ready/file/log_file.ipp>
 #endif

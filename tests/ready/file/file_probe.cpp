@@ -12,7 +12,7 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru/output/streams.hpp>
-#include <mirakuru/ready/file_probe.hpp>
+#include <mirakuru/ready/file/file_probe.hpp>
 
 #include "files.hpp"
 

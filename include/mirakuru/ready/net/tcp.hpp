@@ -35,5 +35,5 @@ struct TCPCheck {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/ready/tcp.ipp>
+#include <mirakuru/ready/net/tcp.ipp>
 #endif

@@ -7,6 +7,7 @@
 #include <mirakuru/net/endpoint.hpp>
 #include <mirakuru/net/listeners.hpp>
 #include <mirakuru/net/resolver.hpp>
+#include <mirakuru/net/socket_path.hpp>
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/ready/probe.hpp>
@@ -15,7 +16,15 @@
 
 namespace mirakuru::detail {
 
-/// A probe that connects to a TCP port again and again; a connection is ready.
+/// Where a probe connects to: a port of a host, or a Unix socket.
+struct Target {
+  std::string host = {};
+  std::uint16_t port = 0;
+  std::optional<SocketPath> socket = {};
+  int type = SOCK_STREAM;  // or SOCK_DGRAM
+};
+
+/// A probe that connects to a port or a Unix socket again and again; a connection is ready.
 ///
 /// An attempt tries the endpoints of the host in turn, each over a connection of its own, until one
 /// is ready. It has a time limit. Each attempt begins with another endpoint, so that one mute
@@ -24,8 +33,8 @@ namespace mirakuru::detail {
 class ConnectProbe : public Probe {
  public:
   /// Without a process it is asked before the start, and once.
-  ConnectProbe(const std::string& host, std::uint16_t port, const Process* process = nullptr)
-      : host_{host}, port_{port}, process_{process}, known_{known_endpoints(host, port)} {}
+  explicit ConnectProbe(Target target, const Process* process = nullptr)
+      : target_{std::move(target)}, process_{process}, known_{endpoints_of(target_)} {}
 
   Readiness poll(TimePoint now) override {
     const bool begins = !trying_;
@@ -61,6 +70,12 @@ class ConnectProbe : public Probe {
   /// True when the talk waits until it can send.
   [[nodiscard]] virtual bool sending() const noexcept { return false; }
 
+  /// Those that need no resolver.
+  [[nodiscard]] static std::vector<Endpoint> endpoints_of(const Target& target) {
+    if (target.socket) return {target.socket->endpoint()};
+    return known_endpoints(target.host, target.port);
+  }
+
   [[nodiscard]] std::chrono::nanoseconds waited(TimePoint now) const {
     return process_ != nullptr ? process_->waited(now) : std::chrono::nanoseconds{};
   }
@@ -74,13 +89,13 @@ class ConnectProbe : public Probe {
     said_.reset();
     endpoints_ = known_;
     if (endpoints_.empty())
-      resolver_.emplace(host_, port_);
+      resolver_.emplace(target_.host, target_.port);
     else
       begin_with_another();
     const auto nobody_at = [this](const Endpoint& endpoint) {
       return listeners_.none_at(endpoint.data());
     };
-    refused_ = refused_ && attempts_ % share != 0 && !resolver_ &&
+    refused_ = refused_ && target_.type == SOCK_STREAM && attempts_ % share != 0 && !resolver_ &&
                std::all_of(endpoints_.begin(), endpoints_.end(), nobody_at);
   }
 
@@ -143,7 +158,7 @@ class ConnectProbe : public Probe {
   }
 
   int connect(const Endpoint& endpoint) {
-    constexpr int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    const int type = target_.type | SOCK_NONBLOCK | SOCK_CLOEXEC;
     const auto open = [&] { return UniqueFd{::socket(endpoint.address.ss_family, type, 0)}; };
     socket_ = open();
     if (!socket_ && listeners_.close()) socket_ = open();  // that descriptor may have been the last
@@ -160,14 +175,13 @@ class ConnectProbe : public Probe {
     // A connection to a port in the ephemeral range where nobody listens can meet itself.
     Endpoint own{.size = sizeof(sockaddr_storage)};
     const bool itself =
-        error == 0 &&
+        error == 0 && !endpoint.is_unix() &&
         ::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&own.address), &own.size) == 0 &&
         own == endpoint;
     return itself ? ECONNREFUSED : error;
   }
 
-  std::string host_;
-  std::uint16_t port_;
+  Target target_;
   const Process* process_;
   std::vector<Endpoint> known_;  // of an address or `localhost`; a name is looked up each time
   Listeners listeners_;

@@ -39,5 +39,5 @@ struct BannerCheck {
 }  // namespace mirakuru
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/ready/banner.ipp>
+#include <mirakuru/ready/file/banner.ipp>
 #endif

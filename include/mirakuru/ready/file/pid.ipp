@@ -9,8 +9,8 @@
 #include <mirakuru/error.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/unique_fd.hpp>
-#include <mirakuru/ready/file_probe.hpp>
-#include <mirakuru/ready/pid.hpp>
+#include <mirakuru/ready/file/file_probe.hpp>
+#include <mirakuru/ready/file/pid.hpp>
 
 namespace mirakuru {
 

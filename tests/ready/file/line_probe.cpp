@@ -10,7 +10,7 @@
 
 #include <mirakuru.hpp>
 #include <mirakuru/laws.hpp>
-#include <mirakuru/ready/line_probe.hpp>
+#include <mirakuru/ready/file/line_probe.hpp>
 
 #include "files.hpp"
 

@@ -3,25 +3,15 @@
 
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 
 #include <mirakuru/error.hpp>
-#include <mirakuru/os/printable.hpp>
+#include <mirakuru/net/endpoint.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/unique_fd.hpp>
-#include <mirakuru/ready/file_probe.hpp>
-#include <mirakuru/ready/unix_socket.hpp>
+#include <mirakuru/ready/file/file_probe.hpp>
+#include <mirakuru/ready/net/unix_socket.hpp>
 
 namespace mirakuru {
-
-MIRAKURU_DECL SocketPath::SocketPath(std::string path) : path_{std::move(path)} {
-  if (path_.empty() || path_ == "@" || path_.find('\0') != std::string::npos)
-    throw std::invalid_argument{"not the path of a socket: '" + detail::one_line(path_) + "'"};
-  // A path needs a NUL behind it; an abstract name has the NUL in front, in the place of its @.
-  if (path_.size() > sizeof(sockaddr_un::sun_path) - (abstract() ? 0 : 1))
-    throw std::invalid_argument{"too long for the path of a socket: '" + detail::one_line(path_) +
-                                "'"};
-}
 
 namespace detail {
 
@@ -29,18 +19,13 @@ namespace detail {
 /// the listener's queue is full. The connection is closed with `socket`.
 inline int connect_unix(const SocketPath& path, UniqueFd& socket,
                         std::chrono::microseconds patience = {}) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.str().copy(address.sun_path, sizeof address.sun_path);
-  if (path.abstract()) address.sun_path[0] = '\0';
-  const auto size = offsetof(sockaddr_un, sun_path) + path.str().size() + (path.abstract() ? 0 : 1);
+  const auto endpoint = path.endpoint();
   // For a Unix socket a connect that does not block has succeeded or failed when it returns.
   const int mode = patience == patience.zero() ? SOCK_NONBLOCK : 0;
   socket = UniqueFd{::socket(AF_UNIX, SOCK_STREAM | mode | SOCK_CLOEXEC, 0)};
   const timeval limit{.tv_sec = 0, .tv_usec = patience.count()};
   if (mode == 0) ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-  const bool connected = socket && ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address),
-                                             static_cast<socklen_t>(size)) == 0;
+  const bool connected = socket && ::connect(socket.get(), endpoint.data(), endpoint.size) == 0;
   return connected ? 0 : errno;
 }
 
