@@ -13,6 +13,8 @@
 #include <mirakuru/timeline.hpp>
 #include <mirakuru/word.hpp>
 
+// Several executors at once.
+#include <mirakuru/group.hpp>
 // How the process is made.
 #include <mirakuru/spawn/cgroup.hpp>
 #include <mirakuru/spawn/direct.hpp>

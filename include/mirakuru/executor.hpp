@@ -29,8 +29,28 @@
 namespace mirakuru {
 
 namespace detail {
-struct RunToEnd;
-}
+/// Gives the parts of the library an executor's data.
+struct ServiceAccess {
+  template <class... Policies>
+  static Service<PolicySet<Policies...>>& of(Executor<Policies...>& executor) noexcept {
+    return executor.service_;
+  }
+  template <class Any>
+  static auto& of(Any& executor) noexcept {
+    return executor.service();
+  }
+};
+
+template <class E>
+struct SetOfExecutor;
+template <class... Policies>
+struct SetOfExecutor<Executor<Policies...>> {
+  using type = PolicySet<Policies...>;
+};
+/// The policies of an executor's type.
+template <class E>
+using SetOf = typename SetOfExecutor<E>::type;
+}  // namespace detail
 
 /// Starts a command, returns when it is ready, and ends it with all that it has started.
 ///
@@ -125,7 +145,7 @@ class Executor {
   Executor&& kill() && { return std::move(kill()); }
   Executor& kill(int signal) & {
     const auto steps = detail::single_step(signal);
-    return end({steps}, kill_policy());
+    return end({steps}, service_.kill_policy());
   }
   Executor&& kill(int signal) && { return std::move(kill(signal)); }
 
@@ -358,7 +378,7 @@ class Executor {
   auto async_kill(CompletionToken&& token) {
     return initiate(std::forward<CompletionToken>(token), [this](auto&) {
       const auto steps = service_.kill_steps();
-      return stop_operation({steps}, kill_policy());
+      return stop_operation({steps}, service_.kill_policy());
     });
   }
 
@@ -396,10 +416,6 @@ class Executor {
   }
 
  private:
-  detail::ExitPolicy kill_policy() {
-    const bool has_ended = !service_.alive() || service_.exit_code;
-    return has_ended ? detail::ExitPolicy::report : detail::ExitPolicy::ignore;
-  }
   /// The strategy's signals, and its own way to stop before them.
   detail::StopPlan plan_by_strategy(std::span<const SignalStep> steps) const {
     return {steps, service_.head_start(), true};
@@ -427,7 +443,7 @@ class Executor {
                              std::move(make));
   }
 
-  friend struct detail::RunToEnd;
+  friend struct detail::ServiceAccess;
 
   detail::Service<Set> service_;
 };

@@ -9,6 +9,10 @@ namespace mirakuru {
 template <class... Policies>
 class Executor;
 
+// Several executors: group.hpp.
+class AnyExecutor;
+class Group;
+
 // The command to run: command.hpp.
 class Argv;
 struct Command;

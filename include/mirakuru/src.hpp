@@ -21,6 +21,10 @@
 #include <mirakuru/engine/start_fsm.ipp>
 #include <mirakuru/engine/stop.ipp>
 #include <mirakuru/error.ipp>
+#include <mirakuru/group/group.ipp>
+#include <mirakuru/group/member.ipp>
+#include <mirakuru/group/operation.ipp>
+#include <mirakuru/group/timeline.ipp>
 #include <mirakuru/kit/free_port.ipp>
 #include <mirakuru/kit/render.ipp>
 #include <mirakuru/kit/temp_dir.ipp>

@@ -143,6 +143,9 @@ concept TellsGuardian = requires(const Handle& handle) {
 /// A command that ends a service, for the same spawner: its output goes to `output`.
 [[nodiscard]] LaunchRequest request_of(const ResolvedCommand& command, int input, int output);
 
+/// The treatment of an end that is not accepted: throw it, tell the reporter, or ignore it.
+enum class ExitPolicy { check, report, ignore };
+
 /// An executor's data.
 template <class Set>
 struct Service : ServiceBase {
@@ -286,6 +289,10 @@ struct Service : ServiceBase {
     return has_ended_badly(steps, signals.accept);
   }
 
+  /// A bad end before a `kill()` is told; one by it is not.
+  [[nodiscard]] ExitPolicy kill_policy() {
+    return !alive() || exit_code ? ExitPolicy::report : ExitPolicy::ignore;
+  }
   /// Drops the handle of a process that is gone.
   void clear() {
     process.reset();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <type_traits>
@@ -37,6 +38,19 @@ consteval bool has_coroutine(hana::basic_type<hana::basic_tuple<Checks...>>) {
 template <class... Checks>
 using BlockingLoop =
     std::conditional_t<(has_coroutine(hana::type_c<Checks>) || ...), AsioLoop, PollLoop>;
+
+/// The loop that checks which are coroutines run on; null for `PollLoop`, where there are none.
+class CoroutineLoop {
+ public:
+  CoroutineLoop(PollLoop&) noexcept {}
+  CoroutineLoop(AsioLoop& loop) noexcept : loop_{&loop} {}
+  CoroutineLoop(AsioLoop* loop) noexcept : loop_{loop} {}
+
+  [[nodiscard]] AsioLoop* get() const noexcept { return loop_; }
+
+ private:
+  AsioLoop* loop_ = nullptr;
+};
 
 /// The check that a `wait_for()` of an executor with the policies `Set` is given: as it is, or made
 /// of a predicate.
@@ -129,17 +143,20 @@ class StartBase {
 template <class Set, class Checks = typename Set::Checks>
 class StartOperation : StartBase {
  public:
-  StartOperation(Service<Set>& service, PollLoop&) : StartOperation{service, nullptr} {}
-  /// Checks that are coroutines run on `loop`.
-  StartOperation(Service<Set>& service, AsioLoop& loop) : StartOperation{service, &loop} {}
-
+  /// `limit` holds besides the start budget.
+  StartOperation(Service<Set>& service, CoroutineLoop loop,
+                 std::chrono::nanoseconds limit = std::chrono::nanoseconds::max())
+      : StartBase{service, valid_after_exit<false>, loop.get(), false,
+                  std::min<std::chrono::nanoseconds>(service.budget.start, limit)},
+        service_{service},
+        checks_{service.checks} {}
   /// Waits within `limit` until the checks of a running service hold. An exception of a check
   /// passes through, and the process runs on.
-  StartOperation(Service<Set>& service, Checks& checks, std::chrono::nanoseconds limit, PollLoop&)
-      : StartOperation{service, checks, nullptr, limit} {}
   StartOperation(Service<Set>& service, Checks& checks, std::chrono::nanoseconds limit,
-                 AsioLoop& loop)
-      : StartOperation{service, checks, &loop, limit} {}
+                 CoroutineLoop loop)
+      : StartBase{service, valid_after_exit<true>, loop.get(), true, limit},
+        service_{service},
+        checks_{checks} {}
 
   /// Goes on as far as it can without waiting. Returns true when the service is ready; otherwise
   /// `waits` has the next wait. Throws the start's error when no process is left.
@@ -176,16 +193,6 @@ class StartOperation : StartBase {
   }
 
  private:
-  StartOperation(Service<Set>& service, AsioLoop* loop)
-      : StartBase{service, valid_after_exit<false>, loop, false, service.budget.start},
-        service_{service},
-        checks_{service.checks} {}
-  StartOperation(Service<Set>& service, Checks& checks, AsioLoop* loop,
-                 std::chrono::nanoseconds limit)
-      : StartBase{service, valid_after_exit<true>, loop, true, limit},
-        service_{service},
-        checks_{checks} {}
-
   template <bool all>
   static constexpr auto valid_after_exit = which_are_valid_after_exit(hana::type_c<Checks>, all);
 
@@ -384,9 +391,15 @@ class StartOperation : StartBase {
     return text;
   }
 
-  template <class... Check>
-  static constexpr bool reads_output(const hana::basic_tuple<Check...>&) {
-    return (ReadsOutput<Check> || ...);
+  static bool reads_output(const Checks& checks) {
+    bool any = false;
+    hana::for_each(checks, [&any]<class Check>(const Check& check) {
+      if constexpr (requires { check.looks_at_output; })  // its type is forgotten
+        any |= check.looks_at_output;
+      else
+        any |= ReadsOutput<Check>;
+    });
+    return any;
   }
 
   static constexpr auto watcher_count =

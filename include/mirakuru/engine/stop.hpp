@@ -23,9 +23,6 @@
 
 namespace mirakuru::detail {
 
-/// The treatment of an end that is not accepted: throw it, tell the reporter, or ignore it.
-enum class ExitPolicy { check, report, ignore };
-
 /// The signals of a stop.
 struct StopPlan {
   std::span<const SignalStep> steps;

@@ -61,11 +61,10 @@ struct RunToEnd {
   static Result of(Executor<Policies...> executor, const std::vector<int>& accept,
                    std::source_location where) {
     const auto begin = Clock::now();
-    auto& service = executor.service_;
+    auto& service = ServiceAccess::of(executor);
     executor.start(where);
     try {
-      run(WaitOperation<typename Executor<Policies...>::Set>{service, begin, service.budget.start},
-          PollLoop{});
+      run(WaitOperation<PolicySet<Policies...>>{service, begin, service.budget.start}, PollLoop{});
     } catch (...) {
       service.told = true;
       executor.kill();

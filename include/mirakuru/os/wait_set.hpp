@@ -48,6 +48,11 @@ class WaitSet {
       if (descriptors_[place].revents != 0) return true;
     return false;
   }
+  /// Takes over the events of its descriptors from a set that it was added to at `place`.
+  void take_events(const WaitSet& all, std::size_t place) noexcept {
+    for (std::size_t i = 0; i < size() && place + i < all.size(); ++i)
+      descriptors_[i].revents = all.descriptors_[place + i].revents;
+  }
   /// The moment that the wait ends at; `TimePoint::max()` for none.
   [[nodiscard]] TimePoint deadline() const noexcept { return deadline_; }
   [[nodiscard]] bool wants_no_wait() const noexcept { return deadline_ == TimePoint::min(); }

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <boost/hana/for_each.hpp>
+
+#include <mirakuru/engine/task.hpp>
+#include <mirakuru/executor.hpp>
+
+namespace mirakuru::detail {
+
+/// How a service is ended.
+enum class End {
+  stop,     ///< by its strategy; a bad end is an error
+  destroy,  ///< by its strategy; a bad end is reported
+  kill      ///< by its kill signal; no end is an error
+};
+
+/// A check whose type is forgotten.
+struct AnyCheck {
+  std::shared_ptr<void> owner;
+  std::function<std::unique_ptr<Probe>(const Process&)> make;
+  std::function<std::string()> name;
+  std::function<std::string(const Process&)> advice;
+  bool looks_at_output = false;
+
+  template <class Check>
+  static AnyCheck of(Check check) {
+    const auto held = std::make_shared<Check>(std::move(check));
+    return {held,
+            [held = held.get()](const Process& process) { return make_probe(*held, process); },
+            [held = held.get()]() -> std::string {
+              if constexpr (requires { held->describe(); }) return held->describe();
+              return {};
+            },
+            [held = held.get()]([[maybe_unused]] const Process& process) -> std::string {
+              if constexpr (requires { held->hint(process); }) return held->hint(process);
+              return {};
+            },
+            ReadsOutput<Check>};
+  }
+  [[nodiscard]] std::string describe() const { return name(); }
+  [[nodiscard]] std::string hint(const Process& process) const { return advice(process); }
+  [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const { return make(process); }
+};
+
+using MakeTask = std::function<std::unique_ptr<Task>(CoroutineLoop)>;
+
+/// An executor whose type is forgotten: makes the tasks of its operations.
+class AnyService {
+ public:
+  virtual ~AnyService() = default;
+
+  /// The task of a start within `limit`, besides its own budget.
+  [[nodiscard]] virtual std::unique_ptr<Task> start(CoroutineLoop loop,
+                                                    std::chrono::nanoseconds limit) = 0;
+  [[nodiscard]] virtual std::unique_ptr<Task> end(End how) = 0;
+  /// The task of a wait for its end.
+  [[nodiscard]] virtual std::unique_ptr<Task> wait(std::chrono::nanoseconds limit) = 0;
+  /// The task of a wait for a check.
+  [[nodiscard]] virtual std::unique_ptr<Task> wait_for(AnyCheck check,
+                                                       std::chrono::nanoseconds limit,
+                                                       CoroutineLoop loop) = 0;
+  [[nodiscard]] virtual bool needs_asio() const noexcept = 0;
+  /// Runs a task in the calling thread, on the loop that the checks need.
+  virtual void run(const MakeTask& make) = 0;
+
+  /// The part of its data that does not depend on policies.
+  [[nodiscard]] virtual ServiceBase& base() const noexcept = 0;
+  [[nodiscard]] virtual bool alive() = 0;
+  [[nodiscard]] virtual bool pause() = 0;
+  virtual void resume() = 0;
+  [[nodiscard]] virtual pid_t pid() const noexcept = 0;
+  /// The descriptor that tells of news; -1 for none.
+  [[nodiscard]] virtual int event() const noexcept = 0;
+  [[nodiscard]] virtual std::chrono::nanoseconds start_budget() const noexcept = 0;
+  [[nodiscard]] virtual std::vector<std::string> check_names() const = 0;
+};
+
+/// A check of a wait, and the wait.
+template <class Set>
+class CheckTask final : public Task {
+ public:
+  CheckTask(Service<Set>& service, AnyCheck check, std::chrono::nanoseconds limit,
+            CoroutineLoop loop)
+      : checks_{std::move(check)}, operation_{service, checks_, limit, loop} {}
+
+  bool resume(TimePoint now, WaitSet& waits) override { return operation_.resume(now, waits); }
+  void cancel(std::exception_ptr error) override { operation_.fail(std::move(error)); }
+
+ private:
+  hana::basic_tuple<AnyCheck> checks_;
+  StartOperation<Set, hana::basic_tuple<AnyCheck>> operation_;
+};
+
+/// The service of an executor, which it refers to.
+template <class Set>
+class ServiceOf final : public AnyService {
+ public:
+  explicit ServiceOf(Service<Set>& service) : service_{service} {}
+
+  std::unique_ptr<Task> start(CoroutineLoop loop, std::chrono::nanoseconds limit) override {
+    return std::make_unique<TaskOf<StartOperation<Set>>>(service_, loop, limit);
+  }
+  std::unique_ptr<Task> end(End how) override {
+    using Stop = TaskOf<StopOperation<Set>>;
+    const auto now = Clock::now();
+    if (how == End::kill) {
+      const auto steps = service_.kill_steps();
+      return std::make_unique<Stop>(service_, now, StopPlan{steps}, service_.kill_policy());
+    }
+    const auto& steps = service_.signals.steps();
+    return std::make_unique<Stop>(service_, now, StopPlan{steps, service_.head_start(), true},
+                                  how == End::stop ? ExitPolicy::check : ExitPolicy::report);
+  }
+  std::unique_ptr<Task> wait(std::chrono::nanoseconds limit) override {
+    return std::make_unique<TaskOf<WaitOperation<Set>>>(service_, Clock::now(), limit);
+  }
+  std::unique_ptr<Task> wait_for(AnyCheck check, std::chrono::nanoseconds limit,
+                                 CoroutineLoop loop) override {
+    return std::make_unique<CheckTask<Set>>(service_, std::move(check), limit, loop);
+  }
+  bool needs_asio() const noexcept override { return std::is_same_v<Loop, AsioLoop>; }
+  void run(const MakeTask& make) override {
+    Loop loop;
+    detail::run(*make(loop), loop);
+  }
+
+  ServiceBase& base() const noexcept override { return service_; }
+  bool alive() override { return service_.alive(); }
+  bool pause() override { return service_.pause(); }
+  void resume() override { service_.resume(); }
+  pid_t pid() const noexcept override { return service_.process ? service_.process->pid() : 0; }
+  int event() const noexcept override { return service_.process ? service_.process->event() : -1; }
+  std::chrono::nanoseconds start_budget() const noexcept override { return service_.budget.start; }
+  std::vector<std::string> check_names() const override {
+    std::vector<std::string> names;
+    hana::for_each(service_.checks, [&](const auto& check) { names.push_back(name_of(check)); });
+    return names;
+  }
+
+ private:
+  using Loop = BlockingLoop<typename Set::Checks, typename Set::Watchers>;
+
+  Service<Set>& service_;
+};
+
+}  // namespace mirakuru::detail
