@@ -149,6 +149,15 @@ void add_many(std::vector<Row>& rows) {
                   .ours = start_many,
                   .floor = start_many_by_hand,
                   .quick_rounds = 3});
+  rows.push_back({.metrics = {{"start_all of 100", 0, {.times = 1.3}}},
+                  .ours = start_all_of_many,
+                  .floor = start_many_by_hand,
+                  .quick_rounds = 3});
+  rows.push_back({.metrics = {{"group of 12 in 4 levels", 0, {.times = 1.1}}},
+                  .ours = start_group,
+                  .floor = start_in_a_row,
+                  .rounds = 20,
+                  .quick_rounds = 3});
 }
 
 // Rounds -----------------------------------------------------------------------------------------

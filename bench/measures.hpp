@@ -191,12 +191,17 @@ inline std::vector<std::unique_ptr<Service>> services() {
 
 inline Values among_limit(double total, double one) { return {total, total / (200 + many * one)}; }
 
-inline Values start_many() {
-  const double one = ten(cycle<mk::GuardedSpawner>, start);
-  const auto all = services();
+inline std::vector<mk::TCPExecutor> executors_of(const std::vector<std::unique_ptr<Service>>& all) {
   std::vector<mk::TCPExecutor> executors;
   for (const auto& service : all)
     executors.emplace_back(service->words(), mk::TCPCheck{"127.0.0.1", service->port()});
+  return executors;
+}
+
+inline Values start_many() {
+  const double one = ten(cycle<mk::GuardedSpawner>, start);
+  const auto all = services();
+  auto executors = executors_of(all);
   asio::io_context context;
   int good = 0;
   const Stopwatch watch;
@@ -207,6 +212,44 @@ inline Values start_many() {
   const double total = watch.ms();
   require(good == many, "async_start");
   return among_limit(total, one);
+}
+
+inline Values start_all_of_many() {
+  const auto all = services();
+  auto executors = executors_of(all);
+  const Stopwatch watch;
+  mk::start_all(executors);
+  return {watch.ms()};
+}
+
+// Twelve services in four levels, each ready after 50 ms; each needs all of the level before.
+inline Values start_group() {
+  constexpr std::size_t levels = 4, width = 3;
+  std::vector<std::unique_ptr<Service>> all;
+  for (std::size_t i = 0; i < levels * width; ++i)
+    all.push_back(std::make_unique<Service>("tcp", 50ms, a_place("tcp")));
+  auto executors = executors_of(all);
+  mk::Group group;
+  for (std::size_t i = 0; i < executors.size(); ++i) {
+    if (i < width)
+      group.add(executors[i]);
+    else
+      group.add(executors[i],
+                mk::needs(executors[i / width * width - 3], executors[i / width * width - 2],
+                          executors[i / width * width - 1]));
+  }
+  const Stopwatch watch;
+  group.start();
+  return {watch.ms()};
+}
+// Its critical path: four such services, one after the other.
+inline Values start_in_a_row() {
+  std::vector<std::unique_ptr<Service>> all;
+  for (int i = 0; i < 4; ++i) all.push_back(std::make_unique<Service>("tcp", 50ms, a_place("tcp")));
+  auto executors = executors_of(all);
+  const Stopwatch watch;
+  for (auto& executor : executors) executor.start();
+  return {watch.ms()};
 }
 
 inline Values start_many_by_hand() {
