@@ -30,9 +30,11 @@ namespace detail {
 /// True if a debugger or tracer sees the calls of this process. Rests on /proc/PID/status.
 inline bool is_traced() {
   constexpr std::string_view field = "\nTracerPid:\t";
-  const auto status = read_proc(::getpid(), "status");
+  char text[512];  // it is one of the first fields
+  const auto size = syscalls::read_file("/proc/self/status", text);
+  const std::string_view status{text, static_cast<std::size_t>(size)};
   const auto at = status.find(field);
-  return at != status.npos && status[at + field.size()] != '0';
+  return at != status.npos && at + field.size() < status.size() && status[at + field.size()] != '0';
 }
 
 /// True if the next child begins a pid namespace of its own.
@@ -45,12 +47,12 @@ inline bool child_begins_namespace() {
   return target("/proc/self/ns/pid") != target("/proc/self/ns/pid_for_children");
 }
 
-/// Clones the guardian. Throws `std::system_error`.
+/// Clones the guardian as a child of a helper's parent, this process. -1 if that fails.
 ///
-/// It has no signal at its end: neither the host's handlers nor its wait() notice it. A debugger
-/// takes such a clone for a thread, and kills it along with the host. To it the call of a helper
-/// looks like a fork: the call has SIGCHLD, but CLONE_PARENT hands on the signal of the helper.
-inline pid_t clone_guardian(Guardian& guardian) {
+/// A debugger takes a clone without a signal for a thread, and kills it along with the host. To it
+/// the call of the helper looks like a fork: the call has SIGCHLD, but CLONE_PARENT hands on the
+/// signal of the helper. Not inline: its stack would cost each start two pages.
+[[gnu::noinline]] inline pid_t clone_by_helper(Guardian& guardian) {
   struct Helper {
     Guardian& guardian;
     pid_t pid = -1;
@@ -60,14 +62,21 @@ inline pid_t clone_guardian(Guardian& guardian) {
     pid = ::clone(Guardian::main, guards.stack_top(), CLONE_PARENT | SIGCHLD, &guards);
     return 0;
   };
-  if (is_traced() && !child_begins_namespace()) {
-    alignas(std::max_align_t) char stack[8192];
-    const pid_t id = ::clone(make, stack + sizeof stack, CLONE_VM | CLONE_VFORK, &helper);
-    if (id > 0) ::waitid(P_PID, static_cast<id_t>(id), nullptr, WEXITED | __WALL);
-  }
-  if (helper.pid < 0) helper.pid = ::clone(Guardian::main, guardian.stack_top(), 0, &guardian);
-  if (helper.pid < 0) throw_errno("clone");
+  alignas(std::max_align_t) char stack[8192];
+  const pid_t id = ::clone(make, stack + sizeof stack, CLONE_VM | CLONE_VFORK, &helper);
+  if (id > 0) ::waitid(P_PID, static_cast<id_t>(id), nullptr, WEXITED | __WALL);
   return helper.pid;
+}
+
+/// Clones the guardian. Throws `std::system_error`.
+///
+/// It has no signal at its end: neither the host's handlers nor its wait() notice it.
+inline pid_t clone_guardian(Guardian& guardian) {
+  pid_t pid = -1;
+  if (is_traced() && !child_begins_namespace()) pid = clone_by_helper(guardian);
+  if (pid < 0) pid = ::clone(Guardian::main, guardian.stack_top(), 0, &guardian);
+  if (pid < 0) throw_errno("clone");
+  return pid;
 }
 
 /// Forks a guardian. Throws `std::system_error`.
