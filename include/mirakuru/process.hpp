@@ -12,17 +12,20 @@
 
 namespace mirakuru {
 
-/// The answer of a check: ready, or not yet and why. A plain `bool` is an answer without a reason.
+/// The answer of a check: ready, perhaps with a note, or not yet and why. A plain `bool` is an
+/// answer without a reason.
 class Readiness {
  public:
   Readiness() = default;
   Readiness(std::same_as<bool> auto ready) noexcept : ready_{ready} {}
 
   explicit operator bool() const noexcept { return ready_; }
+  /// Why not yet; or the note of one that is ready.
   [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
 
  private:
   friend Readiness not_ready(std::string reason);
+  friend Readiness ready_but(std::string note);
 
   bool ready_ = false;
   std::string reason_;
@@ -32,6 +35,14 @@ class Readiness {
 [[nodiscard]] inline Readiness not_ready(std::string reason) {
   Readiness result;
   result.reason_ = std::move(reason);
+  return result;
+}
+
+/// Ready, with a thing to know: "its listener may be another's". It stands in the timeline, and in
+/// the report that the check has passed.
+[[nodiscard]] inline Readiness ready_but(std::string note) {
+  Readiness result{true};
+  result.reason_ = std::move(note);
   return result;
 }
 
@@ -48,7 +59,7 @@ struct ProbeContext {
   pid_t guardian = 0;                  ///< the process above the tree
   const OutputStreams* run = nullptr;  ///< all output of the run, if the check sees a part of it
   const ResolvedCommand* command = nullptr;
-  std::uint16_t* port = nullptr;  ///< gets the TCP port that a check has connected to
+  std::uint16_t* port = nullptr;  ///< gets the TCP port that a check has connected to or found
   bool from_now_on = false;       ///< in a `wait_for()`: earlier news do not count
 };
 }  // namespace detail

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include <mirakuru/os/clock.hpp>
@@ -14,6 +15,7 @@ struct CheckTimes {
   TimePoint passed = {};              ///< zero if the check has not passed
   std::size_t attempts = 0;           ///< the number of attempts
   std::vector<CheckTimes> arms = {};  ///< of a composed check, one for each of its checks
+  std::string note = {};              ///< of `ready_but()`; empty for none
 };
 
 /// The times of a start, in order.

@@ -45,6 +45,8 @@ TEST_CASE("line_of: each event is one line") {
         "./server: a connection to [::1]:80 after 12 ms (1 attempt)");
   CHECK(mk::line_of(mk::CheckPassed{"./server", "a predicate (check 2)", 1s, 7}) ==
         "./server: a predicate (check 2) after 1 s (7 attempts)");
+  CHECK(mk::line_of(mk::CheckPassed{"./server", "a file", 1s, 2, "it is old"}) ==
+        "./server: a file after 1 s (2 attempts), but it is old");
   CHECK(mk::line_of(mk::Stopped{"./server", -SIGTERM, 20ms}) ==
         "./server: stopped after 20 ms: ended by signal 15 (Terminated)");
 }

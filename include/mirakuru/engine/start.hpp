@@ -345,7 +345,7 @@ class StartOperation : StartBase {
       return;
     const auto& times = timeline_.checks[check];
     service_.report(CheckPassed{service_.command.text(), awaited(described(check), check),
-                                times.passed - timeline_.spawned, times.attempts});
+                                times.passed - timeline_.spawned, times.attempts, times.note});
   }
 
   /// The name of the check at hand. An exception from describe() must not replace another error.

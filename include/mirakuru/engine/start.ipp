@@ -59,8 +59,11 @@ MIRAKURU_DECL void StartBase::begin_probe(std::unique_ptr<Probe> probe) {
 
 MIRAKURU_DECL void StartBase::poll() {
   const auto answer = probe_.poll(fsm_.now());
-  if (answer && !fsm_.all_passed() && fsm_.check() < timeline_.checks.size())
-    timeline_.checks[fsm_.check()].arms = probe_.arms();
+  if (answer && !fsm_.all_passed() && fsm_.check() < timeline_.checks.size()) {
+    auto& times = timeline_.checks[fsm_.check()];
+    times.arms = probe_.arms();
+    times.note = answer.reason();
+  }
   fsm_.polled(answer, probe_.pending());
 }
 

@@ -29,10 +29,10 @@ class Host {
   std::string name_;
 };
 
-/// A TCP port, 1 to 65535.
+/// A TCP port, 1 to 65535. In a check 0 is the port that the service has chosen.
 class Port {
  public:
-  /// Throws `std::invalid_argument` for a number outside 1 to 65535.
+  /// Throws `std::invalid_argument` for a number outside 0 to 65535.
   template <std::integral Number>
     requires(!std::same_as<Number, bool>)
   Port(Number number) : number_{checked(static_cast<long long>(number))} {}

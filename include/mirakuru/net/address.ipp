@@ -60,8 +60,8 @@ MIRAKURU_DECL Host::Host(std::string name) : name_{std::move(name)} {
 }
 
 MIRAKURU_DECL std::uint16_t Port::checked(long long number) {
-  if (number < 1 || number > 65535)
-    throw std::invalid_argument{"a port is 1 to 65535, not " + std::to_string(number)};
+  if (number < 0 || number > 65535)
+    throw std::invalid_argument{"a port is 0 to 65535, not " + std::to_string(number)};
   return static_cast<std::uint16_t>(number);
 }
 

@@ -25,6 +25,12 @@ struct Endpoint {
     return reinterpret_cast<const sockaddr*>(&address);
   }
   [[nodiscard]] bool is_unix() const noexcept { return address.ss_family == AF_UNIX; }
+  /// In host byte order; 0 for a Unix socket.
+  [[nodiscard]] std::uint16_t port() const noexcept {
+    // It has the same place in both structs.
+    return is_unix() ? std::uint16_t{0}
+                     : ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);
+  }
   /// True for the same address and port.
   [[nodiscard]] bool operator==(const Endpoint& other) const noexcept {
     if (address.ss_family != other.address.ss_family) return false;

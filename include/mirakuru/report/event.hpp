@@ -69,6 +69,7 @@ struct CheckPassed {
   std::string check;
   std::chrono::nanoseconds after;  ///< since the spawn
   std::size_t attempts;
+  std::string note = {};  ///< of `ready_but()`; empty for none
 };
 
 /// No process of the tree is left after a stop.

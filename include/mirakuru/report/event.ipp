@@ -48,7 +48,8 @@ struct EventText {
   }
   std::string operator()(const CheckPassed& event) const {
     return event.check + " after " + to_text(event.after) + " (" + std::to_string(event.attempts) +
-           (event.attempts == 1 ? " attempt)" : " attempts)");
+           (event.attempts == 1 ? " attempt)" : " attempts)") +
+           (event.note.empty() ? "" : ", but " + event.note);
   }
   std::string operator()(const Stopped& event) const {
     return "stopped after " + to_text(event.after) + ": " + exit_headline(event.exit_code);

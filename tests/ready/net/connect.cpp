@@ -23,6 +23,7 @@ namespace mk = mirakuru;
 using namespace std::chrono_literals;
 using mk::detail::ConnectProbe;
 using mk::detail::pause_after;
+using mk::detail::Target;
 
 namespace {
 
@@ -218,9 +219,9 @@ TEST_CASE("ConnectProbe: the reason of an attempt that is cut counts if it was l
 TEST_CASE("ConnectProbe: a connection is ready; before the start no time counts as waited") {
   const test::Port port;
   const Listener listener{"127.0.0.1", port};
-  ConnectProbe probe{"127.0.0.1", static_cast<std::uint16_t>(port.number())};
+  ConnectProbe probe{Target{"127.0.0.1", static_cast<std::uint16_t>(port.number())}};
   CHECK(probe.poll(epoch));
-  ConnectProbe refused{"127.0.0.1", static_cast<std::uint16_t>(test::Port{}.number())};
+  ConnectProbe refused{Target{"127.0.0.1", static_cast<std::uint16_t>(test::Port{}.number())}};
   CHECK_FALSE(refused.poll(epoch + 1h));
   mk::WaitSet waits;
   refused.wait(epoch + 1h, waits);

@@ -398,7 +398,7 @@ TEST_CASE("TCPCheck: a wrong port or host is refused at once") {
   }
   CHECK(mk::TCPCheck{"127.0.0.1", 1}.port == 1);
   CHECK(mk::TCPCheck{"127.0.0.1", 65535}.port == 65535);
-  CHECK_THROWS_WITH_AS(made("127.0.0.1", 70000), "a port is 1 to 65535, not 70000",
+  CHECK_THROWS_WITH_AS(made("127.0.0.1", 70000), "a port is 0 to 65535, not 70000",
                        std::invalid_argument);
   for (const std::string host : {"", "[]", "[127.0.0.1]", "a b", "http://localhost", "localhost:80",
                                  "user@localhost", "::1]", "[::1", "1:2", "localhost\n"}) {

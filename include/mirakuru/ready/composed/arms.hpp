@@ -75,7 +75,7 @@ struct Arm {
     try {
       const auto answer = run.poll(now);
       passed = static_cast<bool>(answer);
-      if (passed) times.passed = now;
+      if (passed) times.passed = now, times.note = answer.reason();
       if (!answer.reason().empty()) reason = answer.reason();
     } catch (const CannotHold& error) {
       out = true;

@@ -19,9 +19,10 @@ namespace mirakuru::detail {
 /// Where a probe connects to: a port of a host, or a Unix socket.
 struct Target {
   std::string host = {};
-  std::uint16_t port = 0;
+  std::uint16_t port = 0;  // 0: the TCP port that the service has chosen
   std::optional<SocketPath> socket = {};
   int type = SOCK_STREAM;  // or SOCK_DGRAM
+  bool owned = false;      // the TCP listener must be one of the service's
 };
 
 /// A probe that connects to a port or a Unix socket again and again; a connection is ready.
@@ -60,6 +61,10 @@ class ConnectProbe : public Probe {
  protected:
   [[nodiscard]] static Readiness refusal(int error) {
     return not_ready(reason_text({error, std::generic_category()}));
+  }
+  /// The port of the connection at hand; 0 for a Unix socket.
+  [[nodiscard]] std::uint16_t port_at_hand() const noexcept {
+    return next_ == 0 ? std::uint16_t{0} : endpoints_[next_ - 1].port();
   }
 
  private:

@@ -19,6 +19,8 @@ namespace mirakuru {
 struct TCPCheck {
   Host host;
   Port port;
+  bool owned = true;
+  bool may_be_there = false;
 
   /// Names the check in messages.
   [[nodiscard]] std::string describe() const;
