@@ -29,6 +29,7 @@
 #include <mirakuru/kit/render.ipp>
 #include <mirakuru/kit/temp_dir.ipp>
 #include <mirakuru/net/address.ipp>
+#include <mirakuru/net/holders.ipp>
 #include <mirakuru/net/ports.ipp>
 #include <mirakuru/net/socket_path.ipp>
 #include <mirakuru/os/file_changes.ipp>

@@ -56,11 +56,6 @@ namespace detail {
 /// "host:port", with an IPv6 address in brackets.
 [[nodiscard]] std::string authority(const std::string& host, std::uint16_t port);
 
-/// The process that listens on a local TCP port, as "pid 42 (nginx -p /tmp)". "a process of user
-/// root" if /proc hides it, as it hides other users' processes. Empty if nobody does. Rests on
-/// /proc/net/tcp, /proc/net/tcp6 and /proc/PID/fd.
-[[nodiscard]] std::string who_listens(const std::string& host, std::uint16_t port);
-
 }  // namespace detail
 }  // namespace mirakuru
 

@@ -31,6 +31,12 @@ struct Endpoint {
     return is_unix() ? std::uint16_t{0}
                      : ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);
   }
+  /// The same address with another port.
+  [[nodiscard]] Endpoint with_port(std::uint16_t number) const noexcept {
+    Endpoint other = *this;
+    if (!is_unix()) reinterpret_cast<sockaddr_in&>(other.address).sin_port = htons(number);
+    return other;
+  }
   /// True for the same address and port.
   [[nodiscard]] bool operator==(const Endpoint& other) const noexcept {
     if (address.ss_family != other.address.ss_family) return false;

@@ -5,6 +5,7 @@
 
 #include <mirakuru/error.hpp>
 #include <mirakuru/net/endpoint.hpp>
+#include <mirakuru/net/holders.hpp>
 #include <mirakuru/net/listeners.hpp>
 #include <mirakuru/net/resolver.hpp>
 #include <mirakuru/net/socket_path.hpp>
@@ -31,11 +32,17 @@ struct Target {
 /// is ready. It has a time limit. Each attempt begins with another endpoint, so that one mute
 /// endpoint does not take the time of all. After a refusal the next six attempts connect only if
 /// the kernel's table has a listener at one of them; the table does not know about redirections.
+///
+/// With port 0 an attempt tries the ports that the tree listens on. A port that a check has found
+/// before comes first in the first attempt.
 class ConnectProbe : public Probe {
  public:
   /// Without a process it is asked before the start, and once.
   explicit ConnectProbe(Target target, const Process* process = nullptr)
-      : target_{std::move(target)}, process_{process}, known_{endpoints_of(target_)} {}
+      : target_{std::move(target)}, process_{process}, known_{endpoints_of(target_)} {
+    if (process_ != nullptr && target_.port == 0 && !target_.socket)
+      tree_.emplace(process_->pid(), process_->context().guardian);
+  }
 
   Readiness poll(TimePoint now) override {
     const bool begins = !trying_;
@@ -92,16 +99,15 @@ class ConnectProbe : public Probe {
     limit_ = after(now, attempt_limit(waited(now)));
     next_ = 0;
     said_.reset();
-    endpoints_ = known_;
-    if (endpoints_.empty())
+    if (known_.empty())
       resolver_.emplace(target_.host, target_.port);
     else
-      begin_with_another();
+      begin_with_another_of(known_);
     const auto nobody_at = [this](const Endpoint& endpoint) {
       return listeners_.none_at(endpoint.data());
     };
     refused_ = refused_ && target_.type == SOCK_STREAM && attempts_ % share != 0 && !resolver_ &&
-               std::all_of(endpoints_.begin(), endpoints_.end(), nobody_at);
+               !tree_ && std::all_of(endpoints_.begin(), endpoints_.end(), nobody_at);
   }
 
   /// An attempt that was cut short by the deadline does not replace an earlier reason.
@@ -118,9 +124,39 @@ class ConnectProbe : public Probe {
     return *std::move(answer);
   }
 
-  void begin_with_another() {
+  void begin_with_another_of(const std::vector<Endpoint>& addresses) {
+    endpoints_ = tree_ ? ports_of_tree(addresses) : addresses;
+    if (endpoints_.empty()) return;
     const auto first = static_cast<std::ptrdiff_t>(attempts_ % endpoints_.size());
     std::rotate(endpoints_.begin(), endpoints_.begin() + first, endpoints_.end());
+  }
+
+  /// The ports that the tree listens on at these addresses.
+  std::vector<Endpoint> ports_of_tree(const std::vector<Endpoint>& addresses) {
+    std::vector<Endpoint> found;
+    const auto add = [&](const Endpoint& endpoint) {
+      if (std::find(found.begin(), found.end(), endpoint) == found.end()) found.push_back(endpoint);
+    };
+    const bool any = known_.empty();  // the addresses of a name may be those of a router
+    for (const auto& own : tree_->look(listeners_))
+      for (const auto& address : addresses) {
+        const auto mapped = mapped_address(address.data());
+        const bool reached = !own.elsewhere || !is_loopback(*mapped);
+        if (reached && (any || own.entry.distance_to(*mapped)))
+          add(address.with_port(own.entry.port));
+      }
+    const auto* const port = process_->context().port;
+    if (port == nullptr || *port == 0) return found;
+    if (!tree_->complete())
+      for (const auto& address : addresses) add(address.with_port(*port));
+    std::stable_partition(found.begin(), found.end(),
+                          [&](const Endpoint& endpoint) { return endpoint.port() == *port; });
+    return found;
+  }
+
+  [[nodiscard]] Readiness nowhere() const {
+    return not_ready(tree_->complete() ? "it listens on no TCP port of " + target_.host
+                                       : "/proc hides the ports that it listens on");
   }
 
   /// Goes on as far as it can without a wait.
@@ -128,11 +164,12 @@ class ConnectProbe : public Probe {
     if (refused_) return Readiness{};  // the reason of the last connection still holds
     if (resolver_) {
       if (!resolver_->done()) return {};
-      endpoints_ = resolver_->take();
-      if (endpoints_.empty()) return not_ready(resolver_->problem());
+      const auto addresses = resolver_->take();
+      if (addresses.empty()) return not_ready(resolver_->problem());
       resolver_.reset();
-      begin_with_another();
+      begin_with_another_of(addresses);
     }
+    if (endpoints_.empty()) return nowhere();
     for (;;) {
       auto answer = try_endpoint();
       if (!answer || *answer) return answer;
@@ -157,9 +194,41 @@ class ConnectProbe : public Probe {
       }
       if (const int error = outcome(endpoints_[next_ - 1]); error != 0) return refusal(error);
       connecting_ = false;
+      note_ = target_.owned ? look_at_owner() : std::string{};
       begin_talk();
     }
-    return talk(socket_.get());
+    auto answer = talk(socket_.get());
+    if (answer && *answer) passed(*answer);
+    return answer;
+  }
+
+  /// Keeps the port of the connection. A port that the service has chosen replaces another one.
+  void passed(Readiness& answer) {
+    auto* const port = process_ != nullptr ? process_->context().port : nullptr;
+    if (port != nullptr && target_.type == SOCK_STREAM && !target_.socket && (tree_ || *port == 0))
+      *port = port_at_hand();
+    if (!note_.empty() && answer.reason().empty()) answer = ready_but(note_);
+  }
+
+  /// Looks whose the listener is that has accepted. Throws `CannotHold` if it is certainly none of
+  /// the service's. Returns a note if that cannot be told.
+  std::string look_at_owner() {
+    const pid_t guardian = process_ != nullptr ? process_->context().guardian : 0;
+    Endpoint own{.size = sizeof(sockaddr_storage)}, peer = own;
+    if (guardian == 0 || target_.type != SOCK_STREAM || target_.socket ||
+        ::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&own.address), &own.size) != 0 ||
+        ::getpeername(socket_.get(), reinterpret_cast<sockaddr*>(&peer.address), &peer.size) != 0)
+      return {};
+    const auto mapped = mapped_address(peer.data());
+    const bool is_here = mapped && (is_loopback(*mapped) || own.with_port(0) == peer.with_port(0));
+    if (!is_here) return {};
+    owner_ = owner_of_listener(listeners_, peer.data(), process_->pid(), guardian, owner_);
+    if (owner_.kind == ListenerOwner::Kind::others)
+      throw CannotHold{"port " + authority(target_.host, peer.port()) + " is held by " +
+                       owner_.text + ", which is not of this service"};
+    return owner_.kind == ListenerOwner::Kind::service
+               ? std::string{}
+               : "its listener may be another's: " + owner_.text;
   }
 
   int connect(const Endpoint& endpoint) {
@@ -190,6 +259,9 @@ class ConnectProbe : public Probe {
   const Process* process_;
   std::vector<Endpoint> known_;  // of an address or `localhost`; a name is looked up each time
   Listeners listeners_;
+  std::optional<TreeListeners> tree_;  // for port 0
+  ListenerOwner owner_;                // of the last connection
+  std::string note_;
   std::size_t attempts_ = 0;
   bool refused_ = false;     // the last attempt, at once and by each endpoint
   bool has_reason_ = false;  // an attempt has given one

@@ -9,13 +9,27 @@ namespace mirakuru {
 
 /// Ready when a TCP port accepts a connection, which is then closed.
 ///
-/// A listener that accepts before the start is `AlreadyRunning`. Of several addresses of the host
-/// any will do. A name is looked up anew for each attempt, in a thread that the deadline does not
-/// wait for. On loopback, after a refused connection, the check first asks the kernel (sock_diag)
-/// whether anything listens. Every seventh attempt connects regardless, to find listeners that
-/// packet filters or namespaces hide: an eighth of the time waited later at most, or 4 ms.
+/// `host`: of several addresses any will do. A name is looked up anew for each attempt, in a thread
+/// that the deadline does not wait for.
 ///
-/// Rests on a non-blocking `connect`, sock_diag(7) and getaddrinfo(3).
+/// `port`: 0 is the port that the service has chosen, one that its tree listens on at the host's
+/// addresses, or at any address for a name other than `localhost`. `port()` of the executor tells
+/// it.
+///
+/// `owned`: the start fails at once if all sockets that listen there belong to processes outside
+/// the tree, other than this one. Needs a spawner with a guardian, and an address of this machine.
+/// Where the owner cannot be told, the check is ready with a note in the timeline: another user's
+/// processes, packet filters, another network namespace. False: anybody may listen, as a daemon
+/// does for `docker run`.
+///
+/// `may_be_there`: a listener that accepts before the start is no `AlreadyRunning`, and anybody may
+/// listen.
+///
+/// On loopback, after a refused connection, the check first asks the kernel (sock_diag) whether
+/// anything listens. Every seventh attempt connects regardless, to find listeners that packet
+/// filters or namespaces hide: an eighth of the time waited later at most, or 4 ms.
+///
+/// Rests on a non-blocking `connect`, sock_diag(7), /proc/PID/fd and getaddrinfo(3).
 struct TCPCheck {
   Host host;
   Port port;
@@ -28,7 +42,7 @@ struct TCPCheck {
   [[nodiscard]] std::string describe_conflict() const;
   /// Asked after a time-out: the ports that the tree listens on.
   [[nodiscard]] std::string hint(const Process& process) const;
-  /// Asked before the start.
+  /// Asked before the start; null for port 0 and with `may_be_there`.
   [[nodiscard]] std::unique_ptr<Probe> precheck() const;
   /// Asked after the spawn.
   [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const;

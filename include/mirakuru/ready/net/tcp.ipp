@@ -2,13 +2,13 @@
 #pragma once
 
 #include <mirakuru/net/ports.hpp>
-#include <mirakuru/os/proc.hpp>
 #include <mirakuru/ready/net/connect.hpp>
 #include <mirakuru/ready/net/tcp.hpp>
 
 namespace mirakuru {
 
 MIRAKURU_DECL std::string TCPCheck::describe() const {
+  if (port == 0) return "a connection to " + host.str() + ", on a port that it chooses";
   return "a connection to " + detail::authority(host, port);
 }
 
@@ -18,16 +18,17 @@ MIRAKURU_DECL std::string TCPCheck::describe_conflict() const {
 }
 
 MIRAKURU_DECL std::string TCPCheck::hint(const Process& process) const {
-  const auto tree = detail::process_tree(process.pid(), process.context().guardian);
-  return detail::listening_advice(tree, host, port);
+  return detail::listening_advice(process.pid(), process.context().guardian, host, port);
 }
 
 MIRAKURU_DECL std::unique_ptr<Probe> TCPCheck::precheck() const {
+  if (port == 0 || may_be_there) return nullptr;
   return std::make_unique<detail::ConnectProbe>(detail::Target{host, port});
 }
 
 MIRAKURU_DECL std::unique_ptr<Probe> TCPCheck::probe(const Process& process) const {
-  return std::make_unique<detail::ConnectProbe>(detail::Target{host, port}, &process);
+  return std::make_unique<detail::ConnectProbe>(
+      detail::Target{.host = host, .port = port, .owned = owned && !may_be_there}, &process);
 }
 
 }  // namespace mirakuru
