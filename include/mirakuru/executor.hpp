@@ -306,6 +306,20 @@ class Executor {
                   "mirakuru: err_output() needs an output policy that keeps it, such as Capture");
     return service_.streams.err().text();
   }
+  /// The TCP sockets that the tree listens on now, by port and address.
+  ///
+  /// Throws `ExecutorError` if nothing runs, and if /proc tells nothing. Where /proc hides a part,
+  /// such as another user's process, the part is missing. Rests on sock_diag(7) and /proc/PID/fd.
+  [[nodiscard]] std::vector<ListeningSocket> ports() {
+    return service_.listening(service_.alive() ? pid() : 0, service_.guardian());
+  }
+  /// The TCP port of the service: the one that a check with port 0 has found in the last start, or
+  /// the first that a check has connected to, or else the only one of `ports()`.
+  ///
+  /// Throws `ExecutorError` if there are none or several, and as `ports()` does.
+  [[nodiscard]] std::uint16_t port() {
+    return service_.only_port(service_.alive() ? pid() : 0, service_.guardian());
+  }
   /// The command as one printable line.
   [[nodiscard]] const std::string& command() const noexcept { return service_.command.text(); }
 

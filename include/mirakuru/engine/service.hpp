@@ -14,6 +14,7 @@
 #include <mirakuru/command.hpp>
 #include <mirakuru/engine/policy_set.hpp>
 #include <mirakuru/error.hpp>
+#include <mirakuru/net/ports.hpp>
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/os/file_changes.hpp>
@@ -69,6 +70,12 @@ struct ServiceBase {
   void close_input(std::chrono::nanoseconds timeout);
   /// Copies the output to `keep_dir`. Returns a note with the place; empty for none.
   [[nodiscard]] std::string keep_output() const noexcept;
+  /// The TCP sockets that the tree listens on now. `leader`: 0 if no process lives. Throws
+  /// `ExecutorError` then, and if /proc tells nothing.
+  [[nodiscard]] std::vector<ListeningSocket> listening(pid_t leader, pid_t guardian) const;
+  /// The port that a check has found, or else the only one that the tree listens on. Throws
+  /// `ExecutorError` if there are none or several.
+  [[nodiscard]] std::uint16_t only_port(pid_t leader, pid_t guardian) const;
   /// Closes the descriptors of a run.
   void close();
   /// True from the spawn on, also after the end. False if the last start has spawned nothing.

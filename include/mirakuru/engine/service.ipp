@@ -240,6 +240,29 @@ MIRAKURU_DECL std::string ServiceBase::keep_output() const noexcept try {
   return std::string{"its output cannot be kept: "} + error.what();
 }
 
+MIRAKURU_DECL std::vector<ListeningSocket> ServiceBase::listening(pid_t leader,
+                                                                  pid_t guardian) const {
+  if (leader == 0) throw_not_running();
+  bool complete = false;
+  auto sockets = listening_sockets(leader, guardian, complete);
+  if (sockets.empty() && !complete)
+    throw ExecutorError{
+        error_context(Clock::now())
+            .message("its ports are unknown: /proc hides the descriptors of its processes")};
+  return sockets;
+}
+
+MIRAKURU_DECL std::uint16_t ServiceBase::only_port(pid_t leader, pid_t guardian) const {
+  if (port != 0) return port;
+  const auto sockets = listening(leader, guardian);
+  const auto is_other = [&](const auto& socket) { return socket.port != sockets.front().port; };
+  if (!sockets.empty() && std::ranges::none_of(sockets, is_other)) return sockets.front().port;
+  throw ExecutorError{error_context(Clock::now())
+                          .message(sockets.empty()
+                                       ? "it listens on no TCP port"
+                                       : "it listens on several TCP ports: " + text_of(sockets))};
+}
+
 MIRAKURU_DECL void ServiceBase::close() {
   input.reset();
   streams.close_others();

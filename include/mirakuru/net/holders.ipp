@@ -134,17 +134,15 @@ inline bool add_children(pid_t pid, std::vector<pid_t>& pids) {
 }
 
 MIRAKURU_DECL std::vector<pid_t> processes_of(pid_t leader, pid_t guardian) {
-  std::vector<pid_t> pids{leader}, below;
-  if (guardian == 0 || !add_children(guardian, below)) {
-    below = process_tree(leader, guardian);
+  std::vector<pid_t> pids;
+  if (guardian == 0 || !add_children(guardian, pids)) {
+    pids = process_tree(leader, guardian);
   } else {
-    // Orphans are the guardian's. A process that moves up meanwhile may come twice.
+    // Orphans are the guardian's. A process that moves up meanwhile may come twice, or not at all.
     constexpr std::size_t most = 100'000;
-    for (std::size_t i = 0; i < below.size() && below.size() < most; ++i)
-      add_children(below[i], below);
+    for (std::size_t i = 0; i < pids.size() && pids.size() < most; ++i) add_children(pids[i], pids);
   }
-  for (const pid_t pid : below)
-    if (pid != leader) pids.push_back(pid);
+  std::ranges::stable_partition(pids, [leader](pid_t pid) { return pid == leader; });
   return pids;
 }
 
@@ -250,8 +248,7 @@ MIRAKURU_DECL ListenerOwner owner_of_listener(Listeners& table, const sockaddr* 
   };
   if (!complete) return answer(unknown, "/proc shows other processes");
   if (holds(leader) || holds(::getpid())) return answer(service);
-  const auto tree = processes_of(leader, guardian);
-  if (std::any_of(tree.begin() + 1, tree.end(), holds)) return answer(service);
+  if (std::ranges::any_of(processes_of(leader, guardian), holds)) return answer(service);
   if (has_other_network(leader)) return answer(unknown, "the command has another network");
   if (!complete) return answer(unknown, "/proc hides descriptors of the command");
 

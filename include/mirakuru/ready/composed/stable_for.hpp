@@ -34,7 +34,7 @@ class StableProbe final : public Probe {
     if (answer) {
       looking_ = false;
       since_ = std::min(since_, now);
-      if (now >= after(since_, span_)) return true;
+      if (now >= after(since_, span_)) return answer;
       next_look_ = std::min(after(now, span_ / 8), after(since_, span_));
       return not_ready("ready for " + to_text(now - since_) + " of " + to_text(span_));
     }
