@@ -228,6 +228,13 @@ MIRAKURU_DECL ListenerOwner owner_of_listener(Listeners& table, const sockaddr* 
   // The port has the same place in both structs.
   const auto port = ntohs(reinterpret_cast<const sockaddr_in*>(address)->sin_port);
   if (!mapped) return {unknown, "the address is none of TCP"};
+  // Most often it is the leader's, or the one of the last connection.
+  if (const auto one = table.one_of(address)) {
+    if (last.kind == service && last.inodes == std::vector{one->inode}) return last;
+    bool found = false;
+    for_each_socket(leader, [&](std::uint64_t inode) { return !(found = inode == one->inode); });
+    if (found) return {service, {}, {one->inode}};
+  }
   const auto closest = closest_to(*mapped, listeners_now(table, port));
   if (closest.empty()) return {unknown, "the kernel's table has no listener there"};
   std::vector<std::uint64_t> inodes;
@@ -247,8 +254,8 @@ MIRAKURU_DECL ListenerOwner owner_of_listener(Listeners& table, const sockaddr* 
     return {kind, std::move(text), inodes};
   };
   if (!complete) return answer(unknown, "/proc shows other processes");
-  if (holds(leader) || holds(::getpid())) return answer(service);
-  if (std::ranges::any_of(processes_of(leader, guardian), holds)) return answer(service);
+  if (holds(::getpid()) || std::ranges::any_of(processes_of(leader, guardian), holds))
+    return answer(service);
   if (has_other_network(leader)) return answer(unknown, "the command has another network");
   if (!complete) return answer(unknown, "/proc hides descriptors of the command");
 
