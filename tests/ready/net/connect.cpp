@@ -2,6 +2,7 @@
 // Connections to sockets of this process, at made-up moments.
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
@@ -13,11 +14,16 @@
 
 #include <doctest/doctest.h>
 
+#include <mirakuru.hpp>
 #include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/output/streams.hpp>
 #include <mirakuru/ready/net/connect.hpp>
 
+#include "child.hpp"
+#include "errors.hpp"
 #include "net.hpp"
+#include "process.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
@@ -78,6 +84,29 @@ class Talker final : public ConnectProbe {
   Script script_;
   std::size_t said_ = 0;
   bool begins_ = false;
+};
+
+/// Connects to the ports that a tree has chosen, and writes them down. Ready at a port, or at any.
+class Finder final : public ConnectProbe {
+ public:
+  Finder(const std::string& host, const mk::Process& of, int wanted = 0)
+      : ConnectProbe{Target{.host = host}, &of}, wanted_{wanted} {}
+
+  std::vector<int> tried;
+
+ private:
+  std::optional<mk::Readiness> talk(int) override {
+    tried.push_back(port_at_hand());
+    return wanted_ == 0 || wanted_ == port_at_hand() ? mk::Readiness{true} : mk::not_ready("no");
+  }
+
+  int wanted_;
+};
+
+/// This process as a service.
+struct Service {
+  std::uint16_t port = 0;  // the port that a check has found
+  mk::Process process{::getpid(), no_streams, true, {.since = epoch, .port = &port}};
 };
 
 }  // namespace
@@ -226,4 +255,132 @@ TEST_CASE("ConnectProbe: a connection is ready; before the start no time counts 
   mk::WaitSet waits;
   refused.wait(epoch + 1h, waits);
   CHECK(waits.deadline() == epoch + 1h + 500us);
+}
+
+TEST_CASE("ConnectProbe: port 0 is the port that the service listens on") {
+  Service service;
+  Finder probe{"127.0.0.1", service.process};
+  CHECK(probe.poll(epoch).reason() == "it listens on no TCP port of 127.0.0.1");
+  CHECK_FALSE(probe.pending());
+  CHECK(service.port == 0);
+  const test::Port port;
+  const Listener listener{"127.0.0.1", port};
+  CHECK(probe.poll(epoch + 1ms));
+  CHECK(service.port == port.number());
+}
+
+TEST_CASE("ConnectProbe: of several ports of the service the one that answers as wanted counts") {
+  Service service;
+  const test::Port admin, real;
+  const Listener first{"127.0.0.1", admin};
+  Finder probe{"127.0.0.1", service.process, real.number()};
+  CHECK(probe.poll(epoch).reason() == "no");
+  CHECK(service.port == 0);
+  const Listener second{"127.0.0.1", real};
+  CHECK(probe.poll(epoch + 1ms));
+  CHECK(service.port == real.number());
+  CHECK(probe.tried.back() == real.number());
+}
+
+TEST_CASE("ConnectProbe: a port that was found before comes first, but not each time") {
+  Service service;
+  const test::Port one, other;
+  const Listener first{"127.0.0.1", one}, second{"127.0.0.1", other};
+  for (const auto* const known : {&one, &other}) {
+    service.port = static_cast<std::uint16_t>(known->number());
+    Finder probe{"127.0.0.1", service.process, 1};
+    CHECK_FALSE(probe.poll(epoch));
+    CHECK_FALSE(probe.poll(epoch + 1ms));
+    REQUIRE(probe.tried.size() == 4);
+    CHECK(probe.tried[0] == known->number());
+    CHECK(probe.tried[2] != known->number());  // it may be mute
+    CHECK(service.port == known->number());
+  }
+}
+
+TEST_CASE("ConnectProbe: a port that another check has connected to is replaced by a found one") {
+  Service service;
+  const test::Port port;
+  const Listener listener{"127.0.0.1", port};
+  service.port = 1;
+  Finder probe{"127.0.0.1", service.process};
+  CHECK(probe.poll(epoch));
+  CHECK(service.port == port.number());
+}
+
+TEST_CASE("ConnectProbe: with port 0 only listeners at the host's address count") {
+  Service service;
+  const test::Port there, everywhere;
+  const Listener far{"127.0.0.2", there};
+  Finder here{"127.0.0.1", service.process}, local{"localhost", service.process},
+      other{"127.0.0.2", service.process}, any{"0.0.0.0", service.process};
+  CHECK_FALSE(here.poll(epoch));
+  CHECK_FALSE(local.poll(epoch));
+  CHECK_FALSE(any.poll(epoch));
+  CHECK(other.poll(epoch));
+  CHECK(service.port == there.number());
+  const Listener wide{"0.0.0.0", everywhere};
+  CHECK(here.poll(epoch + 1ms));
+  CHECK(local.poll(epoch + 1ms));
+  CHECK(any.poll(epoch + 1ms));
+  CHECK(service.port == everywhere.number());
+  CHECK(other.poll(epoch + 1ms));
+}
+
+TEST_CASE("ConnectProbe: with port 0 localhost is ::1, too") {
+  if (!test::has_ipv6()) return;
+  Service service;
+  const test::Port port;
+  const Listener listener{"::1", port};
+  Finder v4{"127.0.0.1", service.process}, local{"localhost", service.process};
+  CHECK_FALSE(v4.poll(epoch));
+  CHECK(local.poll(epoch));
+  CHECK(service.port == port.number());
+}
+
+TEST_CASE("ConnectProbe: a listener of others cannot hold, if it has to be the service's") {
+  const test::Port port;
+  mk::TCPExecutor thief{test::helper("listen", "127.0.0.1", port.str()),
+                        mk::TCPCheck{"127.0.0.1", port.number()}, test::in_time};
+  thief.start();
+  mk::Executor service{test::helper("sleep", "60000")};
+  const pid_t leader = service.start().pid(), guardian = test::parent_of(leader);
+  const auto number = static_cast<std::uint16_t>(port.number());
+  const mk::Process guarded{leader, no_streams, true, {.since = epoch, .guardian = guardian}},
+      bare{leader, no_streams, true, {.since = epoch}};
+  const auto target = [&](bool owned) {
+    return Target{.host = "localhost", .port = number, .owned = owned};
+  };
+  const auto message = test::message_of<mk::CannotHold>(
+      [&] { (void)ConnectProbe(target(true), &guarded).poll(epoch); });
+  CHECK(message == "port localhost:" + port.str() + " is held by pid " +
+                       std::to_string(thief.pid()) + " (" + test::helper() + " listen 127.0.0.1 " +
+                       port.str() + "), which is not of this service");
+  CHECK(ConnectProbe(target(false), &guarded).poll(epoch));
+  CHECK(ConnectProbe(target(true), &bare).poll(epoch));  // no tree is kept
+  CHECK(ConnectProbe(target(true)).poll(epoch));         // before the start
+}
+
+TEST_CASE("ConnectProbe: it is ready with a note where the owner cannot be told") {
+  if (::geteuid() != 0) {
+    MESSAGE("skipped: needs root");
+    return;
+  }
+  const test::Port port;
+  const Listener listener{"127.0.0.1", port};
+  CHECK(test::in_child([number = static_cast<std::uint16_t>(port.number())] {
+          constexpr uid_t nobody = 65534;
+          ::closefrom(3);  // the listener, too
+          if (::setresgid(nobody, nobody, nobody) != 0 || ::setresuid(nobody, nobody, nobody) != 0)
+            return false;
+          mk::Executor service{"sleep 60"};
+          const pid_t leader = service.start().pid();
+          const mk::Process process{
+              leader, no_streams, true, {.since = epoch, .guardian = test::parent_of(leader)}};
+          ConnectProbe probe{Target{.host = "127.0.0.1", .port = number, .owned = true}, &process};
+          const auto answer = probe.poll(epoch);
+          return answer && answer.reason() ==
+                               "its listener may be another's: a process of user root that /proc "
+                               "hides listens there";
+        }) == 0);
 }
