@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -217,13 +216,10 @@ TEST_CASE("owner_of_listener: a plain user cannot tell a hidden process's socket
   auto hidden = server();
   const auto port = hidden.port();
   CHECK(test::in_child([port] {
-          constexpr uid_t nobody = 65534;
-          if (::setresgid(nobody, nobody, nobody) != 0 || ::setresuid(nobody, nobody, nobody) != 0)
-            return false;
+          if (!test::become_nobody()) return false;
           mk::Executor own{"sleep 60"};
           own.start();
           const auto owner = owner_at(port, own.pid());
-          std::printf("%s\n", owner.text.c_str());
           return owner.kind == unknown &&
                  owner.text == "a process of user root that /proc hides listens there";
         }) == 0);

@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,6 +35,14 @@ int in_child(Body body) {
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// Makes this process a plain user's, and its children ordinary processes of that user. False if it
+// may not.
+inline bool become_nobody() {
+  constexpr uid_t nobody = 65534;
+  return ::setresgid(nobody, nobody, nobody) == 0 && ::setresuid(nobody, nobody, nobody) == 0 &&
+         ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0;  // a change of the user clears it
 }
 
 // Makes the system call fail with `error` in this thread and its children: ENOSYS, as on a kernel

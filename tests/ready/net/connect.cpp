@@ -369,10 +369,8 @@ TEST_CASE("ConnectProbe: it is ready with a note where the owner cannot be told"
   const test::Port port;
   const Listener listener{"127.0.0.1", port};
   CHECK(test::in_child([number = static_cast<std::uint16_t>(port.number())] {
-          constexpr uid_t nobody = 65534;
           ::closefrom(3);  // the listener, too
-          if (::setresgid(nobody, nobody, nobody) != 0 || ::setresuid(nobody, nobody, nobody) != 0)
-            return false;
+          if (!test::become_nobody()) return false;
           mk::Executor service{"sleep 60"};
           const pid_t leader = service.start().pid();
           const mk::Process process{
