@@ -9,17 +9,22 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 
 #include <mirakuru.hpp>
+#include <mirakuru/net/holders.hpp>
 #include <mirakuru/net/listeners.hpp>
 
 #include "child.hpp"
@@ -170,6 +175,87 @@ TEST_CASE("Listeners: the table contains the listening sockets, and no others") 
   }
   if (const auto fd = listening({"0.0.0.0", port}, false, "lo"))
     CHECK_FALSE(listeners.none_at(v4.data()));
+}
+
+TEST_CASE("Listeners: all sockets that listen, of both families, with their facts") {
+  if (!table_is_there()) return;
+  Listeners listeners;
+  const int port = test::free_port();
+  const auto number = static_cast<std::uint16_t>(port);
+  const auto here = [&] { return listeners.all(number).value(); };
+  const auto inode_of = [](const UniqueFd& fd) {
+    struct stat status;
+    ::fstat(fd.get(), &status);
+    return status.st_ino;
+  };
+  CHECK(here().empty());
+  const auto v4 = listening({"127.0.0.1", port});
+  REQUIRE(v4);
+  REQUIRE(here().size() == 1);
+  const auto entry = here().front();
+  CHECK(entry.port == number);
+  CHECK(entry.inode == inode_of(v4));
+  CHECK(entry.user == ::geteuid());
+  CHECK(entry.is_v4);
+  CHECK(entry.interface == 0);
+  CHECK(text_of(entry) == "127.0.0.1:" + std::to_string(port));
+  const auto all = listeners.all().value();
+  CHECK(std::count(all.begin(), all.end(), entry) == 1);
+  CHECK(listeners.one_of(Address{"127.0.0.1", port}.data()) == entry);
+  CHECK_FALSE(listeners.one_of(Address{"127.0.0.2", port}.data()));
+  if (const auto v6 = listening({"::", port}, true)) {
+    REQUIRE(here().size() == 2);
+    const auto both = here();
+    const auto& other = both[both[0].is_v4 ? 1 : 0];
+    CHECK(other.v6_only);
+    CHECK(other.inode == inode_of(v6));
+    CHECK(text_of(other) == "[::]:" + std::to_string(port));
+    CHECK(listeners.one_of(Address{"::1", port}.data()) == other);
+  }
+}
+
+TEST_CASE("Listeners: a list of many sockets is complete") {
+  if (!table_is_there()) return;
+  Listeners listeners;
+  std::vector<UniqueFd> sockets;
+  const auto before = listeners.all().value().size();
+  constexpr std::size_t many = 400;  // more than one message of the kernel holds
+  for (std::size_t i = 0; i < many; ++i) sockets.push_back(listening({"127.0.0.1", 0}));
+  CHECK(listeners.all().value().size() >= before + many - 20);  // others may have gone
+  sockets.clear();
+  CHECK(listeners.all().value().size() < before + many / 2);
+}
+
+TEST_CASE("ListenerEntry: the distance is the kernel's own order") {
+  const auto entry = [](const char* host, bool v6only = false) {
+    mk::detail::ListenerEntry result{.v6_only = v6only, .port = 80};
+    const Address address{host, 80};
+    result.is_v4 = address.family() == AF_INET;
+    if (const auto* const v4 = reinterpret_cast<const sockaddr_in*>(address.data()); result.is_v4) {
+      result.address.s6_addr32[2] = htonl(0xffff);
+      result.address.s6_addr32[3] = v4->sin_addr.s_addr;
+    } else {
+      result.address = reinterpret_cast<const sockaddr_in6*>(address.data())->sin6_addr;
+    }
+    return result;
+  };
+  const auto mapped = [](const char* host) {
+    return mk::detail::mapped_address(Address{host, 80}.data()).value();
+  };
+  const auto v4 = mapped("127.0.0.1"), v6 = mapped("::1");
+  CHECK(entry("127.0.0.1").distance_to(v4) == 0);
+  CHECK(entry("::ffff:127.0.0.1").distance_to(v4) == 1);
+  CHECK(entry("0.0.0.0").distance_to(v4) == 2);
+  CHECK(entry("::").distance_to(v4) == 3);
+  CHECK_FALSE(entry("::", true).distance_to(v4));
+  CHECK_FALSE(entry("127.0.0.2").distance_to(v4));
+  CHECK_FALSE(entry("::1").distance_to(v4));
+  CHECK(entry("::1").distance_to(v6) == 0);
+  CHECK(entry("::", true).distance_to(v6) == 2);
+  CHECK_FALSE(entry("0.0.0.0").distance_to(v6));
+  // A connection to all addresses goes to loopback.
+  CHECK(entry("127.0.0.1").distance_to(mapped("0.0.0.0")) == 0);
+  CHECK(entry("::1").distance_to(mapped("::")) == 0);
 }
 
 TEST_CASE("Listeners: outside loopback nothing is known") {

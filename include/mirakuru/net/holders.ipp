@@ -220,23 +220,24 @@ inline std::string describe_processes(std::vector<pid_t> pids) {
   return pids.size() <= most ? text : text + " and " + std::to_string(pids.size() - most) + " more";
 }
 
-MIRAKURU_DECL ListenerOwner owner_of_listener(Listeners& table, const sockaddr* address,
-                                              pid_t leader, pid_t guardian,
-                                              const ListenerOwner& last) {
+/// The answer of owner_of_listener(). None if a socket has been closed meanwhile.
+inline std::optional<ListenerOwner> look_for_owner(Listeners& table, const sockaddr* address,
+                                                   pid_t leader, pid_t guardian,
+                                                   const ListenerOwner& last) {
   using enum ListenerOwner::Kind;
   const auto mapped = mapped_address(address);
   // The port has the same place in both structs.
   const auto port = ntohs(reinterpret_cast<const sockaddr_in*>(address)->sin_port);
-  if (!mapped) return {unknown, "the address is none of TCP"};
+  if (!mapped) return ListenerOwner{unknown, "the address is none of TCP"};
   // Most often it is the leader's, or the one of the last connection.
   if (const auto one = table.one_of(address)) {
     if (last.kind == service && last.inodes == std::vector{one->inode}) return last;
     bool found = false;
     for_each_socket(leader, [&](std::uint64_t inode) { return !(found = inode == one->inode); });
-    if (found) return {service, {}, {one->inode}};
+    if (found) return ListenerOwner{service, {}, {one->inode}};
   }
   const auto closest = closest_to(*mapped, listeners_now(table, port));
-  if (closest.empty()) return {unknown, "the kernel's table has no listener there"};
+  if (closest.empty()) return ListenerOwner{unknown, "the kernel's table has no listener there"};
   std::vector<std::uint64_t> inodes;
   for (const auto& entry : closest) inodes.push_back(entry.inode);
   if (inodes == last.inodes) return last;
@@ -266,11 +267,25 @@ MIRAKURU_DECL ListenerOwner owner_of_listener(Listeners& table, const sockaddr* 
     if (holder != 0 && (std::ranges::count(tree_now, holder) > 0 || holder == guardian))
       return answer(service);
   const auto hidden = std::ranges::find(holders, 0) - holders.begin();
-  if (hidden < std::ssize(holders))
+  if (hidden < std::ssize(holders)) {
+    const auto now = listeners_now(table, port);
+    if (std::ranges::count(now, inodes[static_cast<std::size_t>(hidden)], &ListenerEntry::inode) ==
+        0)
+      return {};
     return answer(unknown, "a process of " +
                                describe_user(closest[static_cast<std::size_t>(hidden)].user) +
                                " that /proc hides listens there");
+  }
   return answer(others, describe_processes(holders));
+}
+
+MIRAKURU_DECL ListenerOwner owner_of_listener(Listeners& table, const sockaddr* address,
+                                              pid_t leader, pid_t guardian,
+                                              const ListenerOwner& last) {
+  for (int tries = 0; tries < 3; ++tries)
+    if (auto owner = look_for_owner(table, address, leader, guardian, last))
+      return *std::move(owner);
+  return {ListenerOwner::Kind::unknown, "its sockets change all the time"};
 }
 
 }  // namespace mirakuru::detail
