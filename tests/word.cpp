@@ -29,6 +29,7 @@ TEST_CASE("Word: strings, paths, integers and ports") {
   CHECK(Word{UINT64_MAX}.str() == "18446744073709551615");
   CHECK(Word{std::uint8_t{65}}.str() == "65");
   CHECK(Word{mk::Port{8080}}.str() == "8080");
+  CHECK(Word{mk::Port{0}}.str() == "0");
   const char* const none = nullptr;
   CHECK_THROWS_AS(Word{none}, std::invalid_argument);
 }
