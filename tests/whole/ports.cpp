@@ -107,6 +107,17 @@ TEST_CASE("Port 0: Python's HTTP server, and the executor tells the port") {
   CHECK(test::http_get(server.port(), "/") == 200);
 }
 
+TEST_CASE("Port 0: of several ports the one that answers over HTTP") {
+  const test::TempDir directory;
+  // The other one is mute: it costs one attempt.
+  mk::Executor server{mk::Shell{helper() + " listen 127.0.0.1 0 & exec " +
+                                test::line(test::python_server("0", directory.path()))},
+                      mk::HTTPCheck{"http://127.0.0.1:0/"}, in_time};
+  server.start();
+  CHECK(server.ports().size() == 2);
+  CHECK(test::http_get(server.port(), "/") == 200);
+}
+
 TEST_CASE("Port 0: Node") {
   if (!is_installed("node")) return;
   mk::Executor server{

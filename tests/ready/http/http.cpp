@@ -689,7 +689,6 @@ TEST_CASE("HTTPCheck: wrong arguments are refused before anything runs") {
                                 "HTTPS://127.0.0.1/",
                                 "http://user@127.0.0.1/",
                                 "http://user:secret@127.0.0.1/",
-                                "http://127.0.0.1:0/",
                                 "http://127.0.0.1:65536/",
                                 "http://127.0.0.1:99999999999999999999/",
                                 "http://127.0.0.1:8o/",
