@@ -142,7 +142,8 @@ MIRAKURU_DECL std::vector<pid_t> processes_of(pid_t leader, pid_t guardian) {
     constexpr std::size_t most = 100'000;
     for (std::size_t i = 0; i < pids.size() && pids.size() < most; ++i) add_children(pids[i], pids);
   }
-  std::ranges::stable_partition(pids, [leader](pid_t pid) { return pid == leader; });
+  if (const auto at = std::ranges::find(pids, leader); at != pids.end())
+    std::rotate(pids.begin(), at, at + 1);
   return pids;
 }
 

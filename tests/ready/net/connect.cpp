@@ -373,9 +373,9 @@ TEST_CASE("ConnectProbe: it is ready with a note where the owner cannot be told"
           if (!test::become_nobody()) return false;
           mk::Executor service{"sleep 60"};
           const pid_t leader = service.start().pid();
-          const mk::Process process{
+          const mk::Process guarded{
               leader, no_streams, true, {.since = epoch, .guardian = test::parent_of(leader)}};
-          ConnectProbe probe{Target{.host = "127.0.0.1", .port = number, .owned = true}, &process};
+          ConnectProbe probe{Target{.host = "127.0.0.1", .port = number, .owned = true}, &guarded};
           const auto answer = probe.poll(epoch);
           return answer && answer.reason() ==
                                "its listener may be another's: a process of user root that /proc "

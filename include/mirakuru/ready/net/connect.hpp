@@ -137,20 +137,21 @@ class ConnectProbe : public Probe {
     const auto add = [&](const Endpoint& endpoint) {
       if (std::find(found.begin(), found.end(), endpoint) == found.end()) found.push_back(endpoint);
     };
-    const bool any = known_.empty();  // the addresses of a name may be those of a router
-    for (const auto& own : tree_->look(listeners_))
-      for (const auto& address : addresses) {
-        const auto mapped = mapped_address(address.data());
-        const bool reached = !own.elsewhere || !is_loopback(*mapped);
-        if (reached && (any || own.entry.distance_to(*mapped)))
-          add(address.with_port(own.entry.port));
-      }
+    const auto& listeners = tree_->look(listeners_);
     const auto* const port = process_->context().port;
-    if (port == nullptr || *port == 0) return found;
-    if (!tree_->complete())
-      for (const auto& address : addresses) add(address.with_port(*port));
-    std::stable_partition(found.begin(), found.end(),
-                          [&](const Endpoint& endpoint) { return endpoint.port() == *port; });
+    const std::uint16_t first = port != nullptr ? *port : 0;  // that a check has found
+    const bool any = known_.empty();  // the addresses of a name may be those of a router
+    for (const bool is_first : {true, false})
+      for (const auto& own : listeners)
+        for (const auto& address : addresses) {
+          const auto mapped = mapped_address(address.data());
+          const bool reached = !own.elsewhere || !is_loopback(*mapped);
+          if ((own.entry.port == first) == is_first && reached &&
+              (any || own.entry.distance_to(*mapped)))
+            add(address.with_port(own.entry.port));
+        }
+    if (first != 0 && !tree_->complete())
+      for (const auto& address : addresses) add(address.with_port(first));
     return found;
   }
 
