@@ -111,6 +111,21 @@ TEST_CASE("LineMatcher: copies share the callable and its state") {
   CHECK(matches(second, "line"));
 }
 
+TEST_CASE("LineMatcher: fresh() copies a callable as it was given, and nothing else") {
+  const mk::LineMatcher second{[calls = 0](std::string_view) mutable { return ++calls == 2; }};
+  for (int search = 0; search < 2; ++search) {
+    const auto own = second.fresh();
+    REQUIRE(own);
+    CHECK_FALSE(matches(*own, "line"));
+    CHECK(matches(*own, "line"));
+  }
+  CHECK_FALSE(mk::LineMatcher{"ready"}.fresh());
+  CHECK_FALSE(mk::LineMatcher{"^ready$"}.fresh());
+  const mk::LineMatcher only_moves{
+      [calls = std::make_unique<int>(0)](std::string_view) { return ++*calls == 2; }};
+  CHECK_FALSE(only_moves.fresh());
+}
+
 TEST_CASE("LineMatcher: a callable that only moves is taken") {
   const mk::LineMatcher matcher{[wanted = std::make_unique<std::string>("up")](
                                     std::string_view line) { return line == *wanted; }};

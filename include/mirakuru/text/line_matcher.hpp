@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -32,6 +33,9 @@ class LineMatcher {
   /// Takes a callable: `matches(std::string_view line)` is true for a line that matches. It gets
   /// each line without its end. It gets an unfinished line when all input is read, and again when
   /// the line has grown. An exception from it ends the start.
+  ///
+  /// Each search has a copy of its own, as it was given here: a callable that counts begins anew
+  /// with each start and with each `wait_for()`. One that cannot be copied is shared by all.
   template <std::predicate<std::string_view> Matcher>
     requires(!std::is_convertible_v<Matcher, std::string> &&
              !std::same_as<std::remove_cvref_t<Matcher>, LineMatcher>)
@@ -39,10 +43,22 @@ class LineMatcher {
       : callable_{std::make_shared<Matcher>(std::move(matches))},
         call_{[](void* callable, std::string_view line) -> bool {
           return (*static_cast<Matcher*>(callable))(line);
-        }} {}
+        }} {
+    if constexpr (std::copy_constructible<Matcher>)
+      copy_ = [](const void* callable) -> std::shared_ptr<void> {
+        return std::make_shared<Matcher>(*static_cast<const Matcher*>(callable));
+      };
+  }
 
   /// The expression as given; empty for a callable.
   [[nodiscard]] const std::string& expression() const noexcept { return expression_; }
+  /// A matcher for one search, with a copy of the callable; none if this one has no state to copy.
+  [[nodiscard]] std::optional<LineMatcher> fresh() const {
+    if (copy_ == nullptr) return {};
+    std::optional own{*this};
+    own->callable_ = copy_(callable_.get());
+    return own;
+  }
 
  private:
   friend class LineSearch;
@@ -51,6 +67,7 @@ class LineMatcher {
   std::shared_ptr<const detail::Pattern> pattern_;  // null if the expression is a plain text
   std::shared_ptr<void> callable_;
   bool (*call_)(void*, std::string_view) = nullptr;
+  std::shared_ptr<void> (*copy_)(const void*) = nullptr;  // null for one that cannot be copied
 };
 
 namespace detail {

@@ -393,6 +393,19 @@ TEST_CASE("BannerCheck: a user's matcher is called with each line") {
   CHECK(prompt.start().running());
 }
 
+TEST_CASE("BannerCheck: a user's matcher is as it was given at each start and wait_for()") {
+  // Its state is right for one search alone.
+  const mk::BannerCheck third{[lines = 0](std::string_view) mutable { return ++lines == 3; }};
+  mk::OutputExecutor executor{mk::Shell{"while :; do echo line; sleep 0.01; done"}, third, in_time};
+  for (int start = 0; start < 2; ++start) {
+    CAPTURE(start);
+    CHECK(executor.start().running());
+    CHECK(test::count(executor.output(), "line\n") >= 3);
+    for (int wait = 0; wait < 2; ++wait) CHECK(executor.wait_for(third, 30s).running());
+    executor.stop();
+  }
+}
+
 TEST_CASE("BannerCheck: a banner in a file that the output is appended to") {
   const test::TempDir directory;
   std::ofstream{directory / "log"} << "ready\n";  // an earlier run does not count

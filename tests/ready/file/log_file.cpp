@@ -59,3 +59,17 @@ TEST_CASE("LogFileCheck: lines of an earlier run do not count, and the end is in
           none.start();
         }).find("\n  note: " + (directory / "none") + " is not there") != std::string::npos);
 }
+
+TEST_CASE("LogFileCheck: a user's matcher is as it was given at each start") {
+  const test::TempDir directory;
+  const auto log = directory / "log";
+  mk::Executor service{
+      mk::Shell{"for n in 1 2 3; do echo $n >> " + log + "; done; exec sleep 300"},
+      mk::LogFileCheck{.path = log,
+                       .pattern = [lines = 0](std::string_view) mutable { return ++lines == 3; }},
+      in_time};
+  for (int start = 0; start < 2; ++start) {
+    CHECK(service.start().running());
+    service.stop();
+  }
+}

@@ -24,7 +24,8 @@ namespace detail {
 /// True if a line of the file matches, as far as one can look in a moment.
 inline bool has_line(const OutputFile& file, const LineMatcher& pattern) {
   const auto until = Clock::now() + std::chrono::milliseconds{20};
-  OutputSearch search{file, pattern};
+  const auto fresh = pattern.fresh();
+  OutputSearch search{file, fresh ? *fresh : pattern};
   search.freeze();
   do {
     if (search.look(until)) return true;
@@ -56,13 +57,14 @@ MIRAKURU_DECL std::string BannerCheck::hint(const Process& process) const {
 }
 
 MIRAKURU_DECL std::string BannerCheck::quote(const Process& process) const {
+  const auto fresh = pattern.fresh();
   for (const auto which : {Stream::out, Stream::err}) {
     if (stream != Stream::both && stream != which) continue;
     const auto& file = which == Stream::out ? process.streams().out() : process.streams().err();
     const auto text = file.text();
     for (std::string_view rest = text; !rest.empty();) {
       const auto line = rest.substr(0, rest.find('\n'));
-      if (LineSearch{pattern}.feed(line)) return std::string{line};
+      if (LineSearch{fresh ? *fresh : pattern}.feed(line)) return std::string{line};
       rest.remove_prefix(std::min(line.size() + 1, rest.size()));
     }
   }

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 #include <cerrno>
+#include <optional>
 
 #include <mirakuru/error.hpp>
 #include <mirakuru/output/output_search.hpp>
@@ -15,11 +16,14 @@ namespace mirakuru {
 class LineProbe : public FileProbe {
  public:
   /// Ready at the line number `times` that matches. The process and the pattern must outlive the
-  /// probe. If `path` is empty, a derived class fills
+  /// probe, which calls a copy of a callable. If `path` is empty, a derived class fills
   /// `searches_`.
   LineProbe(const Process& process, std::string path, const LineMatcher& pattern,
             std::size_t times = 1)
-      : FileProbe{process, std::move(path)}, pattern_{pattern}, times_{times} {}
+      : FileProbe{process, std::move(path)},
+        fresh_{pattern.fresh()},
+        pattern_{fresh_ ? *fresh_ : pattern},
+        times_{times} {}
 
   void close(TimePoint until) override {
     closed_at_ = until;
@@ -52,6 +56,7 @@ class LineProbe : public FileProbe {
   /// The place in a file that the search begins at, in bytes.
   [[nodiscard]] virtual long long begin_of(const struct stat&) const { return 0; }
 
+  const std::optional<LineMatcher> fresh_;  // a callable's state is this probe's own
   const LineMatcher& pattern_;
   std::size_t times_;
   std::vector<OutputSearch> searches_;
