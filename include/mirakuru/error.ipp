@@ -67,7 +67,9 @@ MIRAKURU_DECL void ErrorContext::throw_check_failed() const {
   try {
     throw;
   } catch (const DeadlinePassed& passed) {
-    throw_timed_out(passed.limit());
+    auto context = *this;
+    if (*passed.what() != '\0') context.reason = passed.what();
+    context.throw_timed_out(passed.limit());
   } catch (const CannotHold& error) {
     throw ExecutorError{message(std::string{"it cannot become ready: "} + error.what())};
   } catch (const std::exception& error) {

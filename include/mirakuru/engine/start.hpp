@@ -298,7 +298,15 @@ class StartOperation : StartBase {
     std::size_t i = 0;
     hana::for_each(service_.watchers, [&](const auto& watcher) {
       auto& run = watchers_[i++];
-      if (is_due(run) && run.poll(now)) throw_watched(watcher.describe(), watcher.quote(*process_));
+      if (!is_due(run)) return;
+      try {
+        if (!run.poll(now)) return;
+      } catch (const DeadlinePassed&) {
+        return run.end();  // it has looked for as long as it should
+      } catch (...) {
+        throw_check_failed(watcher.describe());
+      }
+      throw_watched(watcher.describe(), watcher.quote(*process_));
     });
   }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <chrono>
+#include <stdexcept>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -47,4 +48,17 @@ TEST_CASE("FailsOn: it looks while an earlier check is at hand, and until the en
     const auto message = message_of<mk::ExecutorError>([&] { ends.start(); });
     CHECK(message.starts_with("it fails on a line with 'FATAL': FATAL: no disk\n"));
   }
+}
+
+TEST_CASE("FailsOn: an exception of its check comes nested, and a deadline of its own ends it") {
+  mk::Executor throws{
+      "sleep 300", mk::BannerCheck{"never"},
+      mk::FailsOn{[](const mk::Process&) -> bool { throw std::out_of_range{"mine"}; }}, in_time};
+  CHECK(message_of<mk::ExecutorError>([&] {
+          throws.start();
+        }).starts_with("a readiness check failed: mine\n"));
+  mk::Executor early{mk::Shell{"sleep 0.2; echo FATAL; echo ready; exec sleep 300"},
+                     mk::BannerCheck{"ready"},
+                     mk::FailsOn{mk::Within{50ms, mk::BannerCheck{"FATAL"}}}, in_time};
+  CHECK(early.start().running());
 }

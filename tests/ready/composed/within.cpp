@@ -45,3 +45,12 @@ TEST_CASE("Within: its time begins when its turn comes") {
                        mk::BannerCheck{"one"}, mk::Within{250ms, mk::BannerCheck{"two"}}, in_time};
   CHECK(service.start().running());
 }
+
+TEST_CASE("Within: the last answer before its deadline is in the message") {
+  mk::Executor service{
+      "sleep 300", mk::Within{50ms, [](const mk::Process&) { return mk::not_ready("no disk"); }},
+      in_time};
+  CHECK(test::message_of<mk::TimeoutExpired>([&] {
+          service.start();
+        }).find("\n  last answer: no disk") != std::string::npos);
+}
