@@ -53,6 +53,7 @@
 #include <mirakuru/ready/composed/fails_on.hpp>
 #include <mirakuru/ready/composed/stable_for.hpp>
 #include <mirakuru/ready/composed/within.hpp>
+#include <mirakuru/ready/exec.hpp>
 #include <mirakuru/ready/exit.hpp>
 #include <mirakuru/ready/file/banner.hpp>
 #include <mirakuru/ready/file/log_file.hpp>

@@ -50,6 +50,8 @@ struct HTTPCheck;
 struct PidCheck;
 struct LogFileCheck;
 struct ExitCheck;
+struct ExecCheck;
+struct TalkCheck;
 template <class... Checks>
 class AnyOf;
 template <class... Checks>

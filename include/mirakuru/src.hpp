@@ -35,6 +35,7 @@
 #include <mirakuru/os/file_changes.ipp>
 #include <mirakuru/output/output_file.ipp>
 #include <mirakuru/post_mortem/post_mortem.ipp>
+#include <mirakuru/ready/exec.ipp>
 #include <mirakuru/ready/file/banner.ipp>
 #include <mirakuru/ready/file/log_file.ipp>
 #include <mirakuru/ready/file/pid.ipp>
@@ -49,6 +50,7 @@
 #include <mirakuru/spawn/guarded.ipp>
 #include <mirakuru/spawn/guardian/guardian.ipp>
 #include <mirakuru/spawn/launch.ipp>
+#include <mirakuru/spawn/request.ipp>
 #include <mirakuru/stop/schedule.ipp>
 #include <mirakuru/text/line_matcher.ipp>
 #if !defined(MIRAKURU_NO_HTTP)

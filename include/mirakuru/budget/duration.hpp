@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <stdexcept>
 
 namespace mirakuru {
 
@@ -23,6 +24,16 @@ class Duration : public std::chrono::nanoseconds {
     if (!(seconds < limit)) return max();
     if (seconds <= -limit) return min();
     return std::chrono::duration_cast<duration>(span);
+  }
+};
+
+/// A time limit. Throws `std::invalid_argument` for a negative one.
+class TimeLimit : public Duration {
+ public:
+  constexpr TimeLimit() noexcept = default;
+  template <class Rep, class Period>
+  constexpr TimeLimit(std::chrono::duration<Rep, Period> span) : Duration{span} {
+    if (count() < 0) throw std::invalid_argument{"a time limit is negative"};
   }
 };
 

@@ -23,6 +23,7 @@
 #include <mirakuru/process.hpp>
 #include <mirakuru/report/event.hpp>
 #include <mirakuru/spawn/launch.hpp>
+#include <mirakuru/spawn/request.hpp>
 #include <mirakuru/timeline.hpp>
 
 namespace mirakuru::detail {
@@ -146,9 +147,6 @@ template <class Handle>
 concept TellsGuardian = requires(const Handle& handle) {
   { handle.guardian() } -> std::same_as<pid_t>;
 };
-
-/// A command that ends a service, for the same spawner: its output goes to `output`.
-[[nodiscard]] LaunchRequest request_of(const ResolvedCommand& command, int input, int output);
 
 /// The treatment of an end that is not accepted: throw it, tell the reporter, or ignore it.
 enum class ExitPolicy { check, report, ignore };

@@ -107,34 +107,6 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
   told = waited_for = false;
 }
 
-inline LaunchRequest ask_for(const ResolvedCommand& command) {
-  LaunchRequest request{.words = command.words(),
-                        .cwd = command.cwd(),
-                        .id = command.id(),
-                        .clean_env = command.clean_env(),
-                        .user = command.user()};
-  for (const auto& [name, value] : command.env())
-    if (value.text())
-      request.env.emplace(name, *value.text());
-    else
-      request.unset.push_back(name);
-  return request;
-}
-
-MIRAKURU_DECL LaunchRequest request_of(const ResolvedCommand& command, int input, int output) {
-  auto request = ask_for(command);
-  request.in = input;
-  request.out = request.err = output;
-  request.steps = {{SIGKILL, std::chrono::nanoseconds::max()}};
-  return request;
-}
-
-/// The file's user becomes `user`, so that the command can open it anew as /dev/stderr.
-inline void give_to(const Identity& user, int fd) {
-  struct stat status{};
-  if (::fstat(fd, &status) == 0 && status.st_nlink == 0) (void)!::fchown(fd, user.user, user.group);
-}
-
 /// The name in front of a line: the program, or the first word of a shell's line.
 inline std::string label_of(const ResolvedCommand& command) {
   const auto& text = command.text();
