@@ -132,9 +132,9 @@ int serve(const Server& server) {
   return 0;
 }
 
-int bound(const void* address, socklen_t size, int v6only = -1) {
+int bound(const void* address, socklen_t size, int v6only = -1, int type = SOCK_STREAM) {
   const int family = static_cast<const sockaddr*>(address)->sa_family;
-  const int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), yes = 1;
+  const int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), yes = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   if (v6only >= 0) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only);
   if (bind(fd, static_cast<const sockaddr*>(address), size) != 0) fail("bind");
@@ -272,13 +272,43 @@ int run_unix(const Args& a) {
   if (abstract) path[0] = '\0';
   if (!abstract) unlink(path.c_str());
   std::memcpy(address.sun_path, path.data(), path.size());
-  const int fd = bound(&address, static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) +
-                                                        path.size() + (abstract ? 0 : 1)));
+  const int type = a.text("type") == "dgram"       ? SOCK_DGRAM
+                   : a.text("type") == "seqpacket" ? SOCK_SEQPACKET
+                                                   : SOCK_STREAM;
+  if (type == SOCK_DGRAM) nap(a.ms("delay"));
+  const int fd = bound(
+      &address,
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1)),
+      -1, type);
+  if (type == SOCK_DGRAM) return finish(a);
   nap(a.ms("delay"));
   if (a.flag("nolisten")) return finish(a);
   if (listen(fd, 1) != 0) fail("listen");
   write_all(1, unescape(a.text("say")));
   return serve({.listener = fd, .echo = true});
+}
+
+// Answers each datagram but the first ones by reply=TEXT, or by itself.
+int run_udp(const Args& a) {
+  nap(a.ms("delay"));
+  sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {}, .sin_zero = {}};
+  address.sin_port = htons(static_cast<uint16_t>(std::atoi(a.words[1].c_str())));
+  if (inet_pton(AF_INET, a.words[0].c_str(), &address.sin_addr) != 1) fail(a.words[0], EINVAL);
+  const int fd = bound(&address, sizeof address, -1, SOCK_DGRAM);
+  for (long lost = a.number("lose"); Clock::now() < deadline;) {
+    pollfd event{fd, POLLIN, 0};
+    if (poll(&event, 1, poll_ms(deadline)) <= 0) continue;
+    char buffer[65536];
+    sockaddr_storage from{};
+    socklen_t size = sizeof from;
+    auto* const peer = reinterpret_cast<sockaddr*>(&from);
+    const ssize_t n = recvfrom(fd, buffer, sizeof buffer, 0, peer, &size);
+    if (n < 0 || lost-- > 0) continue;
+    std::string reply{buffer, static_cast<std::size_t>(n)};
+    if (a.has("reply")) reply = unescape(a.text("reply"));
+    sendto(fd, reply.data(), reply.size(), 0, peer, size);
+  }
+  return 0;
 }
 
 constexpr Verb verbs[] = {
@@ -289,7 +319,9 @@ constexpr Verb verbs[] = {
     {"h2", run_h2, 2, 4,
      "HOST PORT [immortal] [HEAD|GET|POST|Key] [countdown=MS] [delay=MS] [v6only=0|1] [say=TEXT] "
      "[log=FILE]"},
-    {"unix", run_unix, 1, 2, "PATH|@NAME [nolisten] [delay=MS] [say=TEXT]"},
+    {"unix", run_unix, 1, 2,
+     "PATH|@NAME [nolisten] [delay=MS] [say=TEXT] [type=stream|dgram|seqpacket]"},
+    {"udp", run_udp, 2, 2, "HOST PORT [delay=MS] [lose=N] [reply=TEXT]"},
 };
 
 }  // namespace

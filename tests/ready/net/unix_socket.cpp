@@ -199,3 +199,33 @@ TEST_CASE("UnixSocketCheck: a socket is seen when it is bound, behind a symbolic
     CHECK(looks <= 120);
   }
 }
+
+TEST_CASE("UnixSocketCheck: sockets of the other types, a datagram socket when it is bound") {
+  const test::TempDir directory;
+  for (const std::string type : {"dgram", "seqpacket"})
+    for (const auto& path : {directory / type, "@mirakuru-" + type + std::to_string(::getpid())}) {
+      CAPTURE(path);
+      mk::UnixSocketExecutor executor{{test::helper(), "unix", path, "delay=50", "type=" + type},
+                                      mk::UnixSocketCheck{path},
+                                      in_time};
+      CHECK_FALSE(mk::UnixSocketCheck{path}.already_true());
+      CHECK(executor.start().running());
+      mk::UnixSocketExecutor second{"sleep 300", mk::UnixSocketCheck{path}, in_time};
+      CHECK(test::message_of<mk::AlreadyRunning>([&] { second.start(); })
+                .starts_with(path + (type == "dgram" ? " is bound" : " answers") +
+                             ", held by pid " + std::to_string(executor.pid()) + " ("));
+      executor.kill();
+      CHECK_FALSE(mk::UnixSocketCheck{path}.already_true());  // the file is stale now
+      CHECK(executor.start().running());
+    }
+}
+
+TEST_CASE("UnixSocketCheck: a seqpacket socket that does not listen is not ready") {
+  const test::TempDir directory;
+  const auto path = directory / "socket";
+  mk::UnixSocketExecutor executor{{test::helper(), "unix", path, "nolisten", "type=seqpacket"},
+                                  mk::UnixSocketCheck{path},
+                                  mk::TimeoutBudget{.start = 300ms}};
+  CHECK(test::contains(test::message_of<mk::TimeoutExpired>([&] { executor.start(); }),
+                       "last answer: connection refused"));
+}

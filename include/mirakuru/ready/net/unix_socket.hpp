@@ -10,11 +10,12 @@
 
 namespace mirakuru {
 
-/// Ready when a Unix stream socket accepts a connection, which is then closed.
+/// Ready when a Unix socket of any type accepts a connection, which is then closed.
 ///
-/// A socket that is bound and does not listen is not ready. A socket file that a server has left
-/// behind is neither ready nor `AlreadyRunning`. Rests on a non-blocking `connect`, and on inotify
-/// for the path and the target of a symbolic link.
+/// A stream or seqpacket socket that is bound and does not listen is not ready. A datagram socket
+/// is ready when it is bound; nothing is sent to it. A socket file that a server has left behind is
+/// neither ready nor `AlreadyRunning`. Rests on a non-blocking `connect`, and on inotify for the
+/// path and the target of a symbolic link.
 struct UnixSocketCheck {
   SocketPath path;
 
