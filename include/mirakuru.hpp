@@ -59,6 +59,7 @@
 #include <mirakuru/ready/file/log_file.hpp>
 #include <mirakuru/ready/file/pid.hpp>
 #include <mirakuru/ready/net/listen.hpp>
+#include <mirakuru/ready/net/talk.hpp>
 #include <mirakuru/ready/net/tcp.hpp>
 #include <mirakuru/ready/net/unix_socket.hpp>
 #if !defined(MIRAKURU_NO_HTTP)

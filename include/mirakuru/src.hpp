@@ -40,6 +40,7 @@
 #include <mirakuru/ready/file/log_file.ipp>
 #include <mirakuru/ready/file/pid.ipp>
 #include <mirakuru/ready/net/listen.ipp>
+#include <mirakuru/ready/net/talk.ipp>
 #include <mirakuru/ready/net/tcp.ipp>
 #include <mirakuru/ready/net/unix_socket.ipp>
 #include <mirakuru/report/event.ipp>

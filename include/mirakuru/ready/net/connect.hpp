@@ -10,6 +10,7 @@
 #include <mirakuru/net/resolver.hpp>
 #include <mirakuru/net/socket_path.hpp>
 #include <mirakuru/os/clock.hpp>
+#include <mirakuru/os/file_changes.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/ready/probe.hpp>
 
@@ -32,6 +33,7 @@ struct Target {
 /// is ready. It has a time limit. Each attempt begins with another endpoint, so that one mute
 /// endpoint does not take the time of all. After a refusal the next six attempts connect only if
 /// the kernel's table has a listener at one of them; the table does not know about redirections.
+/// A change to the path of a Unix socket ends the pause before the next attempt.
 ///
 /// With port 0 an attempt tries the ports that the tree listens on. A port that a check has found
 /// before comes first in the first attempt.
@@ -42,12 +44,17 @@ class ConnectProbe : public Probe {
       : target_{std::move(target)}, process_{process}, known_{endpoints_of(target_)} {
     if (process_ != nullptr && target_.port == 0 && !target_.socket)
       tree_.emplace(process_->pid(), process_->context().guardian);
+    if (process_ != nullptr && target_.socket && !target_.socket->abstract())
+      changes_.emplace(process_->context().changes);
   }
 
   Readiness poll(TimePoint now) override {
     const bool begins = !trying_;
     if (closed_) return begins ? Readiness{} : end_attempt(now, {});
+    // A change to another file has ended the wait.
+    if (begins && following_ && now < next_attempt_ && !changes_->drain()) return {};
     if (begins) begin_attempt(now);
+    now_ = now;
     auto answer = continue_attempt();
     was_long_ = !begins;
     if (!answer && now < limit_) return {};
@@ -55,8 +62,11 @@ class ConnectProbe : public Probe {
   }
 
   void wait(TimePoint now, WaitSet& waits) const override {
-    // The service has no work with a question to the kernel, nor with a refusal.
-    if (!trying_) return waits.until(after(now, pause_after(waited(now), was_long_ ? 45 : 64)));
+    if (!trying_ && following_) {
+      waits.add(changes_->event());
+      return waits.until(next_attempt_);
+    }
+    if (!trying_) return waits.until(after(now, pause(now)));
     waits.add(resolver_ ? resolver_->event() : socket_.get(),
               !resolver_ && (connecting_ || sending()) ? POLLOUT : POLLIN);
     waits.until(limit_);
@@ -68,6 +78,12 @@ class ConnectProbe : public Probe {
  protected:
   [[nodiscard]] static Readiness refusal(int error) {
     return not_ready(reason_text({error, std::generic_category()}));
+  }
+  /// The answer so far is one: the attempt ends soon unless more comes; false: it has all its time.
+  void expect_end(bool soon) {
+    constexpr std::chrono::nanoseconds least = std::chrono::milliseconds{50};
+    limit_ = after(began_, attempt_limit(waited(began_)));
+    if (soon) limit_ = std::min(limit_, after(now_, std::max(least, waited(now_) / 8)));
   }
   /// The port of the connection at hand; 0 for a Unix socket.
   [[nodiscard]] std::uint16_t port_at_hand() const noexcept {
@@ -81,6 +97,8 @@ class ConnectProbe : public Probe {
   [[nodiscard]] virtual std::optional<Readiness> talk([[maybe_unused]] int socket) { return true; }
   /// True when the talk waits until it can send.
   [[nodiscard]] virtual bool sending() const noexcept { return false; }
+  /// The answer of a talk that ends at the time limit or the deadline; none for no answer.
+  [[nodiscard]] virtual std::optional<Readiness> so_far() const { return {}; }
 
   /// Those that need no resolver.
   [[nodiscard]] static std::vector<Endpoint> endpoints_of(const Target& target) {
@@ -90,6 +108,19 @@ class ConnectProbe : public Probe {
 
   [[nodiscard]] std::chrono::nanoseconds waited(TimePoint now) const {
     return process_ != nullptr ? process_->waited(now) : std::chrono::nanoseconds{};
+  }
+
+  /// The service has no work with a question to the kernel, nor with a refusal.
+  [[nodiscard]] std::chrono::nanoseconds pause(TimePoint now) const {
+    return pause_after(waited(now), was_long_ ? 45 : 64);
+  }
+
+  /// No change of the socket's path between an attempt and the next wait is lost.
+  void follow_socket(TimePoint now) {
+    if (!changes_) return;
+    bool news = changes_->drain();
+    if (news || !following_) following_ = changes_->follow_path(target_.socket->str(), news);
+    next_attempt_ = news ? now : after(now, pause(now));
   }
 
   void begin_attempt(TimePoint now) {
@@ -113,12 +144,15 @@ class ConnectProbe : public Probe {
   /// An attempt that was cut short by the deadline does not replace an earlier reason.
   Readiness end_attempt(TimePoint now, std::optional<Readiness> answer) {
     const auto took = now - began_;
-    if (!answer && (!has_reason_ || took > waited(now) / 2))
-      answer = not_ready("no answer within " + to_text(took));
+    if (!answer && (!closed_ || !has_reason_ || took > waited(now) / 2)) {
+      if (socket_ && !connecting_) answer = so_far();
+      if (!answer) answer = not_ready("no answer within " + to_text(took));
+    }
     trying_ = false;
     ++attempts_;
     resolver_.reset();
     socket_.reset();
+    follow_socket(now);
     if (!answer) return {};
     has_reason_ |= !answer->reason().empty();
     return *std::move(answer);
@@ -184,7 +218,11 @@ class ConnectProbe : public Probe {
 
   std::optional<Readiness> try_endpoint() {
     if (!socket_)
-      if (const int error = connect(endpoints_[next_++]); error != 0) return refusal(error);
+      if (const int error = connect(endpoints_[next_++]); error != 0) {
+        // Before the start: the queue of somebody who listens at a Unix socket is full.
+        if (process_ == nullptr && target_.socket && error == EAGAIN) return true;
+        return refusal(error);
+      }
     if (connecting_) {
       // On this machine a connection is made or refused when connect() has returned.
       pollfd event{.fd = socket_.get(), .events = POLLOUT, .revents = 0};
@@ -268,10 +306,13 @@ class ConnectProbe : public Probe {
   bool has_reason_ = false;  // an attempt has given one
   bool was_long_ = false;    // the last attempt had to wait
   bool closed_ = false;
+  std::optional<FileChanges::Follower> changes_;  // to the path of a Unix socket
+  bool following_ = false;
+  TimePoint next_attempt_ = {};  // if it follows
 
   // The attempt under way.
   bool trying_ = false;
-  TimePoint began_ = {}, limit_ = {};
+  TimePoint began_ = {}, limit_ = {}, now_ = {};
   std::optional<AsyncResolver> resolver_;
   std::vector<Endpoint> endpoints_;
   std::size_t next_ = 0;
