@@ -4,6 +4,7 @@
 #include <sys/types.h>
 #include <concepts>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -76,6 +77,8 @@ class Process {
   /// False once the whole tree has ended, or the leader has ended with an error. A check with
   /// `valid_after_exit` is asked once more then.
   [[nodiscard]] bool running() const noexcept { return running_; }
+  /// The exit code of the leader, or minus the signal that ended it, once running() is false.
+  [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
   /// All output so far, where the output policy keeps it; empty otherwise.
   [[nodiscard]] std::string output() const { return streams_->out().text(); }
   /// The same of standard error.
@@ -90,12 +93,16 @@ class Process {
   /// For probes.
   [[nodiscard]] const detail::ProbeContext& context() const noexcept { return context_; }
   /// For the start: the process has ended.
-  void set_ended() noexcept { running_ = false; }
+  void set_ended(std::optional<int> exit_code = {}) noexcept {
+    running_ = false;
+    exit_code_ = exit_code;
+  }
 
  private:
   pid_t pid_;
   const OutputStreams* streams_;
   bool running_;
+  std::optional<int> exit_code_ = {};
   detail::ProbeContext context_;
 };
 

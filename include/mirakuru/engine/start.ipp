@@ -48,7 +48,7 @@ MIRAKURU_DECL void StartBase::observed(bool alive) {
     const bool failed = fsm_.now() >= after(leader_failed_, std::chrono::seconds{1});
     fsm_.observed(alive && !failed, {});
   }
-  if (fsm_.exited()) process_->set_ended();
+  if (fsm_.exited()) process_->set_ended(base_.exit_code);
 }
 
 MIRAKURU_DECL void StartBase::begin_probe(std::unique_ptr<Probe> probe) {

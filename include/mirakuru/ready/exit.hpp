@@ -14,8 +14,10 @@ struct ExitCheck {
 
   /// Names the check in messages.
   [[nodiscard]] std::string describe() const { return "its end with 0"; }
-  /// True once all of the tree has ended.
-  bool operator()(const Process& process) const noexcept { return !process.running(); }
+  /// True once all of the tree has ended, and its leader with 0.
+  bool operator()(const Process& process) const noexcept {
+    return !process.running() && process.exit_code().value_or(0) == 0;
+  }
 };
 
 }  // namespace mirakuru
