@@ -58,11 +58,11 @@ inline std::string read_proc(pid_t pid, const char* name) {
 /// The living processes of a tree: the leader, its group, and all below the leader and below the
 /// guardian, which does not belong to it (0: none). Without /proc there are none.
 [[nodiscard]] inline std::vector<pid_t> process_tree(pid_t leader, pid_t guardian) {
-  struct Member {
+  struct Known {
     pid_t parent, group;
     bool lives;
   };
-  std::map<pid_t, Member> all;
+  std::map<pid_t, Known> all;
   for_each_pid([&all](pid_t pid) {
     const auto stat = process_stat(pid);
     all[pid] = {stat.parent, stat.group, stat.lives()};
