@@ -17,6 +17,7 @@
 
 #include "errors.hpp"
 #include "files.hpp"
+#include "hostile.hpp"
 #include "net.hpp"
 #include "process.hpp"
 #include "time.hpp"
@@ -295,11 +296,13 @@ TEST_CASE("HTTPCheck: an answer that is not the one waited for has a hint") {
     std::string answer, reason;
   };
   const Case cases[] = {
-      {"HTTP/1.1 501 No\\r\\n\\r\\n", "HTTP 501 (the method is HEAD; try .method = \"GET\")"},
-      {"HTTP/1.1 405 No\\r\\n\\r\\n", "HTTP 405 (the method is HEAD; try .method = \"GET\")"},
-      {"HTTP/1.1 301 M\\r\\nLocation: /x/\\r\\n\\r\\n", "HTTP 301 to /x/"},
+      {"HTTP/1.1 501 No\\r\\n\\r\\n", "HTTP 501 (to GET, as HEAD was refused)"},
+      {"HTTP/1.1 405 No\\r\\n\\r\\n", "HTTP 405 (to GET, as HEAD was refused)"},
+      {"HTTP/1.1 301 M\\r\\nLocation: /x/\\r\\n\\r\\n",
+       "HTTP 301 to /x/ (redirects are not followed)"},
       {"HTTP/1.1 404 No\\r\\nLocation: /x/\\r\\n\\r\\n", "HTTP 404"},
-      {"\\x15\\x03\\x01\\x00\\x02\\x02\\x46", "(the port speaks TLS, as it seems)"},
+      {"\\x15\\x03\\x01\\x00\\x02\\x02\\x46",
+       "(the port speaks TLS, as it seems; take HTTPSCheck)"},
       {"", "closed without an HTTP answer (does the port speak TLS?)"},
   };
   for (const auto& [answer, reason] : cases) {
@@ -321,21 +324,7 @@ TEST_CASE("HTTPCheck: an answer that is not the one waited for has a hint") {
 // Servers that break the rules --------------------------------------------------------------------
 
 TEST_CASE("HTTPCheck: no server makes a start last longer than its budget [defect 3]") {
-  struct Case {
-    std::string behaviour;
-    std::vector<std::string> reasons;  // the message has one of them
-  };
-  const Case cases[] = {
-      {"mute", {"no answer within "}},
-      {"drip", {"no answer within "}},
-      {"endless-headers", {"more than 64 KiB in front of the body"}},
-      {"garbage", {"not an HTTP answer: "}},
-      {"close", {"closed without an HTTP answer", "connection reset by peer", "broken pipe"}},
-      {"close-after-request", {"closed without an HTTP answer"}},
-      {"continue-only", {"no answer within "}},
-      {"huge-header", {"more than 64 KiB in front of the body"}},
-  };
-  for (const auto& [behaviour, reasons] : cases) {
+  for (const auto& [behaviour, reasons] : test::hostile_servers()) {
     CAPTURE(behaviour);
     const test::Port port;
     const auto tag = mark();
@@ -476,7 +465,7 @@ TEST_CASE("HTTPCheck: a foreign answer does not count after the end of the comma
     return true;
   };
   mk::Executor server{mk::Shell{"while ! [ -s " + log + " ]; do sleep 0.01; done"}, appears,
-                      mk::HTTPCheck{port.url()}, ample};
+                      mk::HTTPCheck{.url = port.url(), .owned = false}, ample};
   const test::Elapsed elapsed;
   test::check_ends_before_ready(server);
   CHECK(elapsed < 8s);
@@ -724,9 +713,10 @@ TEST_CASE("HTTPCheck: wrong arguments are refused before anything runs") {
     CAPTURE(field.second);
     CHECK_THROWS_AS(mk::Headers{field}, std::invalid_argument);
   }
-  CHECK_THROWS_WITH_AS(mk::URL{"https://127.0.0.1/"},
-                       "the URL 'https://127.0.0.1/' asks for TLS, which is not supported",
-                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(
+      mk::URL{"https://127.0.0.1/"},
+      "the URL 'https://127.0.0.1/' asks for TLS; take HTTPSCheck of <mirakuru/tls.hpp>",
+      std::invalid_argument);
 }
 
 TEST_CASE("URL: its parts are host, port and target") {
@@ -738,4 +728,128 @@ TEST_CASE("URL: its parts are host, port and target") {
   CHECK(mk::URL{"http://[::1]"}.port() == 80);
   CHECK(mk::URL{"http://localhost#top"}.target() == "/");
   CHECK(mk::URL{"http://localhost/?a:b@c"}.host().str() == "localhost");
+}
+
+// The body, the socket, and what may be there -----------------------------------------------------
+
+namespace {
+
+/// A server that answers each request with these bytes, given as in Python.
+std::vector<std::string> answering(const test::Port& port, const std::string& code) {
+  return {"python3", "-u", "-c",
+          "import socket, time\ns = socket.create_server(('127.0.0.1', " + port.str() +
+              "))\nwhile True:\n c = s.accept()[0]\n r = c.recv(4096)\n try:\n  " + code +
+              "\n except OSError: pass\n c.close()\n"};
+}
+
+}  // namespace
+
+TEST_CASE("HTTPCheck: a line of the body has to match") {
+  const test::Port port;
+  mk::Executor server{
+      answering(port,
+                "n = globals().get('n', 0) + 1; c.send(b'HTTP/1.1 200 OK\\r\\nConnection: "
+                "close\\r\\n\\r\\n{\"status\": \"' + (b'UP' if n > 2 else b'DOWN') + b'\"}')"),
+      mk::HTTPCheck{.url = port.url("/health"), .body = "\"status\":\\s*\"UP\""}, ample};
+  server.start();
+  CHECK(server.timeline().checks.at(0).attempts > 2);
+  const auto message = message_of<mk::TimeoutExpired>(
+      [&] { server.wait_for(mk::HTTPCheck{.url = port.url("/health"), .body = "BROKEN"}, 300ms); });
+  CHECK(contains(message, "waited for: GET " + port.url("/health") + " with a line with 'BROKEN'"));
+  CHECK(contains(message,
+                 "last answer: HTTP 200, but its body has no line that matches: {\"status\": "
+                 "\"UP\"}\n"));
+}
+
+TEST_CASE("HTTPCheck: a body that streams matches as it comes, and never outlives the deadline") {
+  const test::Port port;
+  const std::string stream =
+      "c.send(b'HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n')\n  for i in "
+      "range(1000): "
+      "c.send(b'9\\r\\ndata: %03d\\r\\n' % i) if i % 2 else c.send(b'1\\r\\n\\n\\r\\n'); "
+      "time.sleep(0.01)";
+  mk::Executor server{answering(port, stream),
+                      mk::HTTPCheck{.url = port.url(), .body = "^data: 011$"}, ample};
+  server.start();
+  mk::Executor never{answering(port, stream),
+                     mk::AnyOf{mk::HTTPCheck{.url = port.url(), .body = "never"},
+                               mk::Within{10s, mk::HTTPCheck{.url = port.url(), .body = "nor"}}},
+                     mk::TimeoutBudget{.start = 700ms}};
+  server.stop();
+  check_timeout(700ms, [&] { never.start(); }, [](const std::string&) { return true; });
+}
+
+TEST_CASE("HTTPCheck: an endless body costs one attempt at most") {
+  const test::Port port;
+  mk::Executor server{serve(port, "endless-body"),
+                      mk::HTTPCheck{.url = port.url(), .body = "needle"},
+                      mk::TimeoutBudget{.start = 700ms}};
+  check_timeout(
+      700ms, [&] { server.start(); },
+      [](const std::string& message) {
+        return contains(message,
+                        "HTTP 200, but its body has no line that matches in its first MiB: ");
+      });
+}
+
+TEST_CASE("HTTPCheck: GET follows a HEAD that is refused, unless a method was given") {
+  for (const std::string status : {"405", "501"}) {
+    CAPTURE(status);
+    const test::Port port;
+    const auto words =
+        answering(port, "c.send(b'HTTP/1.1 ' + (b'200' if r.startswith(b'GET') else b'" + status +
+                            "') + b' X\\r\\n\\r\\n')");
+    mk::Executor server{words, mk::StableFor{20ms, mk::HTTPCheck{port.url()}}, ample};
+    CHECK_NOTHROW(server.start());
+    const auto message = message_of<mk::TimeoutExpired>(
+        [&] { server.wait_for(mk::HTTPCheck{.url = port.url(), .method = "HEAD"}, 200ms); });
+    CHECK(contains(message, "HTTP " + status + " (the method is HEAD; try .method = \"GET\")"));
+    server.start();
+    const auto other = message_of<mk::TimeoutExpired>(
+        [&] { server.wait_for(mk::HTTPCheck{.url = port.url(), .status = 204}, 200ms); });
+    CHECK(contains(other, "last answer: HTTP 200 (to GET, as HEAD was refused)"));
+  }
+}
+
+TEST_CASE("HTTPCheck: a Unix socket takes the place of host and port") {
+  const test::TempDir dir;
+  const auto path = dir / "app.sock";
+  const std::vector<std::string> words{
+      "python3", "-c",
+      "import socket, os, sys, time\ntime.sleep(0.2)\ns = socket.socket(socket.AF_UNIX)\n"
+      "s.bind(sys.argv[1])\ns.listen(9)\nwhile True:\n c = s.accept()[0]\n r = c.recv(4096)\n"
+      " c.send(b'HTTP/1.1 200 OK\\r\\n\\r\\n' + r.split(b'\\r\\n')[1])\n c.close()\n",
+      path};
+  const mk::HTTPCheck check{
+      .url = "http://api.test/health", .body = "^Host: api\\.test$", .socket = path};
+  mk::Executor server{words, check, ample};
+  server.start();
+  CHECK(server.running());
+  mk::Executor second{words, check, ample};
+  CHECK(contains(message_of<mk::AlreadyRunning>([&] { second.start(); }), path + " answers"));
+  CHECK_THROWS_AS((mk::HTTPExecutor{words, check}), std::invalid_argument);
+  CHECK_THROWS_AS(
+      (server.wait_for(mk::HTTPCheck{.url = "http://h/", .method = "HEAD", .body = "x"})),
+      std::invalid_argument);
+}
+
+TEST_CASE("HTTPCheck: a gateway may answer before the start") {
+  const test::Port port;
+  mk::Executor gateway{serve(port, "ok"), mk::HTTPCheck{port.url()}, ample};
+  gateway.start();
+  mk::Executor service{"sleep 300", mk::HTTPCheck{.url = port.url(), .may_be_there = true}, ample};
+  CHECK_NOTHROW(service.start());
+  mk::HTTPExecutor both{"sleep 300", mk::HTTPCheck{.url = port.url(), .may_be_there = true}, ample};
+  CHECK_NOTHROW(both.start());
+  mk::Executor other{"sleep 300", mk::HTTPCheck{port.url()}, ample};
+  CHECK_THROWS_AS(other.start(), mk::AlreadyRunning);
+}
+
+TEST_CASE("HTTPCheck: port 0 is the port that the service has chosen") {
+  mk::HTTPExecutor server{{"python3", "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"},
+                          mk::HTTPCheck{"http://127.0.0.1:0/"},
+                          ample};
+  server.start();
+  CHECK(server.port() != 0);
+  CHECK(test::http_get(server.port(), "/") == 200);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // The parts of an HTTP check, and its request.
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -7,16 +8,22 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru/os/printable.hpp>
+#include <mirakuru/ready/http/exchange.hpp>
 #include <mirakuru/ready/http/http.hpp>
 
 #include "errors.hpp"
 
 namespace mk = mirakuru;
 using namespace std::string_literals;
-using mk::detail::request_text;
 using test::refusal;
 
 namespace {
+
+/// The first request of a check.
+std::string request_text(const mk::HTTPCheck& check, std::uint16_t port = 0) {
+  const auto exchange = mk::detail::Exchange::of(check);
+  return exchange.request(exchange.first_method(), port, 80);
+}
 
 /// The codes that a pattern matches, with blanks between them.
 std::string codes(const mk::StatusPattern& pattern) {
@@ -101,8 +108,8 @@ TEST_CASE("URL: a wrong or foreign one is refused and named [difference 5]") {
   CHECK(why("ftp://h/") == scheme);
   CHECK(why("httpx://h/") == scheme);
   CHECK(why("https:h") == scheme);
-  CHECK(why("https://h/") == "asks for TLS, which is not supported");
-  CHECK(why("HTTPS://h/") == "asks for TLS, which is not supported");
+  CHECK(why("https://h/") == "asks for TLS; take HTTPSCheck of <mirakuru/tls.hpp>");
+  CHECK(why("HTTPS://h/") == "asks for TLS; take HTTPSCheck of <mirakuru/tls.hpp>");
 
   CHECK(why("http://") == "has no host");
   CHECK(why("http:///a") == "has no host");
@@ -287,12 +294,19 @@ TEST_CASE("Headers: one that would break the request is refused") {
 
 TEST_CASE("HTTPCheck: the default is HEAD, and any success counts") {
   const mk::HTTPCheck check{"http://127.0.0.1:8080/status"};
-  CHECK(check.method.str() == "HEAD");
+  CHECK_FALSE(check.method);
   CHECK(codes(check.status) == codes("2\\d\\d"));
   CHECK(check.payload.content_type().empty());
   CHECK(check.headers.fields().empty());
   CHECK(check.describe() == "HEAD http://127.0.0.1:8080/status");
   CHECK(mk::HTTPCheck{.url = "http://h/a#b", .method = "GET"}.describe() == "GET http://h/a#b");
+  CHECK(mk::HTTPCheck{.url = "http://h/a", .body = "UP", .socket = "/s"}.describe() ==
+        "GET http://h/a with a line with 'UP' at /s");
+}
+
+TEST_CASE("request_text: port 0 is the port of the connection") {
+  const auto text = request_text({.url = "http://127.0.0.1:0/"}, 4711);
+  CHECK(text.find("\r\nHost: 127.0.0.1:4711\r\n") != text.npos);
 }
 
 TEST_CASE("HTTPCheck: it converts to a TCP check of its port") {
@@ -300,6 +314,16 @@ TEST_CASE("HTTPCheck: it converts to a TCP check of its port") {
   CHECK(tcp.host.str() == "::1");
   CHECK(tcp.port == 8080);
   CHECK(static_cast<mk::TCPCheck>(mk::HTTPCheck{"http://localhost"}).port == 80);
+  CHECK(tcp.owned);
+  const mk::TCPCheck gateway =
+      mk::HTTPCheck{.url = "http://h/", .may_be_there = true, .owned = false};
+  CHECK(gateway.may_be_there);
+  CHECK_FALSE(gateway.owned);
+  const mk::HTTPCheck local{.url = "http://h/", .socket = "/run/s"};
+  CHECK_THROWS_WITH_AS(
+      (void)static_cast<mk::TCPCheck>(local),
+      "the HTTP check of /run/s has no TCP port; give it to an executor without TCPCheck",
+      std::invalid_argument);
 }
 
 TEST_CASE("request_text: the plain request") {

@@ -27,7 +27,7 @@ struct URLParts;
 
 /// An `http` URL: `http://host[:port][/path][?query]`; the port is 80 if none is given.
 ///
-/// Throws `std::invalid_argument` for a URL without a host, with another scheme (there is no TLS),
+/// Throws `std::invalid_argument` for a URL without a host, with another scheme,
 /// a user name, a blank or a control character. A fragment is left out. Other characters that no
 /// request may have are encoded as `%XX`. Source: RFC 3986, 3; RFC 6874 for `[fe80::1%25eth0]`.
 class URL {
@@ -41,6 +41,10 @@ class URL {
   [[nodiscard]] const std::string& target() const noexcept { return target_; }
   /// As it was given.
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
+
+ protected:
+  /// Of another scheme: "https".
+  URL(const std::string& text, const char* scheme, std::uint16_t default_port);
 
  private:
   explicit URL(const detail::URLParts& parts);

@@ -29,18 +29,20 @@ inline std::string percent_encoded(char c) {
 
 /// The parts of a URL. Their form is checked, and no more.
 struct URLParts {
-  explicit URLParts(const std::string& url) : text{url} {
+  URLParts(const std::string& url, const std::string& scheme, std::uint16_t default_port)
+      : text{url}, port{default_port} {
     const auto refuse = [&](const std::string& why) {
       throw std::invalid_argument{"the URL '" + one_line(text) + "' " + why};
     };
     if (std::any_of(text.begin(), text.end(), [](char c) { return c == ' ' || is_control(c); }))
       refuse("has a blank or a control character in it");
-    constexpr std::string_view scheme = "http://";
-    if (equal_but_for_case(std::string_view{text}.substr(0, 8), "https://"))
-      refuse("asks for TLS, which is not supported");
-    if (!equal_but_for_case(std::string_view{text}.substr(0, scheme.size()), scheme))
-      refuse("does not begin with http://");
-    const auto begin = scheme.size();
+    const auto begins = [this](std::string_view with) {
+      return equal_but_for_case(std::string_view{text}.substr(0, with.size()), with);
+    };
+    if (begins("https://") && scheme == "http")
+      refuse("asks for TLS; take HTTPSCheck of <mirakuru/tls.hpp>");
+    if (!begins(scheme + "://")) refuse("does not begin with " + scheme + "://");
+    const auto begin = scheme.size() + 3;
     const auto end = std::min(text.find_first_of("/?#", begin), text.size());
     const auto authority = text.substr(begin, end - begin);
     if (authority.find('@') != std::string::npos)
@@ -71,12 +73,14 @@ struct URLParts {
   }
 
   std::string text, host, target;
-  int port = 80;
+  int port;
 };
 
 }  // namespace detail
 
-MIRAKURU_DECL URL::URL(const std::string& text) : URL{detail::URLParts{text}} {}
+MIRAKURU_DECL URL::URL(const std::string& text) : URL{text, "http", 80} {}
+MIRAKURU_DECL URL::URL(const std::string& text, const char* scheme, std::uint16_t default_port)
+    : URL{detail::URLParts{text, scheme, default_port}} {}
 MIRAKURU_DECL URL::URL(const detail::URLParts& parts)
     : text_{parts.text}, host_{parts.host}, port_{parts.port}, target_{parts.target} {}
 

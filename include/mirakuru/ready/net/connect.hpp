@@ -85,6 +85,8 @@ class ConnectProbe : public Probe {
     limit_ = after(began_, attempt_limit(waited(began_)));
     if (soon) limit_ = std::min(limit_, after(now_, std::max(least, waited(now_) / 8)));
   }
+  /// For a talk that is not ready: it is tried once more at the same endpoint.
+  void retry() noexcept { retries_ = true; }
   /// The port of the connection at hand; 0 for a Unix socket.
   [[nodiscard]] std::uint16_t port_at_hand() const noexcept {
     return next_ == 0 ? std::uint16_t{0} : endpoints_[next_ - 1].port();
@@ -208,6 +210,11 @@ class ConnectProbe : public Probe {
     for (;;) {
       auto answer = try_endpoint();
       if (!answer || *answer) return answer;
+      if (std::exchange(retries_, false)) {
+        --next_;
+        socket_.reset();
+        continue;
+      }
       if (!connecting_) said_ = answer;
       // An answer is worth more than the refusals of the other endpoints.
       refused_ = next_ == endpoints_.size() && !said_;
@@ -318,6 +325,7 @@ class ConnectProbe : public Probe {
   std::size_t next_ = 0;
   UniqueFd socket_;
   bool connecting_ = false;
+  bool retries_ = false;
   std::optional<Readiness> said_;  // by an endpoint that has accepted
 };
 
