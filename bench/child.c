@@ -6,6 +6,7 @@
 //   banner -         prints a line              tcp PORT      listens
 //   pid FILE         makes the file             http PORT     answers 503, then 200
 //   unix SOCKET      binds and listens          flood BYTES   prints so much, then a line
+//   notify -         sends READY=1              fd NUMBER     writes a line there
 //   tree COUNT       starts COUNT processes, half of them in new sessions, then prints a line
 //
 // It runs until a signal ends it, for two minutes at most.
@@ -16,6 +17,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +55,17 @@ static void print(const char* text, size_t size) {
     text += n;
     size -= (size_t)n;
   }
+}
+
+static void notify(const char* name) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  check(name != NULL && name[0] == '@', "NOTIFY_SOCKET");
+  check(strlen(name) <= sizeof address.sun_path, name);
+  memcpy(address.sun_path + 1, name + 1, strlen(name) - 1);
+  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const size_t size = offsetof(struct sockaddr_un, sun_path) + strlen(name);
+  stamp();
+  check(sendto(fd, "READY=1", 7, 0, (struct sockaddr*)&address, (socklen_t)size) == 7, name);
 }
 
 static int bound_to(const char* port) {
@@ -137,6 +150,11 @@ int main(int argc, char** argv) {
     stamp();
     check(bind(listener, (const struct sockaddr*)&address, sizeof address) == 0, place);
     listen(listener, 16);
+  } else if (strcmp(verb, "notify") == 0) {
+    notify(getenv("NOTIFY_SOCKET"));
+  } else if (strcmp(verb, "fd") == 0) {
+    stamp();
+    check(write(atoi(place), "\n", 1) == 1, place);
   } else if (strcmp(verb, "pid") == 0) {
     stamp();
     check(open(place, O_WRONLY | O_CREAT | O_CLOEXEC, 0644) >= 0, place);

@@ -26,6 +26,7 @@ namespace mk = mirakuru;
 // Ready ------------------------------------------------------------------------------------------
 
 inline std::string a_place(const std::string& verb) {
+  if (verb == "fd") return "3";
   return verb == "tcp" || verb == "http" ? test::Port{}.str() : "";
 }
 
@@ -58,12 +59,15 @@ Values start_ours(const std::string& verb, Delay delay, MakeCheck make_check) {
 }
 
 using Await = int (*)(const Service&, int out);
+using Open = void (*)();
 
-inline Values start_floor(const std::string& verb, Delay delay, Await await) {
+// `open` makes the service's channel before the spawn; null if there is none.
+inline Values start_floor(const std::string& verb, Delay delay, Await await, Open open) {
   const FilesInMemory memory;
   const Service service{verb, delay, a_place(verb)};
   const double begin = processor_ms();
   const mk::detail::UniqueFd out{::floor_output()};
+  if (open != nullptr) open();
   const ByHand process{service.words(), out.get()};
   const int looks = await(service, out.get());
   auto values = waited(service, begin, 0);

@@ -62,6 +62,8 @@
 #include <mirakuru/ready/net/talk.hpp>
 #include <mirakuru/ready/net/tcp.hpp>
 #include <mirakuru/ready/net/unix_socket.hpp>
+#include <mirakuru/ready/notification/fd.hpp>
+#include <mirakuru/ready/notification/notify.hpp>
 #if !defined(MIRAKURU_NO_HTTP)
 #include <mirakuru/ready/http/http.hpp>
 #endif

@@ -25,6 +25,14 @@ int floor_await_unix(const char* path);
 // Waits until all ports accept. Removes each open port from `ports`.
 int floor_await_tcp(int* ports, int count);
 int floor_await_http(int port);
+// Makes the socket of NOTIFY_SOCKET for the next service.
+void floor_open_notify(void);
+int floor_await_notify(void);
+// Makes a pipe, which is descriptor 3 of the next service.
+void floor_open_fd(void);
+int floor_await_fd(void);
+// The descriptor that becomes 3 in the next service; -1 for none.
+extern int floor_given;
 // Closes the descriptor that the last wait has left open.
 void floor_forget(void);
 

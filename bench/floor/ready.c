@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
@@ -26,13 +28,18 @@ static void pause_us(long time) {
   ppoll(NULL, 0, &limit, NULL);
 }
 
+// The end of a service's channel here.
+static int channel = -1;
+
 // Closing an inotify descriptor takes ten milliseconds on a busy machine: the kernel waits until no
 // processor can still have an event. So it is closed later.
 static int events = -1;
 
 void floor_forget(void) {
   if (events >= 0) close(events);
-  events = -1;
+  if (channel >= 0) close(channel);
+  events = channel = -1;
+  unsetenv("NOTIFY_SOCKET");
 }
 
 static void watch(const char* path, uint32_t mask) {
@@ -152,3 +159,38 @@ int floor_await_http(int port) {
   }
   return -1;
 }
+
+void floor_open_notify(void) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  char name[64];
+  const int size = snprintf(name, sizeof name, "@mirakuru-floor-%d", getpid());
+  memcpy(address.sun_path + 1, name + 1, (size_t)size - 1);
+  channel = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  bind(channel, (struct sockaddr*)&address,
+       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)size));
+  setenv("NOTIFY_SOCKET", name, 1);
+}
+
+void floor_open_fd(void) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return;
+  channel = ends[0];
+  floor_given = ends[1];
+}
+
+// Reads from the channel until `text` comes.
+static int await_text(const char* text) {
+  char buffer[4096];
+  struct pollfd in = {.fd = channel, .events = POLLIN};
+  const struct timespec limit = {.tv_sec = 20};
+  for (int looks = 1; ppoll(&in, 1, &limit, NULL) == 1; ++looks) {
+    const ssize_t n = read(channel, buffer, sizeof buffer);
+    if (n <= 0) return -1;
+    if (memmem(buffer, (size_t)n, text, strlen(text)) != NULL) return looks;
+  }
+  return -1;
+}
+
+int floor_await_notify(void) { return await_text("READY=1"); }
+
+int floor_await_fd(void) { return await_text("\n"); }

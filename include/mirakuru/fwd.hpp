@@ -52,6 +52,8 @@ struct LogFileCheck;
 struct ExitCheck;
 struct ExecCheck;
 struct TalkCheck;
+struct NotifyCheck;
+struct FdCheck;
 template <class... Checks>
 class AnyOf;
 template <class... Checks>

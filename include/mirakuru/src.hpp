@@ -43,6 +43,8 @@
 #include <mirakuru/ready/net/talk.ipp>
 #include <mirakuru/ready/net/tcp.ipp>
 #include <mirakuru/ready/net/unix_socket.ipp>
+#include <mirakuru/ready/notification/fd.ipp>
+#include <mirakuru/ready/notification/notify.ipp>
 #include <mirakuru/report/event.ipp>
 #include <mirakuru/report/to_stderr.ipp>
 #include <mirakuru/spawn/cgroup.ipp>

@@ -52,7 +52,7 @@ TEST_CASE("ServiceBase: prepare() gives the spawner all that the user has asked 
   CHECK(request.words == std::vector<std::string>{"server", "--name", "a b"});
   CHECK(request.cwd == "/tmp");
   CHECK(request.env == std::map<std::string, std::string>{{"LANG", "C"}, {"PORT", "80"}});
-  CHECK(request.unset == std::vector<std::string>{"HOME"});
+  CHECK(request.unset == std::vector<std::string>{"HOME", "NOTIFY_SOCKET"});
   CHECK(request.id == service.command.id());
   CHECK(request.id.starts_with(std::to_string(::getpid()) + ':'));
   CHECK(request.in == input.reading.get());

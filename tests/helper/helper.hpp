@@ -70,6 +70,7 @@ std::span<const Verb> server_verbs();
 std::span<const Verb> descendant_verbs();
 std::span<const Verb> inspect_verbs();
 std::span<const Verb> output_verbs();
+std::span<const Verb> notify_verbs();
 
 /// Prints the reason and ends the program with 1.
 [[noreturn]] void fail(const std::string& reason, int error = errno);

@@ -18,7 +18,7 @@ std::vector<Verb> all_verbs() {
   std::vector<Verb> all;
   for (const auto group :
        {helper::signal_verbs(), helper::server_verbs(), helper::descendant_verbs(),
-        helper::inspect_verbs(), helper::output_verbs()})
+        helper::inspect_verbs(), helper::output_verbs(), helper::notify_verbs()})
     all.insert(all.end(), group.begin(), group.end());
   return all;
 }

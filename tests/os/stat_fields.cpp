@@ -48,6 +48,7 @@ TEST_CASE("stat_fields: each value comes from its field") {
   CHECK(stat.state == 'S');
   CHECK(stat.parent == 1004);
   CHECK(stat.group == 1005);
+  CHECK(stat.session == 1006);
   CHECK(stat.threads == 1020);
   CHECK(stat.started == 1022);
   CHECK(stat.arguments.begin == 1048);

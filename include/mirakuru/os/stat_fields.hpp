@@ -21,7 +21,7 @@ struct Range {
 /// The fields of /proc/PID/stat that this library uses. Source: proc_pid_stat(5).
 struct [[gnu::visibility("hidden")]] ProcessStat {
   char state = 0;  // 0: the process is gone; '?': unknown
-  pid_t parent = 0, group = 0, threads = 0;
+  pid_t parent = 0, group = 0, session = 0, threads = 0;
   std::uint64_t started = 0;  // clock ticks since the system's start
   Range arguments = {}, environment = {};
 
@@ -53,6 +53,7 @@ struct [[gnu::visibility("hidden")]] ProcessStat {
     if (*at++ == ' ') fields[field++] = number_at(at);
   stat.parent = static_cast<pid_t>(fields[4]);
   stat.group = static_cast<pid_t>(fields[5]);
+  stat.session = static_cast<pid_t>(fields[6]);
   stat.threads = static_cast<pid_t>(fields[20]);
   stat.started = fields[22];
   stat.arguments = {fields[48], fields[49]};

@@ -19,6 +19,9 @@ MIRAKURU_DECL LaunchRequest ask_for(const ResolvedCommand& command) {
       request.env.emplace(name, *value.text());
     else
       request.unset.push_back(name);
+  // The test itself may be a service, whose supervisor must not hear of this one.
+  constexpr auto supervisor = "NOTIFY_SOCKET";
+  if (!command.env().contains(supervisor)) request.unset.emplace_back(supervisor);
   return request;
 }
 
