@@ -11,6 +11,7 @@
 
 #include <mirakuru.hpp>
 #include <mirakuru/kit.hpp>
+#include <mirakuru/test/service.hpp>
 
 #include <mirakuru/budget/environment.ipp>
 #include <mirakuru/command.ipp>
@@ -55,6 +56,7 @@
 #include <mirakuru/spawn/launch.ipp>
 #include <mirakuru/spawn/request.ipp>
 #include <mirakuru/stop/schedule.ipp>
+#include <mirakuru/test/registry.ipp>
 #include <mirakuru/text/line_matcher.ipp>
 #if !defined(MIRAKURU_NO_HTTP)
 #include <mirakuru/ready/http/http.ipp>

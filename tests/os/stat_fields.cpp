@@ -42,6 +42,10 @@ static_assert(lives('T', 1));
 static_assert(!lives('Z', 1));
 static_assert(!lives('X', 1));
 static_assert(lives('Z', 2));
+static_assert(ProcessStat{}.is_ending());
+static_assert(!ProcessStat{.state = 'R', .threads = 1, .flags = 0x400140}.is_ending());
+static_assert(ProcessStat{.state = 'R', .threads = 1, .flags = 0x40014c}.is_ending());
+static_assert(ProcessStat{.state = 'D', .threads = 1, .flags = 0x400340}.is_ending());
 
 TEST_CASE("stat_fields: each value comes from its field") {
   const auto stat = fields("42 (sh) " + from_state);
@@ -49,6 +53,7 @@ TEST_CASE("stat_fields: each value comes from its field") {
   CHECK(stat.parent == 1004);
   CHECK(stat.group == 1005);
   CHECK(stat.session == 1006);
+  CHECK(stat.flags == 1009);
   CHECK(stat.threads == 1020);
   CHECK(stat.started == 1022);
   CHECK(stat.arguments.begin == 1048);

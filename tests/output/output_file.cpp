@@ -129,6 +129,12 @@ TEST_CASE("OutputFile: an excerpt has both ends of a long file, and counts the r
   CHECK(excerpt("short", "a\nb\n") == "a\nb");
   CHECK(excerpt("lines", lines(1, 50'000)).find("\n[... 49980 lines left out ...]\n") !=
         std::string::npos);
+  {
+    auto file = opened(directory / "few");
+    file.keep();
+    print(file, lines(1, 9));
+    CHECK(file.excerpt(1, 2) == "line 1\n[... 6 lines left out ...]\nline 8\nline 9");
+  }
   const auto huge = excerpt("huge", std::string(6 << 20, 'x') + "\nend\n");
   CHECK(huge.find(" bytes left out ...]\n") != std::string::npos);
   CHECK(huge.ends_with("\nend"));

@@ -22,6 +22,7 @@
 #include <mirakuru/output/streams.hpp>
 #include <mirakuru/process.hpp>
 #include <mirakuru/report/event.hpp>
+#include <mirakuru/report/observer.hpp>
 #include <mirakuru/spawn/launch.hpp>
 #include <mirakuru/spawn/request.hpp>
 #include <mirakuru/timeline.hpp>
@@ -29,7 +30,7 @@
 namespace mirakuru::detail {
 
 /// The part of an executor that does not depend on its policies: the command and its last run.
-struct ServiceBase {
+struct ServiceBase : Observed {
   explicit ServiceBase(ResolvedCommand resolved);
   ServiceBase(ServiceBase&&) noexcept;
   ~ServiceBase();
@@ -77,6 +78,10 @@ struct ServiceBase {
   /// The port that a check has found, or else the only one that the tree listens on. Throws
   /// `ExecutorError` if there are none or several.
   [[nodiscard]] std::uint16_t only_port(pid_t leader, pid_t guardian) const;
+  /// The name of the command in front of lines.
+  [[nodiscard]] std::string label() const;
+  /// Tells the observer of a bad end that nobody has heard of. True if the user is going to hear.
+  [[nodiscard]] bool tell_observer(bool by_itself) noexcept;
   /// Closes the descriptors of a run.
   void close();
   /// True from the spawn on, also after the end. False if the last start has spawned nothing.
@@ -173,6 +178,7 @@ struct Service : ServiceBase {
   void spawn() {
     try {
       streams = open_streams(output);
+      be_observed(&look);
       if constexpr (requires { output.keep_on_failure; }) keep_dir = output.keep_on_failure;
       limits = limits_policy.limits();
       auto from = input_policy.open();
@@ -191,6 +197,7 @@ struct Service : ServiceBase {
       post_mortem_note = remains.note();
       process.emplace(spawner.spawn(request));
       last_pid = process->pid();
+      if (observer() != nullptr) observer()->started(*this, last_pid);
       streams.close_terminal();
     } catch (const std::system_error&) {
       throw_spawn_error(budget.start);
@@ -249,6 +256,16 @@ struct Service : ServiceBase {
     if constexpr (!std::is_empty_v<typename Set::PostMortem::Run>) examine(lives);
     return lives;
   }
+  /// For an observer: asks for the fate, and reports a bad end that nobody has heard of.
+  static Fate look(Observed& service) {
+    auto& self = static_cast<Service&>(service);
+    if (!self.process || self.told) return Fate::stopped;
+    const bool lives = self.alive();
+    if (!self.ended_badly())
+      return !lives ? Fate::ended : self.exit_code ? Fate::headless : Fate::running;
+    self.report_end(true);
+    return Fate::ended_badly;
+  }
   /// Looks at the remains when the leader has ended, and again when its tree has.
   void examine(bool lives) {
     if (!exit_code || (examined && lives)) return;
@@ -284,7 +301,11 @@ struct Service : ServiceBase {
   }
   /// Reports an end that `stop()` would throw for, and that nobody has heard of yet.
   void report_end(bool by_itself) {
-    if (!std::exchange(told, true)) report(bad_end(by_itself));
+    if (std::exchange(told, true)) return;
+    // In a failed test it would say the same twice.
+    const bool is_told = tell_observer(by_itself);
+    if (!is_told || !std::is_same_v<typename Set::Reporter, Defaults::Reporter>)
+      report(bad_end(by_itself));
   }
   /// Reports that a stop has thrown; the first line of its message is the reason.
   void report_failed_stop(const std::exception& error) { report(failed_stop(error)); }

@@ -107,15 +107,14 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
   told = waited_for = false;
 }
 
-/// The name in front of a line: the program, or the first word of a shell's line.
-inline std::string label_of(const ResolvedCommand& command) {
-  const auto& text = command.text();
+MIRAKURU_DECL std::string ServiceBase::label() const {
+  const auto& text = command.text();  // its first word, or "sh" for the line of a shell
   const auto first = text.substr(0, text.find(' '));
   const bool is_name = std::all_of(first.begin(), first.end(), [](char c) {
     return is_word(c) || c == '-' || c == '.' || c == '/' || c == '+';
   });
   constexpr std::size_t longest = 100;
-  return (is_name ? shortened(first.substr(first.rfind('/') + 1), longest) : "sh") + ": ";
+  return (is_name ? shortened(first.substr(first.rfind('/') + 1), longest) : "sh");
 }
 
 MIRAKURU_DECL LaunchRequest ServiceBase::prepare(InputStream& from, bool input_is_terminal) {
@@ -137,8 +136,8 @@ MIRAKURU_DECL LaunchRequest ServiceBase::prepare(InputStream& from, bool input_i
       (void)!::fchown(fd, user->user, static_cast<gid_t>(-1));
   }
   if (const auto& target = streams.copy_to())
-    request.relays = {{.from = request.out, .to = target.get(), .label = label_of(command)},
-                      {.from = request.err, .to = target.get(), .label = label_of(command)}};
+    request.relays = {{.from = request.out, .to = target.get(), .label = label() + ": "},
+                      {.from = request.err, .to = target.get(), .label = label() + ": "}};
   if (const auto& terminal = streams.terminal()) {
     request.relays = {
         {.from = streams.controlling().get(), .to = request.out, .from_terminal = true}};
@@ -235,7 +234,20 @@ MIRAKURU_DECL std::uint16_t ServiceBase::only_port(pid_t leader, pid_t guardian)
                                        : "it listens on several TCP ports: " + text_of(sockets))};
 }
 
+MIRAKURU_DECL bool ServiceBase::tell_observer(bool by_itself) noexcept try {
+  if (observer() == nullptr || ::getpid() != owner) return false;
+  auto context = error_context(Clock::now());
+  context.output.clear();  // the observer has it
+  context.err_output.clear();
+  const auto* const when = by_itself ? " while the test ran" : " when it was stopped";
+  return observer()->ended_badly(*this,
+                                 context.message(exit_headline(exit_code.value_or(0)) + when));
+} catch (...) {  // no memory for a text
+  return false;
+}
+
 MIRAKURU_DECL void ServiceBase::close() {
+  if (observer() != nullptr) observer()->cleared(*this);
   input.reset();
   streams.close_others();
   changes.close();

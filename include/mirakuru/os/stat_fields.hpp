@@ -22,12 +22,18 @@ struct Range {
 struct [[gnu::visibility("hidden")]] ProcessStat {
   char state = 0;  // 0: the process is gone; '?': unknown
   pid_t parent = 0, group = 0, session = 0, threads = 0;
+  std::uint64_t flags = 0;    // PF_ in the kernel's include/linux/sched.h
   std::uint64_t started = 0;  // clock ticks since the system's start
   Range arguments = {}, environment = {};
 
   /// A process whose first thread has ended is a zombie, and lives on in its other threads.
   [[nodiscard]] constexpr bool lives() const noexcept {
     return state != 0 && ((state != 'Z' && state != 'X') || threads > 1);
+  }
+  /// Its end has begun: it lives on for the time of its clean-up, in which its peers hear of it.
+  [[nodiscard]] constexpr bool is_ending() const noexcept {
+    constexpr std::uint64_t exiting = 0x4, dumping = 0x200;  // PF_EXITING, PF_DUMPCORE
+    return !lives() || (flags & (exiting | dumping)) != 0;
   }
 };
 
@@ -54,6 +60,7 @@ struct [[gnu::visibility("hidden")]] ProcessStat {
   stat.parent = static_cast<pid_t>(fields[4]);
   stat.group = static_cast<pid_t>(fields[5]);
   stat.session = static_cast<pid_t>(fields[6]);
+  stat.flags = fields[9];
   stat.threads = static_cast<pid_t>(fields[20]);
   stat.started = fields[22];
   stat.arguments = {fields[48], fields[49]};

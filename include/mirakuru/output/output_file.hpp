@@ -44,7 +44,7 @@ class OutputFile {
 
   /// Its first and last lines, with a count of those left out, for a message. Never throws: the
   /// text is the reason then. Of more than 8 MiB it reads the begin and the end.
-  [[nodiscard]] std::string excerpt() const;
+  [[nodiscard]] std::string excerpt(std::size_t first_lines = 5, std::size_t last_lines = 15) const;
 
   /// Reads from `offset` to the file's end or until `into` is full. A negative offset reaches
   /// before this run. Returns the number of bytes read. Rests on `pread`.

@@ -81,9 +81,10 @@ MIRAKURU_DECL std::string OutputFile::text_from(long long position) const {
   return text;
 }
 
-MIRAKURU_DECL std::string OutputFile::excerpt() const try {
+MIRAKURU_DECL std::string OutputFile::excerpt(std::size_t first_lines, std::size_t last_lines) const
+    try {
   constexpr long long first = 8 * 1024, last = 16 * 1024, longest_count = 1 << 19;
-  detail::Excerpt excerpt;
+  detail::Excerpt excerpt{first_lines, last_lines};
   std::string block(16 * 1024, '\0');
   const auto read_blocks = [&](long long at, long long end, auto use) {
     while (at < end) {

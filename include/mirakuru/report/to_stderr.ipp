@@ -10,6 +10,7 @@
 #include <mirakuru/os/ascii.hpp>
 #include <mirakuru/os/pipe_signal_blocked.hpp>
 #include <mirakuru/os/printable.hpp>
+#include <mirakuru/report/observer.hpp>
 #include <mirakuru/report/to_stderr.hpp>
 
 namespace mirakuru {
@@ -18,9 +19,12 @@ namespace detail {
 
 enum class LogLevel { news, steps, none };
 
-/// Prints a line to standard error, where nobody may read it any more.
+/// Prints a line to the observer, else to standard error, where nobody may read it any more.
 inline void print_line(const std::string& text) {
-  const auto line = "mirakuru: " + text + '\n';
+  auto line = "mirakuru: " + text;
+  auto* const all = observer.load(std::memory_order_acquire);
+  if (all != nullptr && all->print(line)) return;
+  line += '\n';
   const PipeSignalBlocked blocked;
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
 }

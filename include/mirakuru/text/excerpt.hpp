@@ -17,7 +17,9 @@ namespace mirakuru::detail {
 /// are folded into one. It stores no more than these lines.
 class Excerpt {
  public:
-  static constexpr std::size_t first_lines = 5, last_lines = 15;
+  explicit Excerpt(std::size_t first_lines = 5, std::size_t last_lines = 15) noexcept
+      : first_lines_{first_lines}, last_lines_{last_lines} {}
+
   /// The rest of a longer line is left out, in bytes.
   static constexpr std::size_t longest_line = 500;
 
@@ -94,16 +96,17 @@ class Excerpt {
                                                        : nullptr;
     if (last != nullptr && last->text == line.text && last->length == line.length) {
       ++last->times;
-    } else if (head_.size() < first_lines && tail_.empty() && !behind_gap) {
+    } else if (head_.size() < first_lines_ && tail_.empty() && !behind_gap) {
       head_.push_back(std::move(line));
     } else {
       tail_.push_back(std::move(line));
-      if (tail_.size() <= last_lines) return;
+      if (tail_.size() <= last_lines_) return;
       lines_ += tail_.front().times;
       tail_.pop_front();
     }
   }
 
+  std::size_t first_lines_, last_lines_;
   std::vector<Line> head_;
   std::deque<Line> tail_;
   std::size_t lines_ = 0, bytes_ = 0;  // left out
