@@ -10,8 +10,8 @@
 #include <mirakuru/executor.hpp>
 #include <mirakuru/fwd.hpp>
 #include <mirakuru/process.hpp>
-#include <mirakuru/timeline.hpp>
-#include <mirakuru/word.hpp>
+#include <mirakuru/report/timeline.hpp>
+#include <mirakuru/text/word.hpp>
 
 // Several executors at once.
 #include <mirakuru/group.hpp>

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <mirakuru/os/config.hpp>
-#include <mirakuru/word.hpp>
+#include <mirakuru/text/word.hpp>
 
 namespace mirakuru {
 

@@ -21,10 +21,10 @@
 #include <mirakuru/output/capture.hpp>
 #include <mirakuru/post_mortem/no_post_mortem.hpp>
 #include <mirakuru/process.hpp>
+#include <mirakuru/report/timeline.hpp>
 #include <mirakuru/report/to_stderr.hpp>
 #include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/stop/signals.hpp>
-#include <mirakuru/timeline.hpp>
 
 namespace mirakuru {
 

@@ -23,9 +23,9 @@
 #include <mirakuru/process.hpp>
 #include <mirakuru/report/event.hpp>
 #include <mirakuru/report/observer.hpp>
+#include <mirakuru/report/timeline.hpp>
 #include <mirakuru/spawn/launch.hpp>
 #include <mirakuru/spawn/request.hpp>
-#include <mirakuru/timeline.hpp>
 
 namespace mirakuru::detail {
 

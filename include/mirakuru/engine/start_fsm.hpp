@@ -7,7 +7,7 @@
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/os/wait_set.hpp>
 #include <mirakuru/process.hpp>
-#include <mirakuru/timeline.hpp>
+#include <mirakuru/report/timeline.hpp>
 
 namespace mirakuru::detail {
 

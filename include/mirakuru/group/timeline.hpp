@@ -7,7 +7,7 @@
 
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/config.hpp>
-#include <mirakuru/timeline.hpp>
+#include <mirakuru/report/timeline.hpp>
 
 namespace mirakuru {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include <mirakuru/os/config.hpp>
-#include <mirakuru/word.hpp>
+#include <mirakuru/text/word.hpp>
 
 namespace mirakuru {
 

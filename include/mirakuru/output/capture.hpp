@@ -6,7 +6,7 @@
 
 #include <mirakuru/os/nameless_file.hpp>
 #include <mirakuru/output/streams.hpp>
-#include <mirakuru/word.hpp>
+#include <mirakuru/text/word.hpp>
 
 namespace mirakuru {
 

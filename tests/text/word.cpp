@@ -11,7 +11,7 @@
 
 #include <mirakuru/command.hpp>
 #include <mirakuru/net/address.hpp>
-#include <mirakuru/word.hpp>
+#include <mirakuru/text/word.hpp>
 
 namespace mk = mirakuru;
 using mk::Word;
