@@ -402,6 +402,28 @@ TEST_CASE("TCPCheck: a plain user gets a note about another user's listener") {
       }) == 0);
 }
 
+TEST_CASE("ListenCheck: a plain user gets a note where /proc hides the service") {
+  if (::geteuid() != 0) {
+    MESSAGE("skipped: needs root");
+    return;
+  }
+  const test::Port port;
+  CHECK(test::in_child([number = port.number()] {
+          if (!test::become_nobody()) return false;
+          // 4: PR_SET_DUMPABLE, without which its descriptors are root's.
+          mk::Executor service{{"python3", "-c",
+                                "import ctypes, socket, time\nctypes.CDLL(None).prctl(4, 0, 0, 0, "
+                                "0)\ns = socket.create_server(('127.0.0.1', " +
+                                    std::to_string(number) + "))\ntime.sleep(60)"},
+                               mk::ListenCheck{.port = number},
+                               in_time};
+          service.start();
+          return service.timeline().checks.at(0).note.starts_with(
+                     "its listener may be another's: ") &&
+                 service.port() == number;
+        }) == 0);
+}
+
 TEST_CASE("ports(): none, several, and not running") {
   mk::Executor idle{helper("sleep", "60000")};
   CHECK(

@@ -18,8 +18,9 @@ namespace mirakuru {
 /// is no address, and any socket counts. `port`: 0 is any; `port()` of the executor then tells it,
 /// if it is the only one.
 ///
-/// With a given port a listener before the start is `AlreadyRunning`. The check is not ready where
-/// /proc hides the descriptors of the tree. It is asked after pauses that adapt. Rests on
+/// With a given port a listener before the start is `AlreadyRunning`. Where /proc hides the
+/// descriptors of the tree, a given port is ready with a note in the timeline, unless others are
+/// known to hold it; port 0 is not ready. It is asked after pauses that adapt. Rests on
 /// sock_diag(7), /proc/PID/fd, and /proc/PID/net/tcp for a tree in another network namespace.
 struct ListenCheck {
   std::optional<Host> host = {};

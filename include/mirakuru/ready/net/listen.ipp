@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <algorithm>
 #include <vector>
 
@@ -21,6 +23,7 @@ class WantedListeners {
     for (const auto& endpoint : known_endpoints(*check.host, check.port))
       addresses_.push_back(*mapped_address(endpoint.data()));
   }
+  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
   [[nodiscard]] bool contain(const ListenerEntry& entry) const {
     const auto takes = [&](const in6_addr& address) {
       return entry.distance_to(address).has_value();
@@ -51,13 +54,32 @@ class ListenProbe final : public Probe {
     if (auto* const kept = process_.context().port; found && !several && kept != nullptr)
       *kept = port;
     if (found) return true;
-    return tree_.complete() ? Readiness{} : not_ready("/proc hides the ports that it listens on");
+    return tree_.complete() ? Readiness{} : without_owner();
   }
   void wait(TimePoint now, WaitSet& waits) const override {
     waits.until(after(now, pause_after(process_.waited(now))));
   }
 
  private:
+  /// /proc hides descriptors of the tree: a given port counts if nobody else is known to hold it.
+  Readiness without_owner() {
+    const auto open =
+        wanted_.port() == 0 ? std::vector<ListenerEntry>{} : listeners_now(table_, wanted_.port());
+    for (const auto& entry : open) {
+      if (!wanted_.contain(entry)) continue;
+      sockaddr_in6 address{};
+      address.sin6_family = AF_INET6;
+      address.sin6_port = htons(entry.port);
+      address.sin6_addr = entry.address;
+      const auto owner = owner_of_listener(table_, reinterpret_cast<const sockaddr*>(&address),
+                                           process_.pid(), process_.context().guardian);
+      if (owner.kind != ListenerOwner::Kind::unknown) continue;
+      if (process_.context().port != nullptr) *process_.context().port = entry.port;
+      return ready_but("its listener may be another's: " + owner.text);
+    }
+    return not_ready("/proc hides the ports that it listens on");
+  }
+
   WantedListeners wanted_;
   const Process& process_;
   Listeners table_;
