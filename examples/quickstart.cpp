@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Starts a real HTTP server, waits until it answers, talks to it and stops it. Then does the same
-// with an executor that is composed of other policies.
+// with an executor that is composed of other policies, and with a group of two services.
 
 #include <cerrno>
 #include <chrono>
@@ -130,5 +130,17 @@ int main(int argc, char** argv) {
                         has_logged, mk::Signals{.stop = SIGINT}};
   left +=
       show(composed, port, "a 200 or 404 for GET " + url + ", and its line in the server's log");
-  return left;
+
+  std::cout << "A group: the second service starts when the first is ready\n";
+  const auto on = [](unsigned short number) {
+    return mk::TCPExecutor{server_on(number), mk::TCPCheck{"127.0.0.1", number}};
+  };
+  auto first = on(free_port()), second = on(free_port());
+  mk::Group group;
+  group.add(first);
+  group.add(second, mk::needs(first));
+  group.start();
+  std::cout << group.timeline().text();
+  group.stop();
+  return left + (first.running() || second.running() ? 1 : 0);
 }
