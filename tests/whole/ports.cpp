@@ -16,6 +16,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include <doctest/doctest.h>
 #include <asio/bind_executor.hpp>
@@ -363,7 +364,11 @@ TEST_CASE("TCPCheck: a service that drops its user is known by root") {
     return;
   }
   const test::Port port;
-  const auto words = helper("listen", "127.0.0.1", port.str());
+  // Nobody else may reach the build directory.
+  const std::vector<std::string> words{
+      "python3", "-c",
+      "import socket, time\ns = socket.create_server(('127.0.0.1', " + port.str() +
+          "))\ntime.sleep(60)"};
   mk::Executor service{mk::Command{.argv = words, .user = "nobody"},
                        mk::TCPCheck{"127.0.0.1", port.number()}, in_time};
   service.start();

@@ -120,7 +120,11 @@ MIRAKURU_DECL void Guardian::run() {
 /// The owner cannot do it any more. Another guardian with a lock still needs the directory. One
 /// that is kept since has lost its lock file.
 MIRAKURU_DECL void Guardian::remove_scratch() {
-  if (syscalls::call(SYS_flock, scratch_lock_, LOCK_EX | LOCK_NB) != 0) return;
+  // An owner that is about to die has closed the channel, and perhaps not yet its lock.
+  for (int tries = 0; syscalls::call(SYS_flock, scratch_lock_, LOCK_EX | LOCK_NB) != 0; ++tries) {
+    if (tries == 100) return;
+    syscalls::nap(10'000'000);
+  }
   const bool has_lock_file = *lock_path_ != '\0';
   if (has_lock_file && syscalls::call(SYS_faccessat, AT_FDCWD, lock_path_, F_OK) != 0) return;
   syscalls::remove_contents(scratch_);
