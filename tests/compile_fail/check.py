@@ -2,10 +2,12 @@
 """Compiles a file that must not compile, and checks the message of the compiler.
 
 Usage: check.py FILE BUILD_DIR
+       check.py --precompile HEADER BUILD_DIR SOURCE_DIR
 
 FILE has a comment `// error: REGEX` for its one error. With CONTROL defined it is
 the corrected program and must compile: what fails is the mistake and nothing else. The command
-line is that of tests/odr/a.cpp.
+line is that of tests/odr/a.cpp. The second form compiles <mirakuru.hpp> once, for all files:
+HEADER.gch, which both compilers take for `-include HEADER`.
 """
 
 import json
@@ -29,20 +31,30 @@ def command_of(source, build_dir):
             next(words)
         elif word not in ("-MD", "-Werror"):
             command.append(word)
-    return command + ["-fsyntax-only", "-fdiagnostics-color=never"]
+    return command + ["-fdiagnostics-color=never"]
+
+
+def precompile(header, build_dir, source_dir):
+    header.write_text("#include <mirakuru.hpp>\n")
+    command = command_of(source_dir.resolve() / "tests" / "odr" / "a.cpp", build_dir)
+    words = ["-x", "c++-header", str(header), "-o", f"{header}.gch"]
+    sys.exit(subprocess.run([*command, *words], cwd=build_dir).returncode)
 
 
 def main():
+    if sys.argv[1] == "--precompile":
+        precompile(*[pathlib.Path(word).absolute() for word in sys.argv[2:]])
     file = pathlib.Path(sys.argv[1]).resolve()
     build_dir = pathlib.Path(sys.argv[2])
     expected = re.findall(r"^ *// error: (.*)$", file.read_text(), re.MULTILINE)
     if len(expected) != 1:
         sys.exit(f"{file} needs one line `// error: REGEX`")
     command = command_of(file.parent.parent / "odr" / "a.cpp", build_dir)
+    header = build_dir / "tests" / "compile_fail" / "first.hpp"
 
     def compile(*args):
         done = subprocess.run(
-            [*command, *args, str(file)], cwd=build_dir, stderr=subprocess.PIPE, text=True
+            [*command, "-fsyntax-only", "-include", str(header), *args, str(file)], cwd=build_dir, stderr=subprocess.PIPE, text=True
         )
         return done.returncode == 0, done.stderr
 
