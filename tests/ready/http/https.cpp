@@ -93,10 +93,12 @@ mk::HTTPSCheck check_of(const test::Port& port, const std::string& host = "local
 void check_refused(const std::vector<std::string>& words, const mk::HTTPSCheck& check,
                    const std::string& reason) {
   mk::Executor server{words, static_cast<mk::TCPCheck>(check), in_time};
-  server.start();
   std::string message;
-  for (auto budget = 300ms; budget < 20s && !contains(message, reason); budget *= 2)
-    message = message_of<mk::TimeoutExpired>([&] { server.wait_for(check, budget); });
+  for (auto budget = 300ms; budget < 20s && !contains(message, reason); budget *= 2) {
+    server.start();
+    message =
+        message_of<mk::TimeoutExpired>([&] { server.wait_for(check, budget); });  // it ends it
+  }
   CAPTURE(message);
   CAPTURE(reason);
   CHECK(contains(message, "last answer: " + reason));
