@@ -77,9 +77,12 @@ if not shutil.which("pkg-config"):
     print("no pkg-config: the installed copy is not tried")
     sys.exit()
 environment["PKG_CONFIG_PATH"] = str(prefix / "lib" / "pkgconfig")
-done = run(
-    "pkg-config", "--cflags", "--libs", "mirakuru", env=environment, stdout=subprocess.PIPE, text=True
-)
 compiler = [*shlex.split(os.environ["CXX"]), *shlex.split(flags), "-std=c++20"]
-run(*compiler, project / "main.cpp", "-o", work / "installed", *shlex.split(done.stdout))
-run(work / "installed")
+installed = {"mirakuru": "main.cpp"}
+if (prefix / "lib" / "pkgconfig" / "mirakuru-tls.pc").exists():
+    installed["mirakuru-tls"] = "tls.cpp"
+for package, program in installed.items():
+    query = ["pkg-config", "--cflags", "--libs", package]
+    words = run(*query, env=environment, stdout=subprocess.PIPE, text=True).stdout
+    run(*compiler, project / program, "-o", work / package, *shlex.split(words))
+    run(work / package)

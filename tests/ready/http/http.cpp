@@ -301,6 +301,7 @@ TEST_CASE("HTTPCheck: an answer that is not the one waited for has a hint") {
       {"HTTP/1.1 301 M\\r\\nLocation: /x/\\r\\n\\r\\n",
        "HTTP 301 to /x/ (redirects are not followed)"},
       {"HTTP/1.1 404 No\\r\\nLocation: /x/\\r\\n\\r\\n", "HTTP 404"},
+      {"HTTP/1.1 400 Bad\\r\\n\\r\\n", "HTTP 400 (does the port speak TLS?)"},
       {"\\x15\\x03\\x01\\x00\\x02\\x02\\x46",
        "(the port speaks TLS, as it seems; take HTTPSCheck)"},
       {"", "closed without an HTTP answer (does the port speak TLS?)"},
@@ -737,7 +738,7 @@ namespace {
 /// A server that answers each request with these bytes, given as in Python.
 std::vector<std::string> answering(const test::Port& port, const std::string& code) {
   return {"python3", "-u", "-c",
-          "import socket, time\ns = socket.create_server(('127.0.0.1', " + port.str() +
+          "import socket, time\nkept = []\ns = socket.create_server(('127.0.0.1', " + port.str() +
               "))\nwhile True:\n c = s.accept()[0]\n r = c.recv(4096)\n try:\n  " + code +
               "\n except OSError: pass\n c.close()\n"};
 }
@@ -777,6 +778,31 @@ TEST_CASE("HTTPCheck: a body that streams matches as it comes, and never outlive
                      mk::TimeoutBudget{.start = 700ms}};
   server.stop();
   check_timeout(700ms, [&] { never.start(); }, [](const std::string&) { return true; });
+}
+
+TEST_CASE("HTTPCheck: the begin of a body that goes on is the reason") {
+  const test::Port port;
+  mk::Executor server{answering(port,
+                                "c.send(b'HTTP/1.1 200 OK\\r\\n\\r\\ndata: wait\\n{\"status\": "
+                                "\"UP\"}'); kept.append(c.dup())"),
+                      mk::TCPCheck{"127.0.0.1", port.number()}, ample};
+  server.start();
+  const auto message = message_of<mk::TimeoutExpired>(
+      [&] { server.wait_for(mk::HTTPCheck{.url = port.url(), .body = "^ready"}, 300ms); });
+  CHECK(contains(message,
+                 "last answer: HTTP 200, but so far its body has no line that matches: data: "
+                 "wait\\n{\"status\": \"UP\"}\n"));
+}
+
+TEST_CASE("HTTPCheck: an unfinished last line counts at the end of the attempt") {
+  const test::Port port;
+  // The connection stays open, and a later byte could undo the match.
+  mk::Executor server{
+      answering(port, "c.send(b'HTTP/1.1 200 OK\\r\\n\\r\\nready'); kept.append(c.dup())"),
+      mk::HTTPCheck{.url = port.url(), .body = "^ready$"}, ample};
+  const test::Elapsed elapsed;
+  server.start();
+  CHECK(elapsed < 10s);
 }
 
 TEST_CASE("HTTPCheck: an endless body costs one attempt at most") {

@@ -87,9 +87,9 @@ inline std::string Exchange::request(const std::string& used_method, std::uint16
 
 /// The outcome of a read or a write.
 struct StreamResult {
-  enum State { done, wait, end, failed } state;
-  std::size_t size = 0;      // of `done`
-  std::string problem = {};  // of `failed`
+  enum State { done, wait, later, end, failed } state;  // `later`: without a wait
+  std::size_t size = 0;                                 // of `done`
+  std::string problem = {};                             // of `failed`
 };
 
 /// The bytes of a socket as they are.
@@ -101,6 +101,8 @@ class PlainStream {
     return response.speaks_tls() ? " (the port speaks TLS, as it seems; take HTTPSCheck)" : "";
   }
   static constexpr const char* advice_for_none = " (does the port speak TLS?)";
+  static constexpr const char* advice_for_400 =
+      " (does the port speak TLS?)";  // as nginx and Go do
 
   void begin(int socket) noexcept { socket_ = socket; }
   [[nodiscard]] StreamResult write(std::string_view bytes) {
@@ -116,6 +118,8 @@ class PlainStream {
     if (errno == EAGAIN) return {StreamResult::wait};
     return {StreamResult::failed, 0, reason_text({errno, std::generic_category()})};
   }
+  /// The connection is not needed any more.
+  void finish() noexcept {}
   /// True when it waits until it can send.
   [[nodiscard]] static constexpr bool sending() noexcept { return false; }
 
@@ -140,6 +144,7 @@ class HTTPProbe final : public ConnectProbe {
 
  private:
   void begin_talk() override {
+    more_ = false;
     request_ = exchange_.request(method_, port_at_hand(), Stream::default_port);
     sent_ = 0;
     begun_ = false;
@@ -155,11 +160,12 @@ class HTTPProbe final : public ConnectProbe {
 
   [[nodiscard]] std::optional<Readiness> talk(int socket) override {
     if (!std::exchange(begun_, true)) stream_.begin(socket);
-    waits_to_read_ = false;
+    waits_to_read_ = more_ = false;
     while (sent_ < request_.size()) {
       const auto result = stream_.write(std::string_view{request_}.substr(sent_));
       if (result.state == StreamResult::failed) return not_ready(result.problem);
       if (result.state != StreamResult::done) {
+        more_ = result.state == StreamResult::later;
         waits_to_read_ = !std::is_same_v<Stream, PlainStream>;  // TLS says itself
         return {};
       }
@@ -170,12 +176,27 @@ class HTTPProbe final : public ConnectProbe {
     for (int i = 0; i < most_reads; ++i) {
       const auto result = stream_.read(bytes);
       if (result.state == StreamResult::wait) return {};
+      if (result.state == StreamResult::later) break;
       if (result.state == StreamResult::done && response_->feed({bytes.data(), result.size}))
         continue;
       if (result.state != StreamResult::done) response_->end();
+      stream_.finish();
       return judge(result);
     }
+    more_ = true;  // TLS may have it already, and the socket nothing more
     return {};
+  }
+
+  void wait(TimePoint now, WaitSet& waits) const override {
+    ConnectProbe::wait(now, waits);
+    if (more_ && pending()) waits.until(now);
+  }
+
+  /// The time is up before the answer is complete.
+  [[nodiscard]] std::optional<Readiness> so_far() const override {
+    if (!response_ || !response_->in_body()) return {};
+    if (response_->found()) return true;
+    return not_ready(status_text() + ", but so far " + response_->body_text());
   }
 
   /// The answer is complete, or as complete as it gets.
@@ -205,6 +226,7 @@ class HTTPProbe final : public ConnectProbe {
     auto text = "HTTP " + std::to_string(status);
     if (status >= 300 && status < 400 && !response_->location().empty())
       text += " to " + one_line(response_->location()) + " (redirects are not followed)";
+    if (status == 400) text += Stream::advice_for_400;
     if ((status == 405 || status == 501) && method_ == "HEAD")
       text += " (the method is HEAD; try .method = \"GET\")";
     if (method_ != exchange_.first_method()) text += " (to GET, as HEAD was refused)";
@@ -218,7 +240,8 @@ class HTTPProbe final : public ConnectProbe {
   std::string request_;
   std::size_t sent_ = 0;
   bool begun_ = false, waits_to_read_ = false;
-  std::optional<Response> response_;
+  bool more_ = false;                         // a read would not have to wait
+  mutable std::optional<Response> response_;  // found() searches when it is asked
 };
 
 }  // namespace mirakuru::detail

@@ -3,6 +3,7 @@
 
 #include <mirakuru/ready/http/exchange.hpp>
 #include <mirakuru/ready/http/http.hpp>
+#include <mirakuru/ready/net/unix_socket.hpp>
 
 namespace mirakuru {
 
@@ -22,7 +23,7 @@ MIRAKURU_DECL std::string HTTPCheck::describe() const {
 }
 
 MIRAKURU_DECL std::string HTTPCheck::describe_conflict() const {
-  if (socket) return socket->str() + " answers";
+  if (socket) return UnixSocketCheck{*socket}.describe_conflict();
   return static_cast<TCPCheck>(*this).describe_conflict();
 }
 

@@ -13,6 +13,7 @@
 #include <mirakuru/ready/http/request.hpp>
 #include <mirakuru/ready/http/tls_stream.hpp>
 #include <mirakuru/ready/net/tcp.hpp>
+#include <mirakuru/ready/net/unix_socket.hpp>
 #include <mirakuru/ready/probe.hpp>
 #include <mirakuru/text/line_matcher.hpp>
 
@@ -20,19 +21,27 @@ namespace mirakuru {
 
 /// An `https` URL: `https://host[:port][/path][?query]`; the port is 443 if none is given. Throws
 /// `std::invalid_argument` as `URL` does.
-class HTTPSURL : public URL {
+class HTTPSURL : private URL {
  public:
   HTTPSURL(const std::string& text) : URL{text, "https", 443} {}
   HTTPSURL(const char* text) : HTTPSURL{std::string{text}} {}
+
+  using URL::host;
+  using URL::port;
+  using URL::target;
+  using URL::text;
+
+ private:
+  friend struct detail::Exchange;  // no HTTPCheck takes it for a URL of its own
 };
 
 /// Ready when the URL answers over TLS 1.2 or 1.3; otherwise as `HTTPCheck`.
 ///
 /// `ca_file`: certificates of authorities in PEM form; none: those of the system. It may come later
-/// than the start, for each attempt reads it. `verify`: false takes any certificate. `certificate`
-/// and `key`: the client's own, in PEM form; the key may be in the certificate's file.
-/// `server_name`: the name that is asked for (SNI) and verified; none: the URL's host. An address
-/// is verified, and not asked for.
+/// than the start, and is read again when it has changed. `verify`: false takes any certificate.
+/// `certificate` and `key`: the client's own, in PEM form; the key may be in the certificate's
+/// file. `server_name`: the name that is asked for (SNI) and verified; none: the URL's host. An
+/// address is verified, and not asked for.
 ///
 /// A failed verification is the reason of a time-out. Rests on OpenSSL. Source: RFC 9110, 4.2.2 and
 /// 4.3.4; RFC 6066, 3.
@@ -57,7 +66,8 @@ struct HTTPSCheck {
   }
   /// Says that the port is taken, and by which process if /proc shows it.
   [[nodiscard]] std::string describe_conflict() const {
-    return socket ? socket->str() + " answers" : static_cast<TCPCheck>(*this).describe_conflict();
+    if (socket) return UnixSocketCheck{*socket}.describe_conflict();
+    return static_cast<TCPCheck>(*this).describe_conflict();
   }
   /// Asked after a time-out: the ports that the tree listens on.
   [[nodiscard]] std::string hint(const Process& process) const {

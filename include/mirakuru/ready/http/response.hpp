@@ -51,6 +51,8 @@ class Response {
   [[nodiscard]] const std::string& location() const noexcept { return location_; }
   /// True if the answer begins as a TLS alert does.
   [[nodiscard]] bool speaks_tls() const noexcept { return first_byte_ == 0x15; }
+  /// True once the body is looked at.
+  [[nodiscard]] bool in_body() const noexcept { return in_body_; }
   /// True if a line of the body matches. An unfinished last line counts.
   [[nodiscard]] bool found() { return search_ && search_->found(); }
   /// Says why not: "its body has no line that matches: {"status": "DOWN"}".

@@ -3,9 +3,11 @@
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <ctime>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,6 +20,7 @@
 #include <openssl/x509v3.h>
 
 #include <mirakuru/error.hpp>
+#include <mirakuru/os/printable.hpp>
 #include <mirakuru/ready/http/exchange.hpp>
 #include <mirakuru/ready/http/response.hpp>
 
@@ -35,7 +38,7 @@ struct TLSOptions {
 class TLSStream {
  public:
   static constexpr std::uint16_t default_port = 443;
-  static constexpr const char* advice_for_none = "";
+  static constexpr const char *advice_for_none = "", *advice_for_400 = "";
   [[nodiscard]] static std::string advice(const Response&) { return {}; }
 
   explicit TLSStream(TLSOptions options) : options_{std::move(options)} {}
@@ -44,17 +47,27 @@ class TLSStream {
   void begin(int socket) {
     socket_ = socket;
     unsent_.clear();
-    ended_ = shook_hands_ = saw_first_ = speaks_http_ = false;
+    begin_.clear();
+    ended_ = shook_hands_ = false;
     problem_ = open();
   }
 
   [[nodiscard]] StreamResult write(std::string_view bytes) {
     if (!problem_.empty()) return {StreamResult::failed, 0, problem_};
+    // A long request goes on when the last piece of it has gone.
+    if (const int broken = flush(); broken == 0 && !unsent_.empty()) return {StreamResult::wait};
     return run([&] { return SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size())); });
   }
   [[nodiscard]] StreamResult read(std::span<char> buffer) {
     return run(
         [&] { return SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size())); });
+  }
+  /// Tells the server that the connection is not needed any more.
+  void finish() {
+    if (!shook_hands_ || ended_) return;
+    SSL_shutdown(ssl_.get());
+    flush();
+    ERR_clear_error();
   }
   /// True when it waits until it can send.
   [[nodiscard]] bool sending() const noexcept { return !unsent_.empty(); }
@@ -68,13 +81,36 @@ class TLSStream {
     }
   };
 
-  /// Returns the problem; empty for none.
-  std::string open() {
-    ssl_.reset();
-    context_.reset(SSL_CTX_new(TLS_client_method()));
-    if (!context_) return reason("cannot begin TLS");
-    auto* const context = context_.get();
+  /// What tells a file from a later one of its name. Other values are of no use.
+  struct FileState {
+    dev_t device = 0;
+    ino_t inode = 0;
+    off_t size = 0;
+    std::time_t seconds = 0;
+    long nanoseconds = 0;
+
+    bool operator==(const FileState&) const = default;
+    [[nodiscard]] static FileState of(const std::string& path) {
+      struct stat state;
+      if (path.empty() || ::stat(path.c_str(), &state) != 0) return {};
+      return {state.st_dev, state.st_ino, state.st_size, state.st_mtim.tv_sec,
+              state.st_mtim.tv_nsec};
+    }
+  };
+
+  /// Reads the certificates, the first time and when their files have changed. Returns the problem;
+  /// empty for none.
+  std::string read_files() {
+    const std::array files{FileState::of(options_.ca_file), FileState::of(options_.certificate),
+                           FileState::of(options_.key)};
+    if (context_ && files == files_) return {};
+    files_ = files;
+    std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>> made{SSL_CTX_new(TLS_client_method())};
+    context_.reset();
+    auto* const context = made.get();
+    if (context == nullptr) return reason("cannot begin TLS");
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE);
     SSL_CTX_set_verify(context, options_.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
     const char* const ca_file = options_.ca_file.c_str();
     if (options_.verify && options_.ca_file.empty()) SSL_CTX_set_default_verify_paths(context);
@@ -87,9 +123,24 @@ class TLSStream {
     if (!options_.key.empty() &&
         SSL_CTX_use_PrivateKey_file(context, options_.key.c_str(), SSL_FILETYPE_PEM) != 1)
       return reason("cannot use the key " + options_.key);
-    ssl_.reset(SSL_new(context));
+    context_ = std::move(made);
+    return {};
+  }
+
+  /// Returns the problem; empty for none.
+  std::string open() {
+    ssl_.reset();
+    ERR_clear_error();
+    if (auto problem = read_files(); !problem.empty()) return problem;
     BIO* const in = BIO_new(BIO_s_mem());
     BIO* const out = BIO_new(BIO_s_mem());
+    ssl_.reset(SSL_new(context_.get()));
+    if (!ssl_ || in == nullptr || out == nullptr) {
+      BIO_free(in);
+      BIO_free(out);
+      ssl_.reset();
+      return reason("cannot begin TLS");
+    }
     SSL_set_bio(ssl_.get(), in, out);  // which owns both
     BIO_set_mem_eof_return(in, -1);    // more may come
     SSL_set_connect_state(ssl_.get());
@@ -123,7 +174,8 @@ class TLSStream {
   /// Goes on with `call` until it has succeeded, waits for the socket, or has failed.
   template <class Call>
   StreamResult run(Call call) {
-    for (;;) {
+    constexpr int most_fills = 64;  // a server may send records without content for ever
+    for (int i = 0; i < most_fills; ++i) {
       ERR_clear_error();
       const int result = call();
       const int kind = SSL_get_error(ssl_.get(), result);
@@ -133,9 +185,11 @@ class TLSStream {
       if (kind == SSL_ERROR_ZERO_RETURN) return {StreamResult::end};
       if (kind != SSL_ERROR_WANT_READ && kind != SSL_ERROR_WANT_WRITE) return failure();
       if (ended_) return end();
+      if (fill()) continue;  // an alert may have come before the connection broke
       if (broken != 0) return {StreamResult::failed, 0, text_of(broken)};
-      if (!fill()) return {StreamResult::wait};
+      return {StreamResult::wait};
     }
+    return {StreamResult::later};
   }
 
   /// Sends all that it can. Returns an errno value; 0 also when the socket has no room.
@@ -163,7 +217,7 @@ class TLSStream {
       return true;
     }
     const std::string_view piece{bytes.data(), static_cast<std::size_t>(size)};
-    if (!std::exchange(saw_first_, true)) speaks_http_ = piece.starts_with("HTTP/");
+    if (begin_.size() < longest_begin) begin_ += piece.substr(0, longest_begin - begin_.size());
     BIO_write(SSL_get_rbio(ssl_.get()), piece.data(), static_cast<int>(piece.size()));
     return true;
   }
@@ -176,32 +230,55 @@ class TLSStream {
   }
 
   StreamResult failure() {
-    const auto verified = SSL_get_verify_result(ssl_.get());
-    const auto code = ERR_peek_error();
-    if (speaks_http_) return {StreamResult::failed, 0, "the port speaks plain HTTP, not TLS"};
-    if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
-        ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK) {
-      const bool of_name =
-          verified == X509_V_ERR_HOSTNAME_MISMATCH || verified == X509_V_ERR_IP_ADDRESS_MISMATCH;
-      return {StreamResult::failed, 0,
-              std::string{"the certificate is refused: "} +
-                  X509_verify_cert_error_string(verified) +
-                  (of_name ? " (asked for " + options_.server_name + "; give .server_name)"
-                           : " (give .ca_file, or .verify = false)")};
+    const auto fail = [](std::string problem) {
+      ERR_clear_error();  // the thread's, which the program may look at
+      return StreamResult{StreamResult::failed, 0, std::move(problem)};
+    };
+    if (!shook_hands_ && !begin_.empty() && !is_record(begin_.front())) {
+      if (begin_.starts_with("HTTP/")) return fail("the port speaks plain HTTP, not TLS");
+      return fail("the port does not speak TLS, as it seems: it answered '" + one_line(begin_) +
+                  "'");
     }
+    const auto code = ERR_peek_error();
+    if (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+      return fail(refusal());
     if (ended_) return end();
-    return {StreamResult::failed, 0, reason("TLS")};
+    return fail(reason("TLS"));
+  }
+
+  /// The types of records: RFC 8446, B.1.
+  static bool is_record(char byte) { return byte >= 20 && byte <= 23; }
+
+  [[nodiscard]] std::string refusal() const {
+    const auto verified = SSL_get_verify_result(ssl_.get());
+    auto text =
+        std::string{"the certificate is refused: "} + X509_verify_cert_error_string(verified);
+    switch (verified) {
+      case X509_V_ERR_HOSTNAME_MISMATCH:
+      case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return text + " (asked for " + options_.server_name + "; give .server_name)";
+      case X509_V_ERR_CERT_HAS_EXPIRED:
+      case X509_V_ERR_CERT_NOT_YET_VALID:
+        return text + " (.verify = false takes it)";
+      default:
+        return text + (options_.ca_file.empty()
+                           ? " (give .ca_file, or .verify = false)"
+                           : " (by " + options_.ca_file + "; .verify = false takes it)");
+    }
   }
   static std::string text_of(int error) { return reason_text({error, std::generic_category()}); }
 
   TLSOptions options_;
   std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>> context_;
+  std::array<FileState, 3> files_;  // as the context has them
   std::unique_ptr<SSL, Free<SSL_free>> ssl_;
   int socket_ = -1;
   std::string unsent_;
   std::string problem_;
+  static constexpr std::size_t longest_begin = 60;
+  std::string begin_;   // of all that has come
   bool ended_ = false;  // the peer sends no more
-  bool shook_hands_ = false, saw_first_ = false, speaks_http_ = false;
+  bool shook_hands_ = false;
 };
 
 }  // namespace mirakuru::detail
