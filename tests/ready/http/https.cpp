@@ -257,7 +257,7 @@ TEST_CASE("HTTPSCheck: a CA file that has changed is read again") {
   CHECK(elapsed >= 500ms);
 }
 
-TEST_CASE("HTTPSCheck: bytes that OpenSSL holds already need no news from the socket") {
+TEST_CASE("HTTPSCheck: a long body is read to its end while the connection stays open") {
   const test::Port port;
   // Records of 16 KiB, more than one poll() reads, and then silence.
   const std::string program =
