@@ -364,9 +364,9 @@ TEST_CASE("TCPCheck: a service that drops its user is known by root") {
     return;
   }
   const test::Port port;
-  // Nobody else may reach the build directory.
+  // Another user may reach neither the build directory nor root's python3.
   const std::vector<std::string> words{
-      "python3", "-c",
+      "env", "python3", "-c",
       "import socket, time\ns = socket.create_server(('127.0.0.1', " + port.str() +
           "))\ntime.sleep(60)"};
   mk::Executor service{mk::Command{.argv = words, .user = "nobody"},
