@@ -70,6 +70,11 @@ void add_readiness(std::vector<Row>& rows) {
       rows, "FdCheck", "fd", [](const Service&) { return mk::FdCheck{.fd = 3}; },
       [](const Service&, int) { return ::floor_await_fd(); },
       {{"latency: FdCheck", latency, {.times = 1.5}}}, 2, ::floor_open_fd);
+  add_check<mk::Executor<mk::LogFileCheck>>(
+      rows, "LogFileCheck", "pid",
+      [](const Service& s) { return mk::LogFileCheck{s.place(), "^\\d+$"}; },
+      [](const Service& s, int) { return ::floor_await_file(s.place().c_str()); },
+      {{"latency: LogFileCheck", latency, {.times = 1.5}}}, 2);
   add_check<mk::TCPExecutor>(
       rows, "TCP", "tcp", [](const Service& s) { return mk::TCPCheck{"127.0.0.1", s.port()}; },
       [](const Service& s, int) {
@@ -88,6 +93,25 @@ void add_readiness(std::vector<Row>& rows) {
        {"  to 2 % of the start-up and 0.3 ms", share, {.at_most = 1}, ""},
        {"  connections it sees before it is ready", before, {}, ""}},
       20);
+}
+
+// Beside the dearer one of its checks.
+void add_any_of(std::vector<Row>& rows) {
+  using AnyOf = mk::AnyOf<mk::BannerCheck, mk::TCPCheck>;
+  const auto any_of = [](const Service&) {
+    return AnyOf{mk::BannerCheck{"ready"}, mk::TCPCheck{"127.0.0.1", test::free_port()}};
+  };
+  const auto tcp = [](const Service& s) { return mk::TCPCheck{"127.0.0.1", s.port()}; };
+  rows.push_back(
+      {.metrics = {{"latency: AnyOf of banner and TCP, to TCP", latency, {.times = 1.1}}},
+       .ours =
+           [=, moments = Moments{}]() mutable {
+             return start_ours<mk::Executor<AnyOf>>("banner", moments.next(), any_of);
+           },
+       .floor =
+           [=, moments = Moments{}]() mutable {
+             return start_ours<mk::TCPExecutor>("tcp", moments.next(), tcp);
+           }});
 }
 
 constexpr std::size_t gigabyte = std::size_t{1} << 30;
@@ -212,6 +236,7 @@ int run(std::vector<std::string> words) {
 
   std::vector<Row> rows;
   add_readiness(rows);
+  add_any_of(rows);
   add_start_and_stop(rows);
   add_output(rows);
   add_many(rows);
