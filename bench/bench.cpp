@@ -71,8 +71,8 @@ void add_readiness(std::vector<Row>& rows) {
       [](const Service&, int) { return ::floor_await_fd(); },
       {{"latency: FdCheck", latency, {.times = 1.5}}}, 2, ::floor_open_fd);
   add_check<mk::Executor<mk::LogFileCheck>>(
-      rows, "LogFileCheck", "pid",
-      [](const Service& s) { return mk::LogFileCheck{s.place(), "^\\d+$"}; },
+      rows, "LogFileCheck", "log",
+      [](const Service& s) { return mk::LogFileCheck{s.place(), "ready"}; },
       [](const Service& s, int) { return ::floor_await_file(s.place().c_str()); },
       {{"latency: LogFileCheck", latency, {.times = 1.5}}}, 2);
   add_check<mk::TCPExecutor>(
