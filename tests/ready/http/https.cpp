@@ -199,6 +199,18 @@ TEST_CASE("HTTPSCheck: a client certificate is shown, and its lack is told") {
   check_refused(words, check, "cannot use the key " + authority().file("server.key") + ": ");
 }
 
+TEST_CASE("HTTPSCheck: a key with a passphrase is an error, and nobody is asked for it") {
+  const test::Port port;
+  const auto locked = authority().file("locked.key");
+  mk::run({"openssl", "pkey", "-aes256", "-passout", "pass:secret", "-in",
+           authority().file("client.key"), "-out", locked});
+  auto check = check_of(port);
+  check.certificate = authority().file("client.pem");
+  check.key = locked;
+  check_refused(s_server(port), check,
+                "cannot use the key " + locked + ": interrupted or cancelled\n");
+}
+
 TEST_CASE("HTTPSCheck: the server name is asked for") {
   const test::Port port;
   // Two certificates: the second one only for the name that is asked for.

@@ -111,6 +111,8 @@ class TLSStream {
     if (context == nullptr) return reason("cannot begin TLS");
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE);
+    // Without this OpenSSL asks for it at the terminal, for ever.
+    SSL_CTX_set_default_passwd_cb(context, [](char*, int, int, void*) { return -1; });
     SSL_CTX_set_verify(context, options_.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
     const char* const ca_file = options_.ca_file.c_str();
     if (options_.verify && options_.ca_file.empty()) SSL_CTX_set_default_verify_paths(context);
