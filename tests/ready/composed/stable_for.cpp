@@ -35,6 +35,16 @@ TEST_CASE("StableFor: a look that is not ready begins the span anew") {
   CHECK(looks >= 10);
 }
 
+TEST_CASE("StableFor: the timeline has rows for the arms of its check") {
+  mk::Executor service{mk::Shell{"echo ready; exec sleep 300"},
+                       mk::StableFor{10ms, mk::AnyOf{mk::BannerCheck{"ready"}, mk::ExitCheck{}}},
+                       in_time};
+  service.start();
+  const auto& arms = service.timeline().checks.at(0).arms;
+  REQUIRE(arms.size() == 2);
+  CHECK(arms[0].passed != mk::TimePoint{});
+}
+
 TEST_CASE("StableFor: the message tells how far it came, and the end ends it") {
   mk::Executor slow{"sleep 300", mk::StableFor{10s, [](const mk::Process&) { return true; }},
                     mk::TimeoutBudget{.start = 150ms}};

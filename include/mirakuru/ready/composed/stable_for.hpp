@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <mirakuru/budget/duration.hpp>
 #include <mirakuru/ready/composed/arms.hpp>
@@ -53,6 +54,8 @@ class StableProbe final : public Probe {
     until_ = until;
     if (looking_) inner_.close(until);
   }
+  /// Those of the last look.
+  [[nodiscard]] std::vector<CheckTimes> arms() const override { return inner_.arms(); }
 
  private:
   Check& check_;
