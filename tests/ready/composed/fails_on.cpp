@@ -26,6 +26,15 @@ TEST_CASE("FailsOn: the start fails at once, and the message quotes the line") {
   CHECK_FALSE(service.running());
 }
 
+TEST_CASE("FailsOn: the line is quoted without colours, and from within a composed check") {
+  mk::Executor service{
+      mk::Shell{"printf '10%%\\r\\033[31mFATAL\\033[0m: no disk\\rbye\\n'; exec sleep 300"},
+      mk::FailsOn{mk::Within{30s, mk::AnyOf{mk::ExitCheck{}, mk::BannerCheck{"^FATAL: no"}}}},
+      mk::BannerCheck{"ready"}, in_time};
+  const auto message = message_of<mk::ExecutorError>([&] { service.start(); });
+  CHECK(message.find("'), within 30 s: FATAL: no disk\n") != message.npos);
+}
+
 TEST_CASE("FailsOn: any number of them, in any place, and each start has fresh ones") {
   mk::Executor service{mk::Shell{"echo ready; exec sleep 300"}, mk::FailsOn{mk::BannerCheck{"one"}},
                        mk::BannerCheck{"ready"}, mk::FailsOn{mk::BannerCheck{"two"}}, in_time};

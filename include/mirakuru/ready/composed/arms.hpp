@@ -207,6 +207,9 @@ class ArmsPrecheck final : public Probe {
 template <class Check>
 concept Prepares = requires(const Check& check, LaunchRequest& request) { check.prepare(request); };
 
+template <class Check>
+concept Quotes = requires(const Check& check, const Process& process) { check.quote(process); };
+
 /// The members that `AnyOf` and `AllOf` have in common.
 template <class... Checks>
 class Composed {
@@ -242,6 +245,17 @@ class Composed {
     hana::for_each(checks_, [&](const auto& check) {
       if constexpr (requires { check.hint(process); })
         if (text.empty()) text = check.hint(process);
+    });
+    return text;
+  }
+  /// The first line that a check quotes.
+  [[nodiscard]] std::string quote(const Process& process) const
+    requires(Quotes<Checks> || ...)
+  {
+    std::string text;
+    hana::for_each(checks_, [&]<class Check>(const Check& check) {
+      if constexpr (Quotes<Check>)
+        if (text.empty()) text = check.quote(process);
     });
     return text;
   }
@@ -305,6 +319,12 @@ class Wrapped {
   [[nodiscard]] std::string hint(const Process& process) const {
     if constexpr (requires { check_.hint(process); }) return check_.hint(process);
     return {};
+  }
+  /// The line that the check quotes.
+  [[nodiscard]] std::string quote(const Process& process) const
+    requires Quotes<Check>
+  {
+    return check_.quote(process);
   }
   /// A check that is derived from this one, as a TCP check from the URL of an HTTP check.
   template <class T>

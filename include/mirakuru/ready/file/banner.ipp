@@ -7,6 +7,7 @@
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/ready/file/banner.hpp>
 #include <mirakuru/ready/file/line_probe.hpp>
+#include <mirakuru/text/terminal_text.hpp>
 
 namespace mirakuru {
 
@@ -61,7 +62,8 @@ MIRAKURU_DECL std::string BannerCheck::quote(const Process& process) const {
   for (const auto which : {Stream::out, Stream::err}) {
     if (stream != Stream::both && stream != which) continue;
     const auto& file = which == Stream::out ? process.streams().out() : process.streams().err();
-    const auto text = file.text();
+    std::string text;
+    detail::TerminalText{}.feed(file.text(), text);
     for (std::string_view rest = text; !rest.empty();) {
       const auto line = rest.substr(0, rest.find('\n'));
       if (LineSearch{fresh ? *fresh : pattern}.feed(line)) return std::string{line};
