@@ -189,6 +189,7 @@ inline bool Response::feed(std::string_view bytes) {
 }
 
 inline std::string Response::body_text() const {
+  if (!in_body_) return "its headers break the rules, so it has no body";
   if (body_size_ == 0) return "its body is empty";
   return std::string{"its body has no line that matches"} +
          (body_size_ >= most_body ? " in its first MiB" : "") +
