@@ -762,6 +762,30 @@ TEST_CASE("HTTPCheck: a line of the body has to match") {
                  "\"UP\"}\n"));
 }
 
+TEST_CASE("HTTPCheck: a callable for the body begins anew with each answer") {
+  const test::Port port;
+  mk::Executor server{answering(port, "c.send(b'HTTP/1.1 200 OK\\r\\n\\r\\none\\ntwo\\n')"),
+                      mk::TCPCheck{"127.0.0.1", port.number()}, ample};
+  server.start();
+  const auto is_line = [&](int number) {
+    return mk::HTTPCheck{.url = port.url(), .body = [number, line = 0](std::string_view) mutable {
+                           return ++line == number;
+                         }};
+  };
+  CHECK_NOTHROW(server.wait_for(is_line(2), 10s));
+  CHECK_THROWS_AS(server.wait_for(is_line(5), 700ms), mk::TimeoutExpired);
+}
+
+TEST_CASE("HTTPCheck: a body behind headers that break the rules is none") {
+  const test::Port port;
+  mk::Executor server{answering(port, "c.send(b'HTTP/1.1 200 OK\\nContent-Length: 5\\n\\nready')"),
+                      mk::TCPCheck{"127.0.0.1", port.number()}, ample};
+  server.start();
+  const auto message = message_of<mk::TimeoutExpired>(
+      [&] { server.wait_for(mk::HTTPCheck{.url = port.url(), .body = "ready"}, 300ms); });
+  CHECK(contains(message, "last answer: HTTP 200, but its headers break the rules"));
+}
+
 TEST_CASE("HTTPCheck: a body that streams matches as it comes, and never outlives the deadline") {
   const test::Port port;
   const std::string stream =

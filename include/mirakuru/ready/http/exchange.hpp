@@ -139,7 +139,6 @@ class HTTPProbe final : public ConnectProbe {
         stream_{std::move(stream)} {
     if (exchange_.body && method_ == "HEAD")
       throw std::invalid_argument{"an answer to HEAD has no body to look at"};
-    if (exchange_.body) body_ = exchange_.body->fresh();
   }
 
  private:
@@ -148,6 +147,8 @@ class HTTPProbe final : public ConnectProbe {
     request_ = exchange_.request(method_, port_at_hand(), Stream::default_port);
     sent_ = 0;
     begun_ = false;
+    response_.reset();
+    body_ = exchange_.body ? exchange_.body->fresh() : std::nullopt;
     if (exchange_.body)
       response_.emplace(body_ ? *body_ : *exchange_.body, exchange_.status);
     else
@@ -235,7 +236,7 @@ class HTTPProbe final : public ConnectProbe {
 
   Exchange exchange_;
   std::string method_;
-  std::optional<LineMatcher> body_;  // with a callable of its own
+  std::optional<LineMatcher> body_;  // with a callable for one answer
   Stream stream_;
   std::string request_;
   std::size_t sent_ = 0;
