@@ -43,6 +43,25 @@ TEST_CASE("LogFileCheck: a line of the file, which may come later, be rotated or
   check_ready("echo ready >> " + log + "; echo other >> " + log + "; echo ready >> " + log, log, 2);
 }
 
+TEST_CASE("LogFileCheck: the last lines of a file that is rotated count") {
+  const test::TempDir directory;
+  const auto log = directory / "log";
+  const auto rotate = "mv " + log + ' ' + log + ".1; echo other > " + log;
+  check_ready("echo ready > " + log + "; sleep 0.05; " + rotate + "; echo ready >> " + log, log, 2);
+  // The other check keeps this one from its look until the file is there anew.
+  int looks = 0;
+  mk::Executor service{
+      mk::Shell{"echo other > " + log + "; sleep 0.1; echo ready >> " + log + "; " + rotate +
+                "; touch " + log + ".2; exec sleep 300"},
+      mk::AllOf{mk::LogFileCheck{.path = log, .pattern = "^ready$"},
+                [&](const mk::Process&) {
+                  if (!test::exists(log) || ++looks < 3) return false;
+                  return test::eventually([&] { return test::exists(log + ".2"); });
+                }},
+      in_time};
+  CHECK_NOTHROW(service.start());
+}
+
 TEST_CASE("LogFileCheck: lines of an earlier run do not count, and the end is in the error") {
   const test::TempDir directory;
   const auto log = directory / "log";

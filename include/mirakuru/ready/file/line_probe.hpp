@@ -34,11 +34,11 @@ class LineProbe : public FileProbe {
   [[nodiscard]] Readiness look(TimePoint now) override {
     constexpr std::chrono::milliseconds longest_look{2};
     const auto until = detail::Clock::now() + longest_look;
-    if (!path().empty()) reopen();
+    if (!path().empty() && reopen(until)) return true;
     if (searches_.empty()) return not_ready(detail::reason_text({errno, std::generic_category()}));
     do {
       more_ = false;
-      std::size_t count = 0;
+      std::size_t count = gone_;
       for (auto& search : searches_) {
         if (search.look(until) && times_ == 1) return true;
         count += search.count();
@@ -62,19 +62,31 @@ class LineProbe : public FileProbe {
   std::vector<OutputSearch> searches_;
 
  private:
-  void reopen() {
+  /// Opens a file that has taken the place of the last one, which is searched to its end first.
+  /// True if that is ready.
+  bool reopen(TimePoint until) {
     struct stat there{}, ours{};
-    if (::stat(path().c_str(), &there) != 0) return;
+    if (::stat(path().c_str(), &there) != 0) return false;
     if (!searches_.empty() && ::fstat(file_.fd(), &ours) == 0 && there.st_dev == ours.st_dev &&
         there.st_ino == ours.st_ino)
-      return;
+      return false;
+    if (!searches_.empty()) {
+      auto& last = searches_.back();
+      do
+        if (last.look(until) && times_ == 1) return true;
+      while (last.more() && detail::Clock::now() < until);
+      if (last.more()) return false;
+      gone_ += last.count();
+    }
     searches_.clear();
     file_ = OutputFile::open(path(), begin_of(there));
     search(file_);
     if (closed_at_ != TimePoint::max()) searches_.back().freeze();
+    return false;
   }
 
   OutputFile file_;
+  std::size_t gone_ = 0;  // the lines that match in the files before it
   TimePoint closed_at_ = TimePoint::max();
 };
 
