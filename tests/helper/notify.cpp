@@ -5,8 +5,9 @@
 #include <unistd.h>
 
 #include <cstddef>
-#include <cstring>
+#include <string>
 
+#include "../support/message.hpp"
 #include "helper.hpp"
 
 namespace helper {
@@ -30,21 +31,7 @@ class Supervisor {
 
   /// `given` goes along, unless it is -1.
   void send(const std::string& text, int given = -1) const {
-    iovec part{const_cast<char*>(text.data()), text.size()};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof given)] = {};
-    if (given >= 0) {
-      message.msg_control = control;
-      message.msg_controllen = sizeof control;
-      cmsghdr* const header = CMSG_FIRSTHDR(&message);
-      header->cmsg_level = SOL_SOCKET;
-      header->cmsg_type = SCM_RIGHTS;
-      header->cmsg_len = CMSG_LEN(sizeof given);
-      std::memcpy(CMSG_DATA(header), &given, sizeof given);
-    }
-    if (sendmsg(fd_, &message, MSG_NOSIGNAL) < 0) fail("sendmsg");
+    if (!test::send_message(fd_, text, given)) fail("sendmsg");
   }
 
   /// Returns when the supervisor has taken all messages. Source: sd_notify_barrier(3).

@@ -280,6 +280,12 @@ TEST_CASE("ExecCheck: a run that hangs is killed at its own limit, and the next 
   CHECK(answer.reason().ends_with(" ms: hanging"));
 }
 
+TEST_CASE("ExecCheck: a run that prints for ever does not fill the disk") {
+  mk::Executor service{"sleep 300", mk::ExecCheck{"yes"}, mk::TimeoutBudget{.start = 3s}};
+  CHECK(contains(message_of<mk::TimeoutExpired>([&] { service.start(); }),
+                 "last answer: ended by signal 25 (File size limit exceeded): y\n"));
+}
+
 TEST_CASE("ExecCheck: processes that a run leaves behind are killed before it counts") {
   const Hanging hanging;
   auto line = hanging.command().line;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 #include <array>
 #include <chrono>
@@ -48,6 +49,15 @@ std::shared_ptr<const UniqueFd> give(UniqueFd& fd) {
   return std::make_shared<const UniqueFd>(std::move(fd));
 }
 
+/// Waits for the end of all processes.
+template <class Process>
+void await_end(Process& process) {
+  while (process.alive()) {
+    pollfd news{.fd = process.event(), .events = POLLIN, .revents = 0};
+    ::poll(&news, 1, 1000);
+  }
+}
+
 mk::LaunchRequest shell(const std::string& line) {
   mk::LaunchRequest request{.words = {"/bin/sh", "-c", line}};
   request.steps = {{SIGTERM, std::chrono::seconds{5}}};
@@ -68,7 +78,7 @@ TEST_CASE_TEMPLATE("Child: a command gets the descriptors of its request, and no
   const auto text = second.text();
   CHECK(text.starts_with("seven\n"));
   CHECK(text.find("0 1 2 3 7 ") != std::string::npos);
-  while (process.alive()) ::usleep(1000);
+  await_end(process);
   CHECK(process.exit_code() == 0);
 }
 
@@ -82,7 +92,7 @@ TEST_CASE_TEMPLATE("Child: descriptors may change places", Spawner, mk::DirectSp
   request = {};
   CHECK(first.text() == "one\n");
   CHECK(second.text() == "two\n");
-  while (process.alive()) ::usleep(1000);
+  await_end(process);
 }
 
 TEST_CASE_TEMPLATE("Child: no number of a descriptor hides the reason of a failure", Spawner,

@@ -19,8 +19,9 @@ namespace mirakuru {
 /// words and its exit status are the reason.
 ///
 /// A run is killed at `within`, at the deadline, and with its owner; so is all that it has started,
-/// and all that it leaves behind. A command that cannot be run, or exits with 127, fails the start
-/// at once. It is not asked before the start. Rests on `GuardedSpawner`.
+/// and all that it leaves behind. It may write 64 MiB to a file. A command that cannot be run, or
+/// exits with 127, fails the start at once. It is not asked before the start. Rests on
+/// `GuardedSpawner`.
 struct ExecCheck {
   detail::ResolvedCommand command;
   /// The time limit of one run; zero: until the deadline. A negative one is

@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 
 #include <mirakuru/error.hpp>
@@ -25,6 +27,12 @@ inline LaunchRequest request_beside(const ResolvedCommand* service, const Resolv
                                     int input, int output) {
   auto request = request_of(command, input, output);
   request.start_budget = std::chrono::seconds{1};
+  // A run that prints for ever must not fill the disk.
+  constexpr std::uint64_t most_output = 64 << 20;
+  rlimit own{};
+  ::getrlimit(RLIMIT_FSIZE, &own);
+  request.limits.push_back(
+      {RLIMIT_FSIZE, std::min<std::uint64_t>(most_output, own.rlim_cur), own.rlim_max});
   if (service == nullptr) return request;
   if (request.cwd.empty()) request.cwd = service->cwd();
   if (request.user.empty()) request.user = service->user();

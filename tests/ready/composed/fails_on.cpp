@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <chrono>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 
@@ -8,6 +9,7 @@
 #include <mirakuru.hpp>
 
 #include "errors.hpp"
+#include "files.hpp"
 #include "time.hpp"
 
 namespace mk = mirakuru;
@@ -33,6 +35,17 @@ TEST_CASE("FailsOn: the line is quoted without colours, and from within a compos
       mk::BannerCheck{"ready"}, in_time};
   const auto message = message_of<mk::ExecutorError>([&] { service.start(); });
   CHECK(message.find("'), within 30 s: FATAL: no disk\n") != message.npos);
+}
+
+TEST_CASE("FailsOn: it quotes the new line of a log file") {
+  const test::TempDir directory;
+  const auto log = directory / "log";
+  std::ofstream{log} << "FATAL: of yesterday\n";
+  mk::Executor service{mk::Shell{"echo 'FATAL: no disk' >> " + log + "; exec sleep 300"},
+                       mk::BannerCheck{"never"}, mk::FailsOn{mk::LogFileCheck{log, "FATAL"}},
+                       in_time};
+  const auto message = message_of<mk::ExecutorError>([&] { service.start(); });
+  CHECK(message.starts_with("it fails on a line with 'FATAL' in " + log + ": FATAL: no disk\n"));
 }
 
 TEST_CASE("FailsOn: any number of them, in any place, and each start has fresh ones") {

@@ -43,6 +43,20 @@ TEST_CASE("LogFileCheck: a line of the file, which may come later, be rotated or
   check_ready("echo ready >> " + log + "; echo other >> " + log + "; echo ready >> " + log, log, 2);
 }
 
+TEST_CASE("LogFileCheck: the last answer tells of a file, or of a line that is missing") {
+  const test::TempDir directory;
+  const auto log = directory / "log";
+  mk::Executor none{"sleep 300", mk::LogFileCheck{log, "ready"}, mk::TimeoutBudget{.start = 50ms}};
+  CHECK(message_of<mk::TimeoutExpired>([&] {
+          none.start();
+        }).find("\n  last answer: no such file or directory\n") != std::string::npos);
+  mk::Executor other{mk::Shell{"echo other > " + log + "; exec sleep 300"},
+                     mk::LogFileCheck{log, "ready"}, mk::TimeoutBudget{.start = 500ms}};
+  CHECK(message_of<mk::TimeoutExpired>([&] {
+          other.start();
+        }).find("\n  last answer: no such line so far\n") != std::string::npos);
+}
+
 TEST_CASE("LogFileCheck: the last lines of a file that is rotated count") {
   const test::TempDir directory;
   const auto log = directory / "log";

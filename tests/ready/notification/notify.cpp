@@ -29,6 +29,7 @@
 
 #include "errors.hpp"
 #include "files.hpp"
+#include "message.hpp"
 #include "process.hpp"
 #include "time.hpp"
 #include "words.hpp"
@@ -55,21 +56,7 @@ bool send_to(const std::string& name, const std::string& text, int given = -1) {
   const mk::detail::UniqueFd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
   const auto endpoint = mk::SocketPath{name}.endpoint();
   if (::connect(socket.get(), endpoint.data(), endpoint.size) != 0) return false;
-  iovec part{const_cast<char*>(text.data()), text.size()};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof given)] = {};
-  if (given >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof given);
-    std::memcpy(CMSG_DATA(header), &given, sizeof given);
-  }
-  return ::sendmsg(socket.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+  return test::send_message(socket.get(), text, given, MSG_DONTWAIT);
 }
 
 /// The value in the environment that a process was executed with; empty for none.

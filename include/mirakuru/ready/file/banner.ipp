@@ -7,7 +7,6 @@
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/ready/file/banner.hpp>
 #include <mirakuru/ready/file/line_probe.hpp>
-#include <mirakuru/text/terminal_text.hpp>
 
 namespace mirakuru {
 
@@ -58,19 +57,10 @@ MIRAKURU_DECL std::string BannerCheck::hint(const Process& process) const {
 }
 
 MIRAKURU_DECL std::string BannerCheck::quote(const Process& process) const {
-  const auto fresh = pattern.fresh();
-  for (const auto which : {Stream::out, Stream::err}) {
-    if (stream != Stream::both && stream != which) continue;
-    const auto& file = which == Stream::out ? process.streams().out() : process.streams().err();
-    std::string text;
-    detail::TerminalText{}.feed(file.text(), text);
-    for (std::string_view rest = text; !rest.empty();) {
-      const auto line = rest.substr(0, rest.find('\n'));
-      if (LineSearch{fresh ? *fresh : pattern}.feed(line)) return std::string{line};
-      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-    }
-  }
-  return {};
+  const auto& streams = process.streams();
+  auto line = stream == Stream::err ? std::string{} : detail::first_line(streams.out(), pattern);
+  if (line.empty() && stream != Stream::out) line = detail::first_line(streams.err(), pattern);
+  return line;
 }
 
 namespace detail {

@@ -2,12 +2,17 @@
 #pragma once
 
 #include <sys/stat.h>
+#include <algorithm>
 #include <cerrno>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include <mirakuru/error.hpp>
 #include <mirakuru/output/output_search.hpp>
 #include <mirakuru/ready/file/file_probe.hpp>
+#include <mirakuru/text/line_search.hpp>
+#include <mirakuru/text/terminal_text.hpp>
 
 namespace mirakuru {
 
@@ -47,7 +52,7 @@ class LineProbe : public FileProbe {
       if (times_ > 1 && count >= times_) return true;
     } while (more_ && detail::Clock::now() < until);
     if (now >= closed_at_) more_ = false;
-    return false;
+    return path().empty() ? Readiness{} : not_ready("no such line so far");
   }
 
   /// Searches a file, which must outlive the probe.
@@ -90,4 +95,20 @@ class LineProbe : public FileProbe {
   TimePoint closed_at_ = TimePoint::max();
 };
 
+namespace detail {
+
+/// The first line of a file that matches; empty for none.
+[[nodiscard]] inline std::string first_line(const OutputFile& file, const LineMatcher& pattern) {
+  std::string text;
+  TerminalText{}.feed(file.text(), text);
+  const auto fresh = pattern.fresh();
+  for (std::string_view rest = text; !rest.empty();) {
+    const auto line = rest.substr(0, rest.find('\n'));
+    if (LineSearch{fresh ? *fresh : pattern}.feed(line)) return std::string{line};
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+  }
+  return {};
+}
+
+}  // namespace detail
 }  // namespace mirakuru

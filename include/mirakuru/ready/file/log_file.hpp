@@ -32,6 +32,8 @@ struct LogFileCheck {
   [[nodiscard]] std::string describe() const;
   /// The end of the file, after a time-out.
   [[nodiscard]] std::string hint(const Process& process) const;
+  /// The first line that matches; empty for none.
+  [[nodiscard]] std::string quote(const Process& process) const;
   /// Called before the spawn: notes how long the file is.
   void prepare(LaunchRequest& request) const;
   /// Asked after the spawn.

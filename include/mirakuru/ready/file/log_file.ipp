@@ -18,6 +18,12 @@ inline struct stat file_now(const std::string& path) {
   return file;
 }
 
+/// The place in a file at which its new lines begin, in bytes. `before`: the file as it was.
+inline long long new_lines_of(const struct stat& file, const struct stat& before) {
+  const bool same = file.st_dev == before.st_dev && file.st_ino == before.st_ino;
+  return same && file.st_size >= before.st_size ? before.st_size : 0;
+}
+
 /// Searches a log file, from its end before the start.
 class LogFileProbe final : public LineProbe {
  public:
@@ -29,8 +35,7 @@ class LogFileProbe final : public LineProbe {
 
  private:
   [[nodiscard]] long long begin_of(const struct stat& file) const override {
-    const bool same = file.st_dev == before_.st_dev && file.st_ino == before_.st_ino;
-    return same && file.st_size >= before_.st_size ? before_.st_size : 0;
+    return new_lines_of(file, before_);
   }
 
   struct stat before_;
@@ -50,6 +55,13 @@ MIRAKURU_DECL std::string LogFileCheck::hint(const Process&) const {
   if (::stat(path.str().c_str(), &file) != 0) return path.str() + " is not there";
   const auto end = OutputFile::open(path).tail();
   return end.empty() ? path.str() + " is empty" : "the end of " + path.str() + ":\n" + end;
+}
+
+MIRAKURU_DECL std::string LogFileCheck::quote(const Process&) const {
+  struct stat file{};
+  if (::stat(path.str().c_str(), &file) != 0) return {};
+  const auto begin = before.get() == nullptr ? 0 : detail::new_lines_of(file, *before.get());
+  return detail::first_line(OutputFile::open(path, begin), pattern);
 }
 
 MIRAKURU_DECL void LogFileCheck::prepare(LaunchRequest&) const {
