@@ -65,7 +65,7 @@ void add_readiness(std::vector<Row>& rows) {
   add_check<mk::Executor<mk::NotifyCheck>>(
       rows, "NotifyCheck", "notify", [](const Service&) { return mk::NotifyCheck{}; },
       [](const Service&, int) { return ::floor_await_notify(); },
-      {{"latency: NotifyCheck", latency, {.times = 2.5}}}, 2, ::floor_open_notify);
+      {{"latency: NotifyCheck", latency, {.times = 1.5}}}, 2, ::floor_open_notify);
   add_check<mk::Executor<mk::FdCheck>>(
       rows, "FdCheck", "fd", [](const Service&) { return mk::FdCheck{.fd = 3}; },
       [](const Service&, int) { return ::floor_await_fd(); },
