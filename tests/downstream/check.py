@@ -84,5 +84,6 @@ if (prefix / "lib" / "pkgconfig" / "mirakuru-tls.pc").exists():
 for package, program in installed.items():
     query = ["pkg-config", "--cflags", "--libs", package]
     words = run(*query, env=environment, stdout=subprocess.PIPE, text=True).stdout
-    run(*compiler, project / program, "-o", work / package, *shlex.split(words))
-    run(work / package)
+    executable = prefix / package
+    run(*compiler, project / program, "-o", executable, *shlex.split(words))
+    run(executable)
