@@ -60,8 +60,6 @@ void add_readiness(std::vector<Row>& rows) {
       rows, "Unix socket", "unix", [](const Service& s) { return mk::UnixSocketCheck{s.place()}; },
       [](const Service& s, int) { return ::floor_await_unix(s.place().c_str()); },
       {{"latency: Unix socket", latency, {.times = 1.5}}}, 2);
-  // The kernel takes 0.08 ms for the filter by which later messages hinder nobody; the floor has
-  // none.
   add_check<mk::Executor<mk::NotifyCheck>>(
       rows, "NotifyCheck", "notify", [](const Service&) { return mk::NotifyCheck{}; },
       [](const Service&, int) { return ::floor_await_notify(); },
@@ -73,7 +71,7 @@ void add_readiness(std::vector<Row>& rows) {
   add_check<mk::Executor<mk::LogFileCheck>>(
       rows, "LogFileCheck", "log",
       [](const Service& s) { return mk::LogFileCheck{s.place(), "ready"}; },
-      [](const Service& s, int) { return ::floor_await_file(s.place().c_str()); },
+      [](const Service& s, int) { return ::floor_await_log(s.place().c_str(), "ready"); },
       {{"latency: LogFileCheck", latency, {.times = 1.5}}}, 2);
   add_check<mk::TCPExecutor>(
       rows, "TCP", "tcp", [](const Service& s) { return mk::TCPCheck{"127.0.0.1", s.port()}; },

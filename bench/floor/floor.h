@@ -21,6 +21,8 @@ int floor_output(void);
 // Each waits until the service is ready and returns the number of looks; -1 after 20 seconds.
 int floor_await_banner(int out, const char* banner);
 int floor_await_file(const char* path);
+// Waits until the file has `text` in its first 4 kB.
+int floor_await_log(const char* path, const char* text);
 int floor_await_unix(const char* path);
 // Waits until all ports accept. Removes each open port from `ports`.
 int floor_await_tcp(int* ports, int count);

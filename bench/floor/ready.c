@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stddef.h>
@@ -80,17 +81,32 @@ int floor_await_banner(int out, const char* banner) {
   }
 }
 
-static void watch_parent(const char* path) {
+static void watch_parent(const char* path, uint32_t mask) {
   char directory[108] = "";
   strncpy(directory, path, sizeof directory - 1);
   *strrchr(directory, '/') = '\0';
-  watch(directory, IN_CREATE | IN_MOVED_TO);
+  watch(directory, IN_CREATE | IN_MOVED_TO | mask);
 }
 
 int floor_await_file(const char* path) {
-  watch_parent(path);
+  watch_parent(path, 0);
   int looks = 1;
   while (looks > 0 && access(path, F_OK) != 0) looks = changed() ? looks + 1 : -1;
+  return looks;
+}
+
+int floor_await_log(const char* path, const char* text) {
+  char buffer[4096];
+  watch_parent(path, IN_MODIFY);
+  int looks = 1;
+  for (int log = -1; looks > 0; looks = changed() ? looks + 1 : -1) {
+    if (log < 0) log = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = log < 0 ? 0 : pread(log, buffer, sizeof buffer, 0);
+    if (n > 0 && memmem(buffer, (size_t)n, text, strlen(text)) != NULL) {
+      close(log);
+      return looks;
+    }
+  }
   return looks;
 }
 
@@ -104,7 +120,7 @@ static int connects(const struct sockaddr* address, socklen_t size) {
 }
 
 int floor_await_unix(const char* path) {
-  watch_parent(path);
+  watch_parent(path, 0);
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   strncpy(address.sun_path, path, sizeof address.sun_path - 1);
   int looks = 1, fd;
@@ -191,6 +207,13 @@ static int await_text(const char* text) {
   return -1;
 }
 
-int floor_await_notify(void) { return await_text("READY=1"); }
+int floor_await_notify(void) {
+  const int looks = await_text("READY=1");
+  // Nobody reads later messages. Without the filter they fill the queue, and their sender waits.
+  struct sock_filter none[] = {{.code = BPF_RET | BPF_K}};
+  const struct sock_fprog program = {.len = 1, .filter = none};
+  setsockopt(channel, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+  return looks;
+}
 
 int floor_await_fd(void) { return await_text("\n"); }
