@@ -71,7 +71,9 @@ MIRAKURU_DECL void ErrorContext::throw_check_failed() const {
     if (*passed.what() != '\0') context.reason = passed.what();
     context.throw_timed_out(passed.limit());
   } catch (const CannotHold& error) {
-    throw ExecutorError{message(std::string{"it cannot become ready: "} + error.what())};
+    auto context = *this;
+    if (context.reason == error.what()) context.reason.clear();
+    throw ExecutorError{context.message(std::string{"it cannot become ready: "} + error.what())};
   } catch (const std::exception& error) {
     std::throw_with_nested(ExecutorError{message(headline + ": " + error.what())});
   } catch (...) {

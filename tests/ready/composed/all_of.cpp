@@ -46,7 +46,14 @@ TEST_CASE("AllOf: one that can no longer hold is the end") {
                        mk::AllOf{mk::BannerCheck{"x"}, mk::Within{10ms, mk::BannerCheck{"y"}}},
                        in_time};
   const test::Elapsed elapsed;
-  CHECK_THROWS_AS(service.start(), mk::ExecutorError);
+  CHECK(message_of<mk::TimeoutExpired>([&] {
+          service.start();
+        }).starts_with("timed out after 10 ms\n"));
+  const auto gone = [](const mk::Process&) -> mk::Readiness { throw mk::CannotHold{"gone"}; };
+  mk::Executor other{"sleep 300", mk::AllOf{mk::BannerCheck{"x"}, gone}, in_time};
+  const auto message = message_of<mk::ExecutorError>([&] { other.start(); });
+  CHECK(message.starts_with("it cannot become ready: a line with 'x'; a predicate: gone\n"));
+  CHECK(message.find("last answer") == message.npos);  // it would say the same
   CHECK(elapsed < 5s);
   static_assert(!mk::AllOf<mk::TCPCheck, mk::BannerCheck>::valid_after_exit);
   static_assert(mk::AllOf<mk::BannerCheck, mk::BannerCheck>::valid_after_exit);

@@ -60,6 +60,12 @@ TEST_CASE("AnyOf: a check that can no longer hold is out, and the start fails wh
   CHECK(
       message.starts_with("it cannot become ready: a predicate: gone; a connection to "
                           "127.0.0.1:1, within 10 ms"));
+  mk::Executor late{
+      "sleep 300",
+      mk::AnyOf{mk::Within{40ms, mk::BannerCheck{"x"}}, mk::Within{10ms, mk::BannerCheck{"y"}}},
+      in_time};
+  CHECK(
+      message_of<mk::TimeoutExpired>([&] { late.start(); }).starts_with("timed out after 40 ms\n"));
   const auto wrong = [](const mk::Process&) -> bool { throw std::runtime_error{"a bug"}; };
   mk::Executor thrown{"sleep 300", mk::AnyOf{wrong, mk::BannerCheck{"never"}}, in_time};
   CHECK(message_of<mk::ExecutorError>([&] {

@@ -20,7 +20,7 @@ class AllOfProbe final : public ArmsProbe<count> {
     this->poll_arms(now);
     bool all_passed = true;
     for (const auto& arm : this->arms_) {
-      if (arm.out && this->process_->running()) throw CannotHold{this->reasons()};
+      if (arm.out && this->process_->running()) this->throw_out();
       all_passed &= arm.passed;
     }
     return all_passed ? Readiness{true} : not_ready(this->reasons());

@@ -23,7 +23,7 @@ class AnyOfProbe final : public ArmsProbe<count> {
       if (arm.passed) return true;
       all_out &= arm.out;
     }
-    if (all_out && this->process_->running()) throw CannotHold{this->reasons()};
+    if (all_out && this->process_->running()) this->throw_out();
     return not_ready(this->reasons());
   }
 };

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,8 +67,9 @@ struct Arm {
   std::string name = {};
   std::string reason = {};  // the last answer
   bool valid_after_exit = false;
-  bool passed = false, out = false;  // it is ready; it can no longer become so
-  bool looked = false;               // since close()
+  bool passed = false, out = false;                    // it is ready; it can no longer become so
+  std::optional<std::chrono::nanoseconds> limit = {};  // it is out by its own deadline
+  bool looked = false;                                 // since close()
   CheckTimes times = {};
 
   void poll(TimePoint now) {
@@ -77,12 +81,20 @@ struct Arm {
       passed = static_cast<bool>(answer);
       if (passed) times.passed = now, times.note = answer.reason();
       if (!answer.reason().empty()) reason = answer.reason();
+    } catch (const DeadlinePassed& error) {
+      limit = error.limit();
+      is_out(error);
     } catch (const CannotHold& error) {
-      out = true;
-      reason = error.what();
+      is_out(error);
     }
   }
   [[nodiscard]] bool decided() const noexcept { return passed || out; }
+
+ private:
+  void is_out(const CannotHold& error) {
+    out = true;
+    if (*error.what() != '\0') reason = error.what();
+  }
 };
 
 /// Looks at all arms at once. A derived class says when all of it is ready.
@@ -144,6 +156,19 @@ class ArmsProbe : public Probe {
       text += (text.empty() ? "" : "; ") + arm.name + (arm.reason.empty() ? "" : ": " + arm.reason);
     }
     return text;
+  }
+
+  /// Fails for the arms that are out. It is a deadline if all of them had one; the longest counts.
+  [[noreturn]] void throw_out() const {
+    std::chrono::nanoseconds longest{};
+    bool late = true;
+    for (const auto& arm : arms_) {
+      if (!arm.out) continue;
+      late &= arm.limit.has_value();
+      longest = std::max(longest, arm.limit.value_or(longest));
+    }
+    if (late) throw DeadlinePassed{reasons(), longest};
+    throw CannotHold{reasons()};
   }
 
   mutable std::array<Arm, count> arms_;
