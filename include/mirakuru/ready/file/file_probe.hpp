@@ -72,7 +72,11 @@ inline Readiness FileProbe::poll(TimePoint now) {
   // The events are taken, and new places are followed, before the next look: no change falls in
   // between.
   bool news = changes_.drain();
-  if (news) changed_at_ = now;
+  if (news) {
+    changed_at_ = now;
+    answer = look(now);  // to follow takes some time
+    if (answer || more_) return answer;
+  }
   if (!path_.empty() && (news || !following_)) following_ = changes_.follow_path(path_, news);
   return news ? look(now) : answer;
 }
