@@ -351,7 +351,7 @@ TEST_CASE("Awaitable check: one with a result is called again until it is ready"
                      [](const mk::Process&) -> asio::awaitable<mk::Readiness> {
                        co_return mk::not_ready("the moon is not full");
                      },
-                     mk::TimeoutBudget{.start = 30ms}};
+                     mk::TimeoutBudget{.start = 300ms}};
   try {
     never.start();
     FAIL("start() returned");

@@ -55,8 +55,11 @@ TEST_CASE("AnyExecutor: wait and wait_for") {
                                      mk::BannerCheck{"one"}, in_time};
   any.start();
   CHECK_THROWS_AS(any.wait(1ms), mk::TimeoutExpired);
-  any.write("go\n");
-  CHECK_NOTHROW(any.wait_for(mk::BannerCheck{"two"}));
+  const auto write = [&, written = false](const mk::Process&) mutable {
+    if (!std::exchange(written, true)) any.write("go\n");
+    return true;
+  };
+  CHECK_NOTHROW(any.wait_for(mk::AllOf{mk::BannerCheck{"two"}, write}));
   CHECK_NOTHROW(any.wait_for(
       [](const mk::Process& process) { return process.output() == "one\ntwo\n"; }, 10s));
   any.pause().resume();

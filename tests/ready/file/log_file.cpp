@@ -58,22 +58,29 @@ TEST_CASE("LogFileCheck: the last answer tells of a file, or of a line that is m
 }
 
 TEST_CASE("LogFileCheck: the last lines of a file that is rotated count") {
-  const test::TempDir directory;
-  const auto log = directory / "log";
-  const auto rotate = "mv " + log + ' ' + log + ".1; echo other > " + log;
-  check_ready("echo ready > " + log + "; sleep 0.05; " + rotate + "; echo ready >> " + log, log, 2);
-  // The other check keeps this one from its look until the file is there anew.
-  int looks = 0;
-  mk::Executor service{
-      mk::Shell{"echo other > " + log + "; sleep 0.1; echo ready >> " + log + "; " + rotate +
-                "; touch " + log + ".2; exec sleep 300"},
-      mk::AllOf{mk::LogFileCheck{.path = log, .pattern = "^ready$"},
-                [&](const mk::Process&) {
-                  if (!test::exists(log) || ++looks < 3) return false;
-                  return test::eventually([&] { return test::exists(log + ".2"); });
-                }},
-      in_time};
-  CHECK_NOTHROW(service.start());
+  const auto check_rotated = [](const std::string& first, const std::string& last_of_old,
+                                const std::string& last, std::size_t times) {
+    const test::TempDir directory;
+    const auto log = directory / "log";
+    const auto add = [&](const std::string& word) { return "echo " + word + " >> " + log + "; "; };
+    // The other check lets the service go on when the file has been seen, and keeps the file's
+    // check from its next look until the file is there anew.
+    int looks = 0;
+    mk::Executor service{
+        mk::Shell{add(first) + "until test -e " + log + ".seen; do sleep 0.01; done; " +
+                  add(last_of_old) + "mv " + log + ' ' + log + ".1; " + add(last) + "touch " + log +
+                  ".2; exec sleep 300"},
+        mk::AllOf{mk::LogFileCheck{.path = log, .pattern = "^ready$", .times = times},
+                  [&](const mk::Process&) {
+                    if (!test::exists(log) || ++looks < 3) return false;
+                    std::ofstream{log + ".seen"};
+                    return test::eventually([&] { return test::exists(log + ".2"); });
+                  }},
+        in_time};
+    CHECK_NOTHROW(service.start());
+  };
+  check_rotated("ready", "other", "ready", 2);
+  check_rotated("other", "ready", "other", 1);
 }
 
 TEST_CASE("LogFileCheck: lines of an earlier run do not count, and the end is in the error") {
