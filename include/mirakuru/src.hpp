@@ -26,6 +26,7 @@
 #include <mirakuru/group/member.ipp>
 #include <mirakuru/group/operation.ipp>
 #include <mirakuru/group/timeline.ipp>
+#include <mirakuru/kit/dir_cache.ipp>
 #include <mirakuru/kit/free_port.ipp>
 #include <mirakuru/kit/render.ipp>
 #include <mirakuru/kit/temp_dir.ipp>
