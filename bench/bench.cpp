@@ -127,6 +127,12 @@ std::string unless_disk(std::size_t needed) {
   return disk.f_bavail * disk.f_frsize >= needed ? "" : "skipped: not enough room on the disk";
 }
 
+std::string unless_postgres() {
+  const auto* const look = "ls -d /usr/lib/postgresql/*/bin/initdb || command -v initdb";
+  const auto found = mk::run(mk::Shell{look}, mk::Accept{1, 2, 127}).output;
+  return found.empty() ? "skipped: no PostgreSQL" : "";
+}
+
 void add_start_and_stop(std::vector<Row>& rows) {
   const auto metrics = [](const std::string& name, Bound of_both, Bound of_start = {},
                           Bound of_stop = {}) -> std::vector<Metric> {
@@ -193,6 +199,17 @@ void add_many(std::vector<Row>& rows) {
                   .quick_rounds = 3});
 }
 
+// The floor is initdb and a start, without the cache.
+void add_services(std::vector<Row>& rows) {
+  rows.push_back({.metrics = {{"Postgres from the cache to its first query", 0, {.times = 1.0 / 3}},
+                              {"  the same, by itself", 0, {.at_most = 500}}},
+                  .ours = [] { return first_query(true); },
+                  .floor = [] { return first_query(false); },
+                  .rounds = 10,
+                  .quick_rounds = 3,
+                  .skip = unless_postgres()});
+}
+
 // Rounds -----------------------------------------------------------------------------------------
 
 // Measures the rows that only wait at the same time, five rounds of each.
@@ -238,6 +255,7 @@ int run(std::vector<std::string> words) {
   add_start_and_stop(rows);
   add_output(rows);
   add_many(rows);
+  add_services(rows);
   std::erase_if(rows, [&](const Row& row) {
     const auto& name = row.metrics[0].name;
     return !wanted.empty() && std::none_of(wanted.begin(), wanted.end(), [&](const auto& word) {

@@ -16,6 +16,8 @@
 
 #include <mirakuru.hpp>
 #include <mirakuru/async.hpp>
+#include <mirakuru/kit.hpp>
+#include <mirakuru/services.hpp>
 
 #include "service.hpp"
 
@@ -268,6 +270,16 @@ inline Values start_many_by_hand() {
   }
   require(::floor_await_tcp(ports.data(), many) > 0, "tcp");
   return among_limit(watch.ms(), one);
+}
+
+// Services ---------------------------------------------------------------------------------------
+
+inline Values first_query(bool cached) {
+  static const bool warm = (mk::Postgres{}, true);
+  const Stopwatch watch;
+  const mk::Postgres db{{.cache = cached}};
+  require(warm && db.psql("select 1") == "1\n", "psql");
+  return {watch.ms()};
 }
 
 }  // namespace bench

@@ -11,6 +11,7 @@
 
 #include <mirakuru.hpp>
 #include <mirakuru/kit.hpp>
+#include <mirakuru/services.hpp>
 #include <mirakuru/test/service.hpp>
 
 #include <mirakuru/budget/environment.ipp>
@@ -49,6 +50,8 @@
 #include <mirakuru/ready/notification/notify.ipp>
 #include <mirakuru/report/event.ipp>
 #include <mirakuru/report/to_stderr.ipp>
+#include <mirakuru/services/postgres.ipp>
+#include <mirakuru/services/redis.ipp>
 #include <mirakuru/spawn/cgroup.ipp>
 #include <mirakuru/spawn/child.ipp>
 #include <mirakuru/spawn/direct.ipp>
