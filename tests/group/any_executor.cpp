@@ -19,7 +19,7 @@ using test::in_time;
 TEST_CASE("AnyExecutor: executors of different types fit in one container") {
   std::vector<mk::AnyExecutor> all;
   all.push_back(mk::Executor{{"sleep", "1000"}});
-  all.push_back(mk::Executor{mk::Shell{"echo ready; echo odd >&2; exec sleep 1000"},
+  all.push_back(mk::Executor{mk::Shell{"echo odd >&2; echo ready; exec sleep 1000"},
                              mk::BannerCheck{"ready"}, in_time});
   all.push_back(mk::Executor{{"sleep", "1000"}, mk::Discard{}, mk::DirectSpawner{}});
   for (auto& any : all) any.start();

@@ -75,12 +75,12 @@ TEST_CASE_TEMPLATE("Child: a command gets the descriptors of its request, and no
     if (fd > 2) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   });
   Pipe first, second, other;
-  auto request = shell("echo three >&3; echo seven >&7; ls /proc/$$/fd | tr '\\n' ' ' >&7");
+  auto request = shell("echo three >&3; exec >&7; echo seven; ls /proc/$$/fd; :");
   request.descriptors = {{3, give(first.writing)}, {7, give(second.writing)}};
   auto process = Spawner{}.spawn(request);
   request = {};  // closes the writing ends here
   CHECK(first.text() == "three\n");
-  CHECK(second.text() == "seven\n0 1 2 3 7 ");
+  CHECK(second.text() == "seven\n0\n1\n2\n3\n7\n");
   await_end(process);
   CHECK(process.exit_code() == 0);
 }
