@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Before 1.24 Asio does not see that Clang has coroutines. The Meson dependency defines this too,
-// for files that include Asio before this header.
-#if defined(__clang__) && !defined(ASIO_HAS_CO_AWAIT) && !defined(ASIO_DETAIL_CONFIG_HPP)
+// Before 1.24 Asio does not see that Clang has coroutines. Only these three of its headers depend
+// on the macro. If they came first, they were empty, and come again.
+#if defined(__clang__) && !defined(ASIO_HAS_CO_AWAIT) && !defined(ASIO_DISABLE_CO_AWAIT)
 #define ASIO_HAS_CO_AWAIT 1
+#undef ASIO_AWAITABLE_HPP
+#undef ASIO_CO_SPAWN_HPP
+#undef ASIO_USE_AWAITABLE_HPP
 #endif
 
 #include <fcntl.h>
@@ -28,7 +31,7 @@
 #include <mirakuru/ready/probe.hpp>
 
 #if !defined(ASIO_HAS_CO_AWAIT)
-#error "mirakuru: Asio has no coroutines with this compiler; define ASIO_HAS_CO_AWAIT for the build"
+#error "mirakuru: Asio has no coroutines with this compiler"
 #endif
 
 namespace mirakuru::detail {

@@ -10,6 +10,9 @@
 #define MIRAKURU_DECL inline
 #endif
 
+#if __cplusplus < 202002L
+#error "mirakuru: needs C++20; compile with -std=c++20"
+#endif
 #if !defined(__cpp_exceptions)
 #error "mirakuru: needs exceptions; do not compile with -fno-exceptions"
 #endif
