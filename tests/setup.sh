@@ -2,7 +2,7 @@
 
 quickstart_packages='g++ meson libasio-dev libboost-dev node-llhttp'
 test_packages="$quickstart_packages doctest-dev pkg-config python3 nginx-light redis-server strace valgrind"
-full_packages="$test_packages gdb clang-19 clang-format-19 libclang-rt-19-dev libc++-19-dev
+full_packages="$test_packages cmake gdb clang-19 clang-format-19 libclang-rt-19-dev libc++-19-dev
   libc++abi-19-dev libssl-dev openssl postgresql-15 etcd-server mosquitto libgtest-dev catch2
   libboost-test-dev"
 

@@ -1,14 +1,15 @@
-#include <mirakuru.hpp>
+#include <mirakuru/executor.hpp>
+#include <mirakuru/kit/free_port.hpp>
+#include <mirakuru/ready/http/http.hpp>
 
-#include <iostream>
+namespace mk = mirakuru;
 
 int main() {
-#if !defined(MIRAKURU_NO_HTTP)
-  // Never started: it is here to be linked.
-  mirakuru::HTTPExecutor web{"false", mirakuru::HTTPCheck{"http://127.0.0.1:1/"}};
-  if (web.running()) return 1;
-#endif
-  const std::string output = mirakuru::SimpleExecutor{"echo foobar"}.start().wait().output();
-  std::cout << output;
-  return output == "foobar\n" ? 0 : 1;
+  const mk::FreePort port;
+  mk::Executor server{{"python3", "-m", "http.server", port, "--bind", "127.0.0.1"},
+                      mk::HTTPCheck{port.url("/")}};
+  server.start();
+  if (!server.running()) return 1;
+  server.stop();
+  return server.running() ? 1 : 0;
 }
