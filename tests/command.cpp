@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <unistd.h>
 #include <algorithm>
+#include <array>
+#include <filesystem>
+#include <initializer_list>
+#include <list>
 #include <random>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -191,6 +196,20 @@ TEST_CASE("Argv: a command is given as a line or as words") {
   const mk::Argv open{"a 'b"};
   CHECK(open.line() == "a 'b");
   CHECK_THROWS_AS((void)open.words(), std::invalid_argument);
+}
+
+TEST_CASE("Argv: a range of words is the words") {
+  const Words words{"a b", "7"};
+  const std::filesystem::path paths[] = {"a b", "7"};
+  CHECK(mk::Argv{std::vector<const char*>{"a b", "7"}}.words() == words);
+  CHECK(mk::Argv{std::vector<std::string_view>{"a b", "7"}}.words() == words);
+  CHECK(mk::Argv{std::list<std::string>{"a b", "7"}}.words() == words);
+  CHECK(mk::Argv{std::array<std::string, 2>{"a b", "7"}}.words() == words);
+  CHECK(mk::Argv{std::span{paths}}.words() == words);
+  CHECK(ResolvedCommand{std::initializer_list<std::string>{"a b", "7"}}.words() == words);
+  CHECK(ResolvedCommand{std::vector{7, 8}}.words() == Words{"7", "8"});
+  // One path is the program, although it is a range of paths.
+  CHECK(mk::Argv{std::filesystem::path{"/a b"}}.words() == Words{"/a b"});
 }
 
 TEST_CASE("Command: the members have defaults") {

@@ -17,8 +17,8 @@ namespace mirakuru {
 ///
 /// One string is a line, which is split as a POSIX shell splits words. Blanks separate words, and
 /// single quotes keep everything between them. Double quotes keep all but backslash escapes, and a
-/// backslash keeps the next character. A path is the program. Two or more words, or a vector of
-/// strings, are the words themselves.
+/// backslash keeps the next character. A path is the program. Two or more words, or a range of
+/// them, are the words themselves.
 ///
 /// Nothing is expanded, and nothing is an operator: `&&`, `|`, `>`, `;`, `# comment` and `A=b` are
 /// plain words. For these there is `Shell`. A newline is a blank, too, and so is a carriage return,
@@ -34,6 +34,11 @@ class Argv {
   Argv(std::vector<std::string> words) : words_{std::move(words)} {}
   template <detail::PathLike Path>
   Argv(const Path& program) : words_{Word{program}} {}
+
+  template <detail::WordRange Words>
+  Argv(const Words& words) {
+    for (const auto& word : words) words_.push_back(Word{word}.str());
+  }
 
   template <class... More>
     requires(sizeof...(More) > 0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <chrono>
 #include <iosfwd>
 #include <source_location>
 #include <string_view>
@@ -62,7 +63,7 @@ using SetOf = typename SetOfExecutor<E>::type;
 /// way. A function that returns `*this` returns an rvalue for an rvalue, so that
 /// `auto server = TCPExecutor{...}.start();` moves the executor out.
 template <class... Policies>
-class Executor {
+class Executor {  // without arguments no class member: that is an AnyExecutor, or a TCPExecutor
   using Set = detail::PolicySet<Policies...>;
   static_assert(Set::ok && Set::readable);
 
@@ -74,7 +75,7 @@ class Executor {
   /// Throws `std::invalid_argument` for a command without words or one that cannot be split, for a
   /// number that is no signal (1 to `SIGRTMAX`), and for a negative budget or wait.
   template <class... Given>
-  explicit Executor(detail::ResolvedCommand command, Given... given)
+  explicit(sizeof...(Given) == 0) Executor(detail::ResolvedCommand command, Given... given)
       : service_{detail::make_service<Set>(std::move(command),
                                            detail::hana::tuple<Given...>{std::move(given)...})} {}
 
@@ -112,6 +113,12 @@ class Executor {
   }
   Executor&& start(std::source_location where = std::source_location::current()) && {
     return std::move(start(where));
+  }
+  template <class Rep, class Period>
+  void start(std::chrono::duration<Rep, Period>) {
+    static_assert(
+        !sizeof(Rep),
+        "mirakuru: start() takes no time; give the executor a TimeoutBudget{.start = 5s}");
   }
 
   /// Ends the tree by the signal strategy, and by SIGKILL at the end of the stop budget. Blocks

@@ -46,6 +46,12 @@ concept PortLike = std::is_class_v<T> && !StringLike<T> && !PathLike<T> && !HasP
                    std::convertible_to<const T&, std::uint16_t>;
 template <class T>
 concept Wordy = StringLike<T> || PathLike<T> || HasPath<T> || Integer<T> || PortLike<T>;
+/// A container of words, such as `std::vector<const char*>`. A string and a path are words.
+template <class T>
+concept WordRange = !Wordy<T> && !std::is_array_v<T> && requires(const T& range) {
+  range.begin() != range.end();
+  requires Wordy<std::remove_cvref_t<decltype(*range.begin())>>;
+};
 
 }  // namespace detail
 
@@ -57,7 +63,7 @@ class Word {
   /// integer or a port. An integer is written in decimal. Throws `std::invalid_argument` for a null
   /// pointer.
   template <class T>
-    requires(!detail::CommandLike<T>)
+    requires(!detail::CommandLike<T> && !detail::WordRange<T>)
   Word(const T& value) {
     static_assert(detail::Wordy<T>,
                   "mirakuru: a word is a string, a path, an integer or a port; convert this value");
