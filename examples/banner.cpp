@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // How do I read the port out of the banner?
 // A callable on std::string_view takes the place of the regular expression.
-
+#include <asio/ip/tcp.hpp>
 #include <iostream>
+#include <mirakuru.hpp>
 #include <string>
 #include <string_view>
-
-#include <asio/ip/tcp.hpp>
-
-#include <mirakuru.hpp>
 
 namespace mk = mirakuru;
 

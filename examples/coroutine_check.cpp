@@ -1,20 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // How do I write a check that waits for an answer itself?
 // A check can be a coroutine. The deadline and the end of the process cancel it.
-
 #include <unistd.h>
-
+#include <asio.hpp>
 #include <iostream>
-#include <string>
-
-#include <asio/awaitable.hpp>
-#include <asio/buffer.hpp>
-#include <asio/local/stream_protocol.hpp>
-#include <asio/read_until.hpp>
-#include <asio/system_error.hpp>
-#include <asio/this_coro.hpp>
-#include <asio/use_awaitable.hpp>
-
 #include <mirakuru.hpp>
 #include <mirakuru/async.hpp>
 
@@ -29,9 +18,7 @@ struct Greeting {
     co_await socket.async_connect({'\0' + name}, asio::use_awaitable);
     std::string line;
     co_await asio::async_read_until(socket, asio::dynamic_buffer(line), '\n', asio::use_awaitable);
-    std::cout << line;
-    if (line.starts_with("220 ")) co_return true;
-    co_return mk::not_ready("it greets with " + line);
+    co_return line.starts_with("220 ") ? mk::Readiness{true} : mk::not_ready("it said " + line);
   } catch (const asio::system_error& error) {
     co_return mk::not_ready(error.code().message());
   }
@@ -50,5 +37,5 @@ listener.accept())";
 int main() {
   const std::string name = "mirakuru-greeting-" + std::to_string(::getpid());
   mk::Executor service{{"python3", "-c", server, name}, Greeting{name}};
-  return service.start().running() ? 0 : 1;
+  std::cout << service.start() << '\n';
 }

@@ -4,30 +4,23 @@
 
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
-
-#include <chrono>
-#include <string>
-
 #include <asio/ip/tcp.hpp>
-
 #include <mirakuru.hpp>
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
 
 /// A web server that chooses its own port. A member needs its type in full: an alias, such as
-/// `mk::OutputExecutor`, or `mk::Executor<...>`.
+/// `mk::TCPExecutor`, or `mk::Executor<...>`.
 struct WebServer {
-  mk::OutputExecutor server{{"python3", "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"},
-                            mk::BannerCheck{"port \\d+"},
-                            mk::TimeoutBudget{.start = 20s, .stop = 5s}};
+  mk::TCPExecutor server{{"python3", "-m", "http.server", "0", "--bind", "127.0.0.1"},
+                         mk::TCPCheck{"127.0.0.1", 0},  // it chooses the port
+                         mk::TimeoutBudget{.start = 20s, .stop = 5s}};
 
   WebServer() { server.start(); }
 
   std::string get(const std::string& path) {
-    const auto banner = server.output();  // "Serving HTTP on 127.0.0.1 port 40123 ..."
-    const auto number = banner.substr(banner.find("port ") + 5);
-    asio::ip::tcp::iostream stream{"127.0.0.1", number.substr(0, number.find(' '))};
+    asio::ip::tcp::iostream stream{"127.0.0.1", std::to_string(server.port())};
     stream << "GET " << path << " HTTP/1.0\r\n\r\n" << std::flush;
     std::string status;
     std::getline(stream, status, '\r');

@@ -28,10 +28,7 @@ int main() {
   // At most 64 files and 10 s of processor time.
   mk::Executor limited{"sleep 60", mk::Limits{.files = 64, .cpu = 10s}};
   limited.start();
-
-  // Nobody of the tree runs for a while.
-  limited.pause();
-  limited.resume();
+  limited.pause().resume();  // nobody of the tree runs for a while
 
   // Ways to stop: the input's end, a command, a signal for the leader alone. Signals follow.
   mk::Executor cat{"cat", mk::StopByInput{}};

@@ -5,6 +5,8 @@
 
 namespace mk = mirakuru;
 
+static auto make_server(const char* delay) { return mk::Executor{{"sleep", delay}, mk::NoInput{}}; }
+
 /// A member needs its whole type, so `mk::Executor server{...}` does not compile here.
 struct Fixture {
   // An alias, with its check, a TimeoutBudget, Signals and Capture.
@@ -14,9 +16,6 @@ struct Fixture {
   mk::AnyExecutor filter{mk::Executor{"cat", mk::StopByInput{}, mk::HeldOpen{}}};
 
   // Or the type of a function. It has all members of the executor.
-  static auto make_server(const char* delay) {
-    return mk::Executor{{"sleep", delay}, mk::NoInput{}};
-  }
   decltype(make_server("")) server = make_server("60");
 
   Fixture() { mk::start_all(greeter, filter, server); }
@@ -25,6 +24,6 @@ struct Fixture {
 int main() {
   Fixture fixture;
   fixture.filter.write("typed\n");
-  fixture.filter.wait_for(mk::BannerCheck{"typed"});
+  fixture.filter.wait_for([](const mk::Process& process) { return process.output() == "typed\n"; });
   std::cout << fixture.greeter.output() << fixture.filter.output() << fixture.server << '\n';
 }

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // How do I send the output to a place of my own choice?
 // An output policy is a value with open(). Each start calls it.
-
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <string>
-
 #include <mirakuru.hpp>
+#include <mirakuru/kit.hpp>
+#include <string>
 
 namespace mk = mirakuru;
 
@@ -25,19 +23,17 @@ struct NumberedLog {
 };
 
 int main() {
-  char name[] = "/tmp/mirakuru-own-output-XXXXXX";
-  const std::filesystem::path directory = ::mkdtemp(name);
+  const mk::TempDir directory;
   mk::Executor service{mk::Shell{"echo listening; exec sleep 60"}, mk::BannerCheck{"listening"},
                        NumberedLog{directory / "service.log"}};
   service.start().stop().start().stop();
 
   int logs = 0;
-  for (const auto& entry : std::filesystem::directory_iterator{directory}) {
+  for (const auto& entry : std::filesystem::directory_iterator{directory.path()}) {
     std::string line;
     std::getline(std::ifstream{entry.path()}, line);
     std::cout << entry.path().filename() << ": " << line << '\n';
     logs += line == "listening";
   }
-  std::filesystem::remove_all(directory);
   return logs == 2 ? 0 : 1;
 }
