@@ -34,6 +34,7 @@
 #include <mirakuru/net/address.ipp>
 #include <mirakuru/net/holders.ipp>
 #include <mirakuru/net/ports.ipp>
+#include <mirakuru/net/rendezvous.ipp>
 #include <mirakuru/net/socket_path.ipp>
 #include <mirakuru/os/file_changes.ipp>
 #include <mirakuru/output/output_file.ipp>
