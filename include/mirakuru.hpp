@@ -38,6 +38,8 @@
 #include <mirakuru/output/pty.hpp>
 #include <mirakuru/output/tee.hpp>
 #include <mirakuru/output/to_file.hpp>
+// Which programs use it.
+#include <mirakuru/sharing/shared.hpp>
 // How much it may use.
 #include <mirakuru/limits/limits.hpp>
 #include <mirakuru/limits/unlimited.hpp>

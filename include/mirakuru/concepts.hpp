@@ -142,6 +142,12 @@ concept PostMortemPolicy = requires(const typename T::Run& run, pid_t leader) {
   { run.backtrace(leader) } -> std::same_as<std::string>;
 } && std::constructible_from<typename T::Run, const T&, LaunchRequest&>;
 
+/// Whether other programs use the same service: `Shared`, or not. Types of your own have no place.
+template <class T>
+concept SharingPolicy = requires {
+  { T::shares } -> std::convertible_to<bool>;
+};
+
 /// A check that is called: a predicate, and the simplest of all is a lambda.
 ///
 ///     [](const mirakuru::Process& process) { return process.output().ends_with("$ "); }

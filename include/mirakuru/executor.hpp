@@ -13,6 +13,7 @@
 #include <mirakuru/engine/loop.hpp>
 #include <mirakuru/engine/policy_set.hpp>
 #include <mirakuru/engine/service.hpp>
+#include <mirakuru/engine/shared_start.hpp>
 #include <mirakuru/engine/start.hpp>
 #include <mirakuru/engine/stop.hpp>
 #include <mirakuru/error.hpp>
@@ -108,7 +109,7 @@ class Executor {  // without arguments no class member: that is an AnyExecutor, 
   Executor& start(std::source_location where = std::source_location::current()) & {
     service_.where = where;
     detail::BlockingLoop<typename Set::Checks, typename Set::Watchers> loop;
-    detail::run(detail::StartOperation<Set>{service_, loop}, loop);
+    detail::run(detail::StartOf<Set>{service_, loop}, loop);
     return *this;
   }
   Executor&& start(std::source_location where = std::source_location::current()) && {
@@ -327,6 +328,16 @@ class Executor {  // without arguments no class member: that is an AnyExecutor, 
   [[nodiscard]] std::uint16_t port() {
     return service_.only_port(service_.alive() ? pid() : 0, service_.guardian());
   }
+  /// A value that the program published that has started the shared service: `Shared::publish`.
+  ///
+  /// Throws `ExecutorError` for a name that it has not published, with those that it has, and if
+  /// the service has not been started or joined. Needs the policy `Shared`.
+  [[nodiscard]] const std::string& published(const std::string& name) const {
+    static_assert(Set::Sharing::shares,
+                  "mirakuru: published() needs the policy Shared, which publishes values");
+    if (!service_.has_started()) service_.throw_not_started();
+    return service_.published(service_.shared_run.values.published, name);
+  }
   /// The command as one printable line.
   [[nodiscard]] const std::string& command() const noexcept { return service_.command.text(); }
 
@@ -373,7 +384,7 @@ class Executor {  // without arguments no class member: that is an AnyExecutor, 
                    std::source_location where = std::source_location::current()) {
     return initiate(std::forward<CompletionToken>(token), [this, where](auto& loop) {
       service_.where = where;
-      return detail::StartOperation<Set>{service_, loop};
+      return detail::StartOf<Set>{service_, loop};
     });
   }
 

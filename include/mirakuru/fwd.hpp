@@ -68,6 +68,8 @@ struct ReportToStderr;
 struct Silent;
 struct PostMortem;
 struct NoPostMortem;
+struct Shared;
+struct NotShared;
 
 /// Ready as soon as the process has been spawned.
 using SimpleExecutor = Executor<>;
@@ -92,6 +94,7 @@ struct Defaults {
   using Limits = Unlimited;
   using Reporter = ReportToStderr;
   using PostMortem = NoPostMortem;
+  using Sharing = NotShared;
 };
 
 }  // namespace mirakuru

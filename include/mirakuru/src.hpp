@@ -19,6 +19,7 @@
 #include <mirakuru/engine/advice.ipp>
 #include <mirakuru/engine/loop.ipp>
 #include <mirakuru/engine/service.ipp>
+#include <mirakuru/engine/shared_start.ipp>
 #include <mirakuru/engine/start.ipp>
 #include <mirakuru/engine/start_fsm.ipp>
 #include <mirakuru/engine/stop.ipp>
@@ -53,6 +54,7 @@
 #include <mirakuru/report/to_stderr.ipp>
 #include <mirakuru/services/postgres.ipp>
 #include <mirakuru/services/redis.ipp>
+#include <mirakuru/sharing/lease.ipp>
 #include <mirakuru/spawn/cgroup.ipp>
 #include <mirakuru/spawn/child.ipp>
 #include <mirakuru/spawn/direct.ipp>

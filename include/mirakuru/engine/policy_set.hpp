@@ -40,6 +40,7 @@ enum class Axis {
   watcher,
   reporter,
   post_mortem,
+  sharing,
   misshapen_check,
   none
 };
@@ -65,6 +66,8 @@ consteval Axis axis_of() {
     return Axis::limits;
   else if constexpr (PostMortemPolicy<T>)
     return Axis::post_mortem;
+  else if constexpr (SharingPolicy<T>)
+    return Axis::sharing;
   else if constexpr (Watcher<T>)
     return Axis::watcher;
   else if constexpr (ReadinessCheck<T>)
@@ -86,6 +89,9 @@ concept StopsByCommand = requires(const T& strategy) {
 /// An output that the guardian copies.
 template <class T>
 concept NeedsGuardian = requires { requires T::needs_guardian; };
+/// An output that is the test's own.
+template <class T>
+concept IsInherited = requires { requires T::inherited; };
 template <class T>
 concept HasGuardian = requires { requires T::guarantee == Guarantee::tree_ends_with_owner; };
 
@@ -108,10 +114,10 @@ struct CheckAxis {
                 "returns bool, mirakuru::Readiness or, with <mirakuru/async.hpp>, an awaitable; a "
                 "reporter is called as reporter(const mirakuru::Event&); this one cannot be called "
                 "so");
-  static_assert(
-      axis != Axis::none,
-      "mirakuru: this policy fits no axis: it is neither a spawner, a budget, a signal "
-      "strategy, an input, an output, limits, a reporter, a post-mortem nor a readiness check");
+  static_assert(axis != Axis::none,
+                "mirakuru: this policy fits no axis: it is neither a spawner, a budget, a signal "
+                "strategy, an input, an output, limits, a reporter, a post-mortem, shared nor a "
+                "readiness check");
   static constexpr bool ok = true;
 };
 
@@ -128,6 +134,7 @@ struct CheckUnique {
   static_assert(unique<Axis::limits>, "mirakuru: two limits are given; take one");
   static_assert(unique<Axis::reporter>, "mirakuru: two reporters are given; take one");
   static_assert(unique<Axis::post_mortem>, "mirakuru: two post-mortems are given; take one");
+  static_assert(unique<Axis::sharing>, "mirakuru: two shared services are given; take one");
   static constexpr bool ok = true;
 };
 
@@ -140,7 +147,7 @@ struct CheckOutputKept {
 };
 
 /// A stop that closes the input, and an output that the guardian copies, need other axes.
-template <class SignalStrategy, class Input, class Output, class Spawner>
+template <class SignalStrategy, class Input, class Output, class Spawner, class Sharing>
 struct CheckTogether {
   static_assert(!ClosesInput<SignalStrategy> || Input::writable,
                 "mirakuru: StopByInput closes the standard input, which the input policy does not "
@@ -148,6 +155,13 @@ struct CheckTogether {
   static_assert(!NeedsGuardian<Output> || HasGuardian<Spawner>,
                 "mirakuru: this output is copied by a guardian, which the spawner does not have; "
                 "take GuardedSpawner");
+  static_assert(
+      !Sharing::shares || HasGuardian<Spawner>,
+      "mirakuru: a shared service is kept by a guardian, which the spawner does not have; "
+      "take GuardedSpawner");
+  static_assert(!Sharing::shares || !(NeedsGuardian<Output> || IsInherited<Output>),
+                "mirakuru: a shared service outlives this program, so its output may not go to it; "
+                "take Capture, ToFile or Discard");
   static constexpr bool ok = true;
 };
 
@@ -164,6 +178,7 @@ struct PolicySet {
   using Limits = ChosenPolicy<Axis::limits, Defaults::Limits, Policies...>;
   using Reporter = ChosenPolicy<Axis::reporter, Defaults::Reporter, Policies...>;
   using PostMortem = ChosenPolicy<Axis::post_mortem, Defaults::PostMortem, Policies...>;
+  using Sharing = ChosenPolicy<Axis::sharing, Defaults::Sharing, Policies...>;
   /// In order; those without data cost no space in a basic_tuple.
   using CheckTypes = decltype(hana::filter(hana::tuple_t<Policies...>, is_on<Axis::check>));
   using Checks = typename decltype(+hana::unpack(std::declval<CheckTypes>(),
@@ -173,13 +188,14 @@ struct PolicySet {
   using Watchers = typename decltype(+hana::unpack(std::declval<WatcherTypes>(),
                                                    hana::template_<hana::basic_tuple>))::type;
 
-  static constexpr bool readable = (CheckOutputKept<Policies, Output>::ok && ... &&
-                                    CheckTogether<SignalStrategy, Input, Output, Spawner>::ok);
+  static constexpr bool readable =
+      (CheckOutputKept<Policies, Output>::ok && ... &&
+       CheckTogether<SignalStrategy, Input, Output, Spawner, Sharing>::ok);
 
   /// The types that have a value each.
   using Single = hana::tuple<hana::type<Spawner>, hana::type<Budget>, hana::type<SignalStrategy>,
                              hana::type<Input>, hana::type<Output>, hana::type<Limits>,
-                             hana::type<Reporter>, hana::type<PostMortem>>;
+                             hana::type<Reporter>, hana::type<PostMortem>, hana::type<Sharing>>;
   using Slots = decltype(hana::concat(
       Single{}, hana::concat(std::declval<CheckTypes>(), std::declval<WatcherTypes>())));
   /// All types that were named, those in error too.

@@ -24,6 +24,9 @@
 #include <mirakuru/report/event.hpp>
 #include <mirakuru/report/observer.hpp>
 #include <mirakuru/report/timeline.hpp>
+#include <mirakuru/sharing/not_shared.hpp>
+#include <mirakuru/sharing/process.hpp>
+#include <mirakuru/sharing/shared.hpp>
 #include <mirakuru/spawn/launch.hpp>
 #include <mirakuru/spawn/request.hpp>
 
@@ -112,6 +115,13 @@ struct ServiceBase : Observed {
   /// Keeps the news of a process's handle.
   void record(const std::vector<Straggler>& news);
   void record(const std::string& news);
+  /// The value of a name. Throws `ExecutorError` that lists the known ones.
+  [[nodiscard]] const std::string& published(const std::map<std::string, std::string>& values,
+                                             const std::string& name) const;
+  /// The facts of the command that are equal in all programs that share it.
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> facts_of_command(
+      std::span<const SignalStep> steps, std::chrono::nanoseconds stop_budget,
+      const std::vector<ResourceLimit>& limits_of_it) const;
   /// The facts for an error's message, at the moment `now`.
   [[nodiscard]] ErrorContext error_context(TimePoint now, std::string awaited = {},
                                            std::string reason = {}) const;
@@ -130,6 +140,8 @@ struct ServiceBase : Observed {
 void check_signals(std::span<const SignalStep> steps);
 /// Throws `std::invalid_argument` that begins with `name` for a negative span.
 void not_negative(std::chrono::nanoseconds span, const char* name);
+/// Throws `std::invalid_argument` for an empty name, a negative time, and values that are too long.
+void check_shared(const Shared& shared);
 /// Throws `std::invalid_argument` for a negative span.
 void check_budget(std::chrono::nanoseconds start, std::chrono::nanoseconds stop);
 
@@ -159,8 +171,10 @@ enum class ExitPolicy { check, report, ignore };
 /// An executor's data.
 template <class Set>
 struct Service : ServiceBase {
-  using Handle = decltype(std::declval<const typename Set::Spawner&>().spawn(
+  static constexpr bool is_shared = Set::Sharing::shares;
+  using OwnHandle = decltype(std::declval<const typename Set::Spawner&>().spawn(
       std::declval<const LaunchRequest&>()));
+  using Handle = std::conditional_t<is_shared, SharedProcess<OwnHandle>, OwnHandle>;
 
   [[no_unique_address]] typename Set::Spawner spawner;
   [[no_unique_address]] typename Set::Budget budget;
@@ -170,10 +184,12 @@ struct Service : ServiceBase {
   [[no_unique_address]] typename Set::Limits limits_policy;
   [[no_unique_address]] typename Set::Reporter reporter;
   [[no_unique_address]] typename Set::PostMortem post_mortem;
+  [[no_unique_address]] typename Set::Sharing sharing;
   [[no_unique_address]] typename Set::Checks checks;
   [[no_unique_address]] typename Set::Watchers watchers;
   std::optional<Handle> process = {};
   [[no_unique_address]] typename Set::PostMortem::Run remains = {};
+  [[no_unique_address]] std::conditional_t<is_shared, SharedRun, NotSharedRun> shared_run = {};
 
   void spawn() {
     try {
@@ -195,13 +211,27 @@ struct Service : ServiceBase {
       prepare_all(watchers, request);
       remains = typename Set::PostMortem::Run{post_mortem, request};
       post_mortem_note = remains.note();
-      process.emplace(spawner.spawn(request));
+      if constexpr (is_shared)
+        spawn_shared(*this, request);
+      else
+        process.emplace(spawner.spawn(request));
       last_pid = process->pid();
       if (observer() != nullptr) observer()->started(*this, last_pid);
       streams.close_terminal();
     } catch (const std::system_error&) {
       throw_spawn_error(budget.start);
     }
+  }
+
+  /// Takes the place of the spawn, with a handle of a process that another program has started.
+  void take_over(OutputStreams its_streams, auto handle) {
+    streams = std::move(its_streams);
+    be_observed(&look);
+    if constexpr (requires { output.keep_on_failure; }) keep_dir = output.keep_on_failure;
+    limits = limits_policy.limits();
+    process.emplace(std::move(handle));
+    last_pid = process->pid();
+    if (observer() != nullptr) observer()->started(*this, last_pid);
   }
 
   /// Lets checks change the request.
@@ -358,6 +388,7 @@ Service<Set> make_service(ResolvedCommand command, hana::tuple<Given...> given) 
   not_negative(service.head_start(), "the wait before the first signal");
   (void)service.kill_steps();  // checks its signal, too
   (void)service.limits_policy.limits();
+  if constexpr (Set::Sharing::shares) check_shared(service.sharing);
   return service;
 }
 

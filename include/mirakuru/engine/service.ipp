@@ -15,6 +15,7 @@
 #include <mirakuru/os/file_name.hpp>
 #include <mirakuru/os/pipe_signal_blocked.hpp>
 #include <mirakuru/os/proc.hpp>
+#include <mirakuru/spawn/guardian/lease_message.hpp>
 #include <mirakuru/spawn/wrap.hpp>
 #include <mirakuru/text/cut.hpp>
 
@@ -43,6 +44,15 @@ MIRAKURU_DECL void check_signals(std::span<const SignalStep> steps) {
 MIRAKURU_DECL void check_budget(std::chrono::nanoseconds start, std::chrono::nanoseconds stop) {
   not_negative(start, "the start budget");
   not_negative(stop, "the stop budget");
+}
+
+MIRAKURU_DECL void check_shared(const Shared& shared) {
+  if (shared.name.empty()) throw std::invalid_argument{"the name of a shared service is empty"};
+  not_negative(shared.linger, "the linger time");
+  std::size_t size = 0;
+  for (const auto& [name, value] : shared.publish) size += name.size() + value.text().size() + 24;
+  if (size + 24 > LeaseHead::most)
+    throw std::invalid_argument{"a shared service publishes more than 60 KB"};
 }
 
 MIRAKURU_DECL bool is_accepted(int exit_code, const std::vector<int>& accept,
@@ -306,6 +316,38 @@ MIRAKURU_DECL std::string ServiceBase::describe(pid_t pid) const {
 
 MIRAKURU_DECL void ServiceBase::record(const std::vector<Straggler>& news) { stragglers = news; }
 MIRAKURU_DECL void ServiceBase::record(const std::string& news) { trouble = news; }
+
+MIRAKURU_DECL const std::string& ServiceBase::published(
+    const std::map<std::string, std::string>& values, const std::string& name) const {
+  if (const auto at = values.find(name); at != values.end()) return at->second;
+  std::string known;
+  for (const auto& value : values) known += (known.empty() ? "" : ", ") + value.first;
+  throw ExecutorError{error_context(Clock::now())
+                          .message("it publishes no '" + name + "'; it publishes " +
+                                   (known.empty() ? "nothing" : known))};
+}
+
+MIRAKURU_DECL std::vector<std::pair<std::string, std::string>> ServiceBase::facts_of_command(
+    std::span<const SignalStep> steps, std::chrono::nanoseconds stop_budget,
+    const std::vector<ResourceLimit>& limits_of_it) const {
+  std::vector<std::pair<std::string, std::string>> facts{
+      {"command", quote_words(command.words())},
+      {"directory", command.cwd()},
+      {"user", command.user()},
+      {"environment", command.clean_env() ? "clean" : "inherited"}};
+  for (const auto& [name, value] : command.env())
+    facts.emplace_back("variable " + name, value.text() ? '=' + *value.text() : "unset");
+  for (const auto& limit : limits_of_it)
+    facts.emplace_back("limit " + std::to_string(limit.resource),
+                       std::to_string(limit.soft) + ", " + std::to_string(limit.hard));
+  std::string signals;
+  for (const auto& step : steps)
+    signals +=
+        (signals.empty() ? "" : ", ") + std::to_string(step.signal) + " for " + to_text(step.wait);
+  facts.emplace_back("signal strategy", signals);
+  facts.emplace_back("stop budget", to_text(stop_budget));
+  return facts;
+}
 
 MIRAKURU_DECL ErrorContext ServiceBase::error_context(TimePoint now, std::string awaited,
                                                       std::string reason) const {

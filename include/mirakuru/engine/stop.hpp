@@ -159,6 +159,11 @@ class StopOperation : StopBase {
   bool resume(TimePoint now, WaitSet& waits) {
     waits.clear();
     if (!service_.process) return true;
+    if constexpr (requires { service_.process->leave(); })
+      if (service_.alive() && service_.process->leave()) {
+        service_.clear();
+        return true;
+      }
     if (!service_.alive()) {
       if (way_.lives()) return end_way(now, waits);
       service_.clear();

@@ -108,7 +108,7 @@ class ServiceOf final : public AnyService {
   explicit ServiceOf(Service<Set>& service) : service_{service} {}
 
   std::unique_ptr<Task> start(CoroutineLoop loop, std::chrono::nanoseconds limit) override {
-    return std::make_unique<TaskOf<StartOperation<Set>>>(service_, loop, limit);
+    return std::make_unique<TaskOf<StartOf<Set>>>(service_, loop, limit);
   }
   std::unique_ptr<Task> end(End how) override {
     using Stop = TaskOf<StopOperation<Set>>;

@@ -2,15 +2,17 @@
 #pragma once
 
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <cerrno>
 #include <cstddef>
-#include <cstdint>
 #include <utility>
 
 #include <mirakuru/net/endpoint.hpp>
 #include <mirakuru/net/rendezvous.hpp>
 #include <mirakuru/net/socket_path.hpp>
+#include <mirakuru/net/unix_owner.hpp>
+#include <mirakuru/text/fnv.hpp>
 
 namespace mirakuru::detail {
 
@@ -20,19 +22,8 @@ inline UniqueFd rendezvous_socket() {
 
 MIRAKURU_DECL Rendezvous::Rendezvous(std::string_view name, std::string_view scope)
     : user_{::geteuid()} {
-  // FNV-1a: the same in each program, whichever library has compiled it.
-  std::uint64_t hash = 0xcbf29ce484222325;
-  const auto mix = [&hash](std::string_view text) {
-    for (const char byte : text) {
-      hash ^= static_cast<unsigned char>(byte);
-      hash *= 0x100000001b3;
-    }
-  };
   // The length keeps "ab" and "c" apart from "a" and "bc".
-  mix(std::to_string(name.size()));
-  mix(":");
-  mix(name);
-  mix(scope);
+  const auto hash = fnv(scope, fnv(name, fnv(std::to_string(name.size()) + ':')));
   prefix_ = "@mirakuru/" + std::to_string(user_) + '/' + std::to_string(hash) + '/';
 }
 
@@ -41,10 +32,15 @@ MIRAKURU_DECL std::string Rendezvous::address(int n) const { return prefix_ + st
 MIRAKURU_DECL Rendezvous::Peer Rendezvous::reach(int n, UniqueFd& connection) const {
   const auto target = SocketPath{address(n)}.endpoint();
   auto socket = rendezvous_socket();
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&target.address), target.size) !=
-      0) {
+  if (::connect(socket.get(), target.data(), target.size) != 0) {
     if (errno == ECONNREFUSED) return Peer::none;
-    if (errno == EAGAIN) return Peer::busy;
+    // Its queue is full, so no connection tells its user.
+    if (errno == EAGAIN) {
+      constexpr auto begin = offsetof(sockaddr_un, sun_path);
+      const std::string_view name{reinterpret_cast<const char*>(&target.address) + begin,
+                                  target.size - begin};
+      return user_of_listener(name).value_or(user_) == user_ ? Peer::busy : Peer::foreign;
+    }
     if (errno == EPROTOTYPE) return Peer::foreign;  // no Rendezvous makes a socket of another type
     throw_errno("connect");
   }
@@ -71,7 +67,7 @@ MIRAKURU_DECL Rendezvous::Outcome Rendezvous::attempt(TimePoint now) {
     }
     auto listener = rendezvous_socket();
     const auto own = SocketPath{address(n)}.endpoint();
-    if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&own.address), own.size) == 0) {
+    if (::bind(listener.get(), own.data(), own.size) == 0) {
       if (::listen(listener.get(), SOMAXCONN) != 0) throw_errno("listen");
       silent_since = {};
       return first_or_other(n, std::move(listener));

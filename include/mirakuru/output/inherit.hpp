@@ -8,6 +8,7 @@ namespace mirakuru {
 /// The child prints where the test itself prints; nothing is kept.
 struct Inherit {
   static constexpr bool keeps_output = false;
+  static constexpr bool inherited = true;
 
   [[nodiscard]] OutputStreams open() const { return {}; }
 };

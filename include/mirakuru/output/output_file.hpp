@@ -28,6 +28,14 @@ class OutputFile {
   /// on. Throws `std::system_error` naming a file that cannot be opened. Rests on `open`.
   [[nodiscard]] static OutputFile open(const FileName& path, long long begin = 0);
 
+  /// The file of a run that has begun at the byte `begin`, as the descriptor of another process.
+  [[nodiscard]] static OutputFile of_run(detail::UniqueFd fd, long long begin) noexcept {
+    OutputFile file{std::move(fd)};
+    file.kept_ = true;
+    file.begin_ = begin;
+    return file;
+  }
+
   /// Begins a run: all that is written from now on is kept. A stream of the parent's stays without
   /// a file. Throws `std::system_error`. Rests on `fstat`.
   void keep();

@@ -48,6 +48,17 @@ struct Relay {
   bool from_terminal = false;
 };
 
+/// A tree that several programs use. The guardian keeps it while one of them has a lease, a
+/// connection to it; the owner's death alone ends nothing.
+struct Leasing {
+  int listener;            ///< the listening socket by which further programs join
+  int starter;             ///< the guardian's end of the owner's lease
+  int input = -1;          ///< the writing end of standard input, kept open; -1 for none
+  int out = -1, err = -1;  ///< the output's files for those that join; -1 for none
+  std::string greeting;    ///< bytes for those that join
+  std::chrono::nanoseconds linger = {};  ///< from the end of the last lease to the first signal
+};
+
 /// A command as the user asked for it, and how to end it. A spawner gets one for each start.
 ///
 /// A request owns its data, apart from the three standard streams. A spawner may change its copy
@@ -73,6 +84,7 @@ struct LaunchRequest {
   std::vector<Relay> relays = {};
   /// A directory that goes with the tree after the owner's death; empty for none.
   std::string scratch = {};
+  std::optional<Leasing> leases = {};  ///< none: the tree is the owner's alone
   /// Further descriptors of the command, each by its number there: 3 or more, and at most
   /// `most_descriptors` of them.
   /// A spawner that starts the command on another machine cannot give them.

@@ -9,8 +9,10 @@
 
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/spawn/child.hpp>
+#include <mirakuru/spawn/guardian/leases.hpp>
 #include <mirakuru/spawn/guardian/memory.hpp>
 #include <mirakuru/spawn/guardian/relays.hpp>
+#include <mirakuru/spawn/guardian/report.hpp>
 #include <mirakuru/spawn/guardian/tree.hpp>
 #include <mirakuru/spawn/launch.hpp>
 #include <mirakuru/stop/schedule.hpp>
@@ -18,36 +20,6 @@
 namespace mirakuru::detail {
 
 struct Cgroup;
-
-/// A directory that goes after the owner's death; empty for none.
-struct Scratch {
-  UniqueFd directory = {}, lock = {};
-  std::string lock_path = {};  // empty if it has no lock file
-};
-
-/// One message from a guardian to its owner.
-struct Report {
-  enum Kind : int { spawned, failed, straggler, refused, paused, ended };
-
-  Kind kind;
-  pid_t pid;
-  int value;       // the guardian's own id of `spawned`, the errno of `failed` and `refused`, the
-                   // exit code of `ended`
-  bool last;       // nothing is below the guardian any more, and it exits
-  char text[243];  // the failed call, or the command line of the process
-};
-
-/// A message from the owner is one byte: a signal for the tree, and this bit if the owner has sent
-/// the signal to the leader's group itself. Two numbers beyond all signals pause the tree, and let
-/// it go on.
-inline constexpr unsigned char group_has_it = 0x80, pause_tree = 0x7e, resume_tree = 0x7f;
-
-/// A signal for the command after its owner's death.
-struct LastSignal {
-  std::int64_t after;  // nanoseconds
-  int signal;
-  Scope scope;
-};
 
 /// The process between the owner, which is the test, and the command. It is a fork of the owner
 /// and executes no other program.
@@ -59,7 +31,8 @@ struct LastSignal {
 ///     spawn the command -> reap, signal, wait, until nothing is below it -> exit
 ///
 /// The channel carries reports to the owner, and signals to the guardian, one byte each. When the
-/// channel closes, or the owner ends, the guardian sends the owner's last signals by itself.
+/// channel closes, or the owner ends, the guardian sends the owner's last signals by itself; those
+/// of a shared tree when its last lease has ended.
 class [[gnu::visibility("hidden")]] Guardian {
  public:
   static constexpr std::size_t page = 4096, stack_size = 16 * page - page / 2;
@@ -160,8 +133,10 @@ class [[gnu::visibility("hidden")]] Guardian {
   /// One message for the end of the leader and of its tree: with two, the owner could see a lone
   /// process end and its tree live.
   void report_end(bool last) {
-    if (last || (leader_ended_ && !end_reported_))
+    if (last || (leader_ended_ && !end_reported_)) {
+      leases_.leader_ended(exit_code_, last);
       report(Report::ended, leader_, exit_code_, "", last);
+    }
     end_reported_ = leader_ended_;
   }
 
@@ -197,15 +172,17 @@ class [[gnu::visibility("hidden")]] Guardian {
     if (orphaned_at_ != 0 && next_signal_ < signal_count_)
       left = syscalls::least(left, signals_[next_signal_].after - (time - orphaned_at_));
     left = syscalls::least(left, relays_.pause());
+    left = syscalls::least(left, leases_.pause(time));
     if (left < 0) left = 0;
     const timespec limit{.tv_sec = left / second, .tv_nsec = left % second};
 
     struct {
-      pollfd own[3];
+      pollfd own[4];
       pollfd relays[Relays::most];
-    } events{{{.fd = orphaned_at_ != 0 ? -1 : channel_, .events = POLLIN, .revents = 0},
-              {.fd = orphaned_at_ != 0 ? -1 : owner_, .events = POLLIN, .revents = 0},
-              {.fd = signals_in_, .events = POLLIN, .revents = 0}},
+    } events{{{.fd = owner_left_ ? -1 : channel_, .events = POLLIN, .revents = 0},
+              {.fd = owner_left_ ? -1 : owner_, .events = POLLIN, .revents = 0},
+              {.fd = signals_in_, .events = POLLIN, .revents = 0},
+              {.fd = leases_.event(), .events = POLLIN, .revents = 0}},
              {}};
     relays_.wait_for(events.relays);
     const auto count = relays_.empty() ? std::size(events.own) : sizeof events / sizeof(pollfd);
@@ -295,7 +272,19 @@ class [[gnu::visibility("hidden")]] Guardian {
   }
 
   void on_owner_exit() {
+    if (owner_left_) return;
+    owner_left_ = true;
+    leases_.shared() ? leases_.starter_ended() : begin_last_signals();
+  }
+
+  void begin_last_signals() {
     if (orphaned_at_ == 0) orphaned_at_ = syscalls::now();
+  }
+
+  void look_at_leases() {
+    const auto verdict = leases_.look();
+    if (verdict == Leases::Verdict::end) begin_last_signals();
+    if (verdict == Leases::Verdict::kill) begin_step(SIGKILL, false);
   }
 
   void keep_to_schedule() {
@@ -352,6 +341,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   ArgumentArea area_;
   Child child_;
   Relays relays_;
+  Leases leases_;
   char* title_;
   char *scratch_path_, *lock_path_;
   char* group_path_;
@@ -367,8 +357,9 @@ class [[gnu::visibility("hidden")]] Guardian {
   pid_t self_ = 0, leader_ = 0;
   bool leader_ended_ = false, end_reported_ = false;
   int exit_code_ = 0;
-  std::size_t next_signal_ = 0;   // of signals_, after the owner's end
-  std::int64_t orphaned_at_ = 0;  // 0: the owner lives
+  std::size_t next_signal_ = 0;  // of signals_, after the owner's end
+  bool owner_left_ = false;
+  std::int64_t orphaned_at_ = 0;  // when the last signals have begun; 0: not yet
   int signal_ = 0;                // the last one that it got to send; 0: none yet
   bool paused_ = false;
   bool group_signalled_ = false;  // the leader's group has got it as a whole

@@ -15,8 +15,9 @@ namespace mirakuru::detail {
 
 MIRAKURU_DECL std::size_t Guardian::extra_size(const Task& task) {
   return Child::extra_size(task.request, task.exec) + Relays::extra_size(task.request.relays) +
-         task.group.path.size() + task.request.scratch.size() + task.scratch.lock_path.size() +
-         1200 + task.last_signals.size() * sizeof(LastSignal);
+         Leases::extra_size(task.request.leases) + task.group.path.size() +
+         task.request.scratch.size() + task.scratch.lock_path.size() + 1200 +
+         task.last_signals.size() * sizeof(LastSignal);
 }
 
 MIRAKURU_DECL Guardian::Guardian(const Task& task, StringArena arena)
@@ -30,6 +31,7 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task, StringArena arena)
       area_{task.area},
       child_{task.request, task.exec, arena},
       relays_{task.request.relays, arena},
+      leases_{task.request.leases, arena},
       signal_count_{task.last_signals.size()},
       unmap_unused_{task.modules != nullptr},
       tree_{task.mark} {
@@ -84,6 +86,7 @@ MIRAKURU_DECL bool Guardian::set_up() {
       static_cast<int>(syscalls::call(SYS_signalfd4, -1, &news, sizeof news, SFD_CLOEXEC));
   if (signals_in_ < 0) return report(Report::failed, 0, errno, "signalfd") && false;
   relays_.begin();
+  if (!leases_.begin()) return report(Report::failed, 0, errno, "epoll_create1") && false;
   return true;
 }
 
@@ -100,6 +103,7 @@ MIRAKURU_DECL void Guardian::run() {
     report(Report::failed, 0, errno, "clone");
     return;
   }
+  leases_.spawned(leader_, self_);
   close_others(true);
   syscalls::call(SYS_chdir, "/");
   area_.put(title_);
@@ -108,13 +112,15 @@ MIRAKURU_DECL void Guardian::run() {
   if (!report(Report::spawned, leader_, self_)) on_owner_exit();
 
   while (reap()) {
+    if (leases_.shared()) look_at_leases();
     keep_to_schedule();
     if (signal_ != 0 && syscalls::now() >= look_at_) signal_rest();
     // Most commands end in less time than it takes to sleep and wake up.
     if (leader_ended_ || syscalls::now() >= spin_until_) wait();
   }
+  leases_.end();
   if (group_ >= 0) syscalls::remove_directories(AT_FDCWD, group_path_);
-  if (scratch_ >= 0 && orphaned_at_ != 0) remove_scratch();
+  if (scratch_ >= 0 && owner_left_) remove_scratch();
 }
 
 /// The owner cannot do it any more. Another guardian with a lock still needs the directory. One
@@ -147,12 +153,13 @@ MIRAKURU_DECL void Guardian::become_command() {
 
 /// The command needs its streams, and the host's own where it has none.
 MIRAKURU_DECL void Guardian::close_others(bool streams_too) {
-  int kept[24 + LaunchRequest::most_descriptors];
+  int kept[24 + Leases::descriptors + LaunchRequest::most_descriptors];
   std::size_t count = 0;
   const auto keep = [&](int fd) { kept[count++] = fd; };
   for (const int fd : {channel_, owner_, signals_in_, group_kill_, group_, scratch_, scratch_lock_})
     keep(fd);
   relays_.each_descriptor(keep);
+  leases_.each_descriptor(keep);
   if (!streams_too) {
     child_.each_descriptor(keep);
     for (const int fd : {0, 1, 2}) keep(fd);

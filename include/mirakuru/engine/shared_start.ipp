@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <system_error>
+
+#include <mirakuru/budget/backoff.hpp>
+#include <mirakuru/engine/shared_start.hpp>
+#include <mirakuru/error.hpp>
+#include <mirakuru/os/printable.hpp>
+
+namespace mirakuru::detail {
+
+MIRAKURU_DECL void SharedStartBase::begin(TimePoint now, std::chrono::nanoseconds budget) {
+  // The starter's budget began a moment before or after, and its error tells more.
+  constexpr std::chrono::seconds grace{1};
+  began_at_ = now;
+  budget_ = budget;
+  deadline_ = after(after(now, budget), grace);
+}
+
+MIRAKURU_DECL SharedStartBase::Step SharedStartBase::go_on(TimePoint now, WaitSet& waits,
+                                                           const SharedFacts& facts) {
+  waits.clear();
+  if (cancelled_) std::rethrow_exception(cancelled_);
+  try {
+    if (!lease_ && elect(now)) return Step::starting;
+    if (lease_) lease_.look();
+  } catch (const std::system_error& error) {
+    fail(now, called() + " cannot be found: " + error.what());
+  }
+  const auto state = lease_.state();
+  if (state == Lease::State::failed)
+    lease_.throw_failure("another program has tried to start " + called());
+  if (state == Lease::State::joined) {
+    if (const auto other = difference(lease_.facts(), facts); !other.empty())
+      fail(now, called() + ' ' + other);
+    if (lease_.alive()) return Step::joined;
+  }
+  // It has ended since: the other programs, and this one, elect a starter.
+  if (state == Lease::State::lost || state == Lease::State::joined) lease_ = {};
+  wait(now, waits);
+  return Step::wait;
+}
+
+/// True if this program has to start it.
+MIRAKURU_DECL bool SharedStartBase::elect(TimePoint now) {
+  auto [role, socket] = place_.attempt(now);
+  if (role == Rendezvous::Role::refused)
+    fail(now, called() + " cannot be found: another user holds all of its addresses");
+  if (role == Rendezvous::Role::starter) {
+    listener_ = std::move(socket);
+    return true;
+  }
+  if (role == Rendezvous::Role::joined) lease_ = Lease{std::move(socket)};
+  return false;
+}
+
+MIRAKURU_DECL void SharedStartBase::wait(TimePoint now, WaitSet& waits) const {
+  if (now >= deadline_) {
+    const auto starter = lease_.starter();
+    const auto other =
+        starter == 0 ? std::string{"another program"} : "pid " + std::to_string(starter);
+    auto context = base_.error_context(now);
+    context.note(other + " starts it, keeps it, or ends it");
+    throw TimeoutExpired{context.message(called() + " is not ready after " + to_text(budget_)),
+                         budget_};
+  }
+  waits.until(deadline_);
+  if (lease_)
+    waits.add(lease_.event());
+  else
+    waits.until(after(now, pause_after(now - began_at_)));
+}
+
+MIRAKURU_DECL void SharedStartBase::fail(TimePoint now, const std::string& headline) const {
+  throw ExecutorError{base_.error_context(now).message(headline)};
+}
+
+MIRAKURU_DECL std::string SharedStartBase::called() const {
+  return "the shared service '" + one_line(name_) + '\'';
+}
+
+}  // namespace mirakuru::detail

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <concepts>
+#include <map>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <mirakuru/budget/duration.hpp>
+#include <mirakuru/os/config.hpp>
+
+namespace mirakuru {
+
+namespace detail {
+
+/// A text, or an integer in decimal digits.
+class PublishedValue {
+ public:
+  template <std::convertible_to<std::string> Text>
+  PublishedValue(const Text& text) : text_(text) {}
+  PublishedValue(std::string_view text) : text_{text} {}
+  template <std::integral Number>
+    requires(!std::same_as<Number, bool> && !std::same_as<Number, char>)
+  PublishedValue(Number number) : text_{std::to_string(number)} {}
+
+  [[nodiscard]] const std::string& text() const noexcept { return text_; }
+
+ private:
+  std::string text_;
+};
+
+}  // namespace detail
+
+/// One service for all test programs that a runner such as `ctest -j` starts side by side.
+///
+///     mk::Executor db{mk::Command{"redis-server --port 6399"}, mk::TCPCheck{6399},
+///                     mk::Shared{.name = "redis"}};
+///     db.start();  // the first program starts it, the others join
+///
+/// `start()` joins the service if it is there, and waits for it if another program starts it. Else
+/// it starts the service. If the program that starts it is killed meanwhile, another one starts it
+/// anew; its failure is the error of all that wait. `pid()`, `output()`, `running()`,
+/// `exit_code()`, `check_alive()` and `wait()` are about the one service.
+///
+/// `stop()`, `kill()`, the destructor and the end of the program, in any way, leave the service. It
+/// is ended by the signals of its first program's strategy, `linger` after the last one has left. A
+/// stop by input closes it; a stop by a command runs none, and the signals follow. A service whose
+/// leader fails is ended, too.
+///
+/// All programs have to give the same command, checks, strategy and stop budget. Otherwise
+/// `start()` throws an `ExecutorError` with the difference. Values that are published may differ:
+/// of a command that has `--port 6401` and publishes "6401" all but the number has to be equal.
+/// Only the program that has started the service can `write()`, and the service keeps its input.
+///
+/// What tests do to the service is not kept apart: give each a database or a prefix of its own. A
+/// directory of the service has to live as long as the service, which the first program's `TempDir`
+/// does not. Needs a spawner with a guardian, and an output that is the service's own: `Capture`,
+/// `ToFile` or `Discard`.
+///
+/// Rests on unix(7): an abstract socket, whose one `bind` elects the starter. So nothing is left in
+/// any directory. The name belongs to the user and to the network namespace.
+struct Shared {
+  static constexpr bool shares = true;
+
+  /// Programs share by this name. Not empty.
+  std::string name;
+  /// Keeps equal names apart, such as the build directory; empty: none.
+  std::string scope = {};
+  /// How long the service outlives the last program, zero or more.
+  Duration linger = std::chrono::seconds{2};
+  /// For all programs: the values of the one that has started it. `published()` returns them.
+  std::map<std::string, detail::PublishedValue> publish = {};
+};
+
+}  // namespace mirakuru

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+#include <cstdint>
+#include <string>
+
+#include <mirakuru/os/unique_fd.hpp>
+#include <mirakuru/stop/schedule.hpp>
+
+// The words between a guardian and its owner.
+
+namespace mirakuru::detail {
+
+/// A directory that goes after the owner's death; empty for none.
+struct Scratch {
+  UniqueFd directory = {}, lock = {};
+  std::string lock_path = {};  // empty if it has no lock file
+};
+
+/// One message from a guardian to its owner.
+struct Report {
+  enum Kind : int { spawned, failed, straggler, refused, paused, ended };
+
+  Kind kind;
+  pid_t pid;
+  int value;       // the guardian's own id of `spawned`, the errno of `failed` and `refused`, the
+                   // exit code of `ended`
+  bool last;       // nothing is below the guardian any more, and it exits
+  char text[243];  // the failed call, or the command line of the process
+};
+
+/// A message from the owner is one byte: a signal for the tree, and this bit if the owner has sent
+/// the signal to the leader's group itself. Two numbers beyond all signals pause the tree, and let
+/// it go on.
+inline constexpr unsigned char group_has_it = 0x80, pause_tree = 0x7e, resume_tree = 0x7f;
+
+/// A signal for the command after its owner's death.
+struct LastSignal {
+  std::int64_t after;  // nanoseconds
+  int signal;
+  Scope scope;
+};
+
+}  // namespace mirakuru::detail
