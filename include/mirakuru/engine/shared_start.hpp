@@ -71,7 +71,8 @@ template <class Set>
 void join(Service<Set>& service, Lease lease, TimePoint now) {
   service.shared_run.values = lease.values();
   service.port = lease.values().port;
-  service.take_over(lease.take_streams(), std::move(lease));
+  auto streams = lease.take_streams();
+  service.take_over(std::move(streams), std::move(lease));
   service.timeline.spawned = service.timeline.ready = now;
 }
 
