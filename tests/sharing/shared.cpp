@@ -290,7 +290,7 @@ TEST_CASE("Shared: a joiner reads the same output, and sees the end and the exit
   const Service service;
   const test::TempDir directory;
   const auto file = directory / "go";
-  const auto script = "echo ready; echo to err >&2; until [ -e '" + file +
+  const auto script = "echo to err >&2; echo ready; until [ -e '" + file +
                       "' ]; do sleep 0.01; done; echo late; exit 7 # " + service.mark;
   const auto program = [&] {
     return Program{[&](const Wire& wire) {
