@@ -61,8 +61,9 @@ class Repeat {
 
   void begin(int number) {
     auto& random = random_;
-    // The first one starts the service, and dies in half of the repeats.
-    const bool dies = number == 0 ? random() % 2 == 0 : random() % 10 == 0;
+    // The first one starts the service, and dies in half of the repeats. Half of the others end
+    // before their moment.
+    const bool dies = number == 0 ? random() % 2 == 0 : random() % 5 == 0;
     const microseconds moment{random() % 25'000}, work{random() % 20'000};
     const auto way = random() % 3;
     std::fflush(nullptr);

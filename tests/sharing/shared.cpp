@@ -12,6 +12,8 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru.hpp>
+#include <mirakuru/net/endpoint.hpp>
+#include <mirakuru/net/rendezvous.hpp>
 
 #include "child.hpp"
 #include "errors.hpp"
@@ -260,7 +262,8 @@ TEST_CASE("Shared: values that are published may differ, and the starter's are f
   const auto program = [&](const std::string& port) {
     return Program{[=, &service](const Wire& wire) {
       mk::Executor shared{
-          test::helper("listen", "127.0.0.1", port, service.mark), mk::TCPCheck{"127.0.0.1", std::stoi(port)},
+          test::helper("listen", "127.0.0.1", port, service.mark),
+          mk::TCPCheck{"127.0.0.1", std::stoi(port)},
           mk::Shared{
               .name = service.name, .linger = 0s, .publish = {{"port", port}, {"number", 42}}}};
       CHECK_THROWS_AS((void)shared.published("port"), mk::ExecutorError);
@@ -533,5 +536,45 @@ TEST_CASE("Shared: a squatter, also one with a full queue, is passed over" *
   auto third = service.program();  // the first address is free again
   CHECK(third.hear() == leader);
   for (auto* one : {&first, &second, &third}) CHECK(one->end() == 0);
+  CHECK(service.all_gone());
+}
+
+TEST_CASE("Shared: a user who holds all addresses is told of" * doctest::skip(::geteuid() != 0)) {
+  const Service service;
+  mk::detail::Rendezvous place{service.name, ""};
+  auto squatter = Program{[&](const Wire& wire) {
+    if (!test::become_nobody()) throw std::runtime_error{"cannot become another user"};
+    std::vector<mk::detail::UniqueFd> sockets;
+    for (int n = 0; n < mk::detail::Rendezvous::addresses; ++n) {
+      const auto target = mk::SocketPath{place.address(n)}.endpoint();
+      sockets.emplace_back(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+      if (::bind(sockets.back().get(), target.data(), target.size) != 0 ||
+          ::listen(sockets.back().get(), 8) != 0)
+        throw std::runtime_error{"cannot squat"};
+    }
+    wire.say("taken");
+    wire.hear();
+  }};
+  REQUIRE(squatter.hear() == "taken");
+  auto shared = service.executor();
+  CHECK(test::message_of<mk::ExecutorError>([&] { shared.start(); })
+            .starts_with("the shared service '" + service.name +
+                         "' cannot be found: another user holds all of its addresses\n"));
+  CHECK(squatter.end() == 0);
+  CHECK(service.count() == 0);
+}
+
+TEST_CASE("Shared: a program that waits too long says which one starts the service") {
+  const Service service;
+  auto first = service.program("5000");
+  REQUIRE(test::eventually([&] { return service.count() == 1; }));
+  mk::Executor shared{service.words("5000"), mk::TCPCheck{"127.0.0.1", std::stoi(service.port)},
+                      service.shared(), mk::TimeoutBudget{.start = 100ms}};
+  const auto message = test::message_of<mk::TimeoutExpired>([&] { shared.start(); });
+  CHECK(
+      message.starts_with("the shared service '" + service.name + "' is not ready after 100 ms\n"));
+  CHECK(test::contains(message, "note: pid " + std::to_string(first.pid()) + " starts it"));
+  CHECK_FALSE(shared.running());
+  first.kill();
   CHECK(service.all_gone());
 }

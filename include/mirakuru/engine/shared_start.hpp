@@ -171,9 +171,8 @@ class SharedStartOperation : SharedStartBase {
     try {
       if (!start_->resume(now, waits)) return false;
     } catch (...) {
-      auto& run = service_.shared_run;
-      if (!cancelled_) tell_failure(run.listener.get(), std::current_exception());
-      run = {};
+      give_up(std::move(service_.shared_run.listener),
+              cancelled_ ? nullptr : std::current_exception());
       throw;
     }
     hand_on(service_);

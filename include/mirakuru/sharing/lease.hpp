@@ -95,9 +95,9 @@ class Lease {
 [[nodiscard]] SharedFacts comparable(SharedFacts facts);
 /// The greeting of a guardian: the facts, and where the run begins in the output's files.
 [[nodiscard]] std::string greeting_of(const SharedFacts& facts, const OutputStreams& streams);
-/// Tells the error to all that wait in the queue of `listener`. One that is no error of an executor
-/// is told, too.
-void tell_failure(int listener, std::exception_ptr error) noexcept;
+/// Closes the queue of `listener`, also if a fork of this process has a copy. Those that wait get
+/// the `error`; with none they elect another starter.
+void give_up(UniqueFd listener, const std::exception_ptr& error) noexcept;
 /// The pair of sockets that is the starter's lease: its own end, and the guardian's. Throws
 /// `std::system_error`.
 [[nodiscard]] std::pair<UniqueFd, UniqueFd> make_lease();

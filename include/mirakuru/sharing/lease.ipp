@@ -150,7 +150,7 @@ inline bool send_message(int socket, LeaseHead::Kind kind, const std::string& by
   return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
 }
 
-MIRAKURU_DECL void tell_failure(int listener, std::exception_ptr error) noexcept try {
+inline void tell_failure(int listener, const std::exception_ptr& error) noexcept try {
   auto failure = failure_of(error);
   failure[2] = shortened(failure[2], LeaseHead::most);
   const auto bytes = pack(failure);
@@ -163,6 +163,12 @@ MIRAKURU_DECL void tell_failure(int listener, std::exception_ptr error) noexcept
     if (user == ::geteuid()) send_message(joiner.get(), LeaseHead::failed, bytes);
   }
 } catch (...) {  // no memory: they start anew
+}
+
+MIRAKURU_DECL void give_up(UniqueFd listener, const std::exception_ptr& error) noexcept {
+  if (!listener) return;
+  if (error) tell_failure(listener.get(), error);
+  ::shutdown(listener.get(), SHUT_RDWR);
 }
 
 // The lease --------------------------------------------------------------------------------------

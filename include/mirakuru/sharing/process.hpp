@@ -97,6 +97,8 @@ struct SharedRun {
   SharedValues values = {};  // of the service, once it is ready
 };
 /// The same of one that is not shared.
-struct NotSharedRun {};
+struct NotSharedRun {
+  static inline const SharedValues values{};
+};
 
 }  // namespace mirakuru::detail

@@ -59,8 +59,9 @@ class PublishedValue {
 /// does not. Needs a spawner with a guardian, and an output that is the service's own: `Capture`,
 /// `ToFile` or `Discard`.
 ///
-/// Rests on unix(7): an abstract socket, whose one `bind` elects the starter. So nothing is left in
-/// any directory. The name belongs to the user and to the network namespace.
+/// A fork of a program that executes nothing else counts as that program. Rests on unix(7): an
+/// abstract socket, whose one `bind` elects the starter. So nothing is left in any directory. The
+/// name belongs to the user and to the network namespace.
 struct Shared {
   static constexpr bool shares = true;
 
