@@ -378,15 +378,17 @@ TEST_CASE("Shared: nothing of the programs stays open in the service and its gua
   CHECK(test::alive(leader));
   const auto guardian = guardian_of(leader);
   CHECK(std::filesystem::read_symlink("/proc/" + std::to_string(guardian) + "/cwd") == "/");
-  int sockets = 0, files = 0;
-  for (const auto& entry :
-       std::filesystem::directory_iterator{"/proc/" + std::to_string(guardian) + "/fd"}) {
-    const auto target = std::filesystem::read_symlink(entry.path()).string();
-    sockets += target.starts_with("socket:") ? 1 : 0;
-    files += target.starts_with("/") ? 1 : 0;
-  }
-  CHECK(sockets <= 2);  // the listener, and the channel to the owner
-  CHECK(files == 2);    // the output
+  const auto count = [&](const std::string& kind) {
+    int found = 0;
+    const auto directory = "/proc/" + std::to_string(guardian) + "/fd";
+    for (const auto& entry : std::filesystem::directory_iterator{directory})
+      found += std::filesystem::read_symlink(entry.path()).string().starts_with(kind) ? 1 : 0;
+    return found;
+  };
+  // The listener, and the channel to the owner.
+  CHECK(test::eventually([&] { return count("socket:") == 2; }, 250ms));
+  CHECK(count("/") == 2);      // the output
+  CHECK(count("pipe:") == 1);  // the service's input
   CHECK(service.all_gone());
 }
 

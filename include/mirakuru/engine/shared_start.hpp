@@ -23,7 +23,7 @@ namespace mirakuru::detail {
 /// The values that this program publishes if it starts the service.
 [[nodiscard]] inline std::map<std::string, std::string> published_by(const Shared& shared) {
   std::map<std::string, std::string> values;
-  for (const auto& [name, value] : shared.publish) values.emplace(name, value.text());
+  for (const auto& [name, value] : shared.publish) values.emplace(name, value.str());
   return values;
 }
 

@@ -1,41 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <concepts>
+#include <chrono>
 #include <map>
 #include <string>
-#include <string_view>
-#include <type_traits>
-#include <utility>
 
 #include <mirakuru/budget/duration.hpp>
-#include <mirakuru/os/config.hpp>
+#include <mirakuru/text/word.hpp>
 
 namespace mirakuru {
 
-namespace detail {
-
-/// A text, or an integer in decimal digits.
-class PublishedValue {
- public:
-  template <std::convertible_to<std::string> Text>
-  PublishedValue(const Text& text) : text_(text) {}
-  PublishedValue(std::string_view text) : text_{text} {}
-  template <std::integral Number>
-    requires(!std::same_as<Number, bool> && !std::same_as<Number, char>)
-  PublishedValue(Number number) : text_{std::to_string(number)} {}
-
-  [[nodiscard]] const std::string& text() const noexcept { return text_; }
-
- private:
-  std::string text_;
-};
-
-}  // namespace detail
-
 /// One service for all test programs that a runner such as `ctest -j` starts side by side.
 ///
-///     mk::Executor db{mk::Command{"redis-server --port 6399"}, mk::TCPCheck{6399},
+///     mk::Executor db{mk::Command{"redis-server --port 6399"}, mk::TCPCheck{"127.0.0.1", 6399},
 ///                     mk::Shared{.name = "redis"}};
 ///     db.start();  // the first program starts it, the others join
 ///
@@ -59,20 +36,22 @@ class PublishedValue {
 /// does not. Needs a spawner with a guardian, and an output that is the service's own: `Capture`,
 /// `ToFile` or `Discard`.
 ///
-/// A fork of a program that executes nothing else counts as that program. Rests on unix(7): an
+/// A fork of a program that executes nothing else counts as that program.
+///
+/// Rests on unix(7): an
 /// abstract socket, whose one `bind` elects the starter. So nothing is left in any directory. The
 /// name belongs to the user and to the network namespace.
 struct Shared {
   static constexpr bool shares = true;
 
   /// Programs share by this name. Not empty.
-  std::string name;
+  Word name;
   /// Keeps equal names apart, such as the build directory; empty: none.
-  std::string scope = {};
+  Word scope = {};
   /// How long the service outlives the last program, zero or more.
   Duration linger = std::chrono::seconds{2};
   /// For all programs: the values of the one that has started it. `published()` returns them.
-  std::map<std::string, detail::PublishedValue> publish = {};
+  std::map<std::string, Word> publish = {};
 };
 
 }  // namespace mirakuru
