@@ -47,7 +47,8 @@ MIRAKURU_DECL void check_budget(std::chrono::nanoseconds start, std::chrono::nan
 }
 
 MIRAKURU_DECL void check_shared(const Shared& shared) {
-  if (shared.name.str().empty()) throw std::invalid_argument{"the name of a shared service is empty"};
+  if (shared.name.str().empty())
+    throw std::invalid_argument{"the name of a shared service is empty"};
   not_negative(shared.linger, "the linger time");
   std::size_t size = 0;
   for (const auto& [name, value] : shared.publish) size += name.size() + value.str().size() + 24;
