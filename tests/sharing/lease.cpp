@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <sys/socket.h>
 #include <map>
 #include <string>
 #include <vector>
