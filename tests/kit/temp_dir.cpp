@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -11,6 +15,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <doctest/doctest.h>
@@ -50,6 +55,16 @@ void in_killed_child(Body body) {
           ::raise(SIGKILL);
           return kept.has_value();
         }) == 128 + SIGKILL);
+}
+
+/// This process has looked for left-over ones already.
+void make_one_in_next_process() {
+  CHECK(test::in_child([] {
+          std::string program = "/proc/self/exe";
+          ::setenv("MIRAKURU_TEST_MAKE_DIR", "1", 1);
+          ::execl(program.c_str(), program.c_str(), "-tc=makes a directory", nullptr);
+          return false;
+        }) == 0);
 }
 
 }  // namespace
@@ -203,13 +218,7 @@ TEST_CASE("TempDir: without a guardian the next one of the same user removes it"
   const mk::TempDir used{"used"};
   fs::create_directory(place.directory.path() + "/mirakuru-mine");
   fs::permissions(place.directory.path() + "/mirakuru-mine", fs::perms::owner_all);
-  // The next process: this one has looked already.
-  CHECK(test::in_child([] {
-          std::string program = "/proc/self/exe";
-          ::setenv("MIRAKURU_TEST_MAKE_DIR", "1", 1);
-          ::execl(program.c_str(), program.c_str(), "-tc=makes a directory", nullptr);
-          return false;
-        }) == 0);
+  make_one_in_next_process();
   CHECK(place.entries() == 2);  // the one in use, and the user's own
 }
 
@@ -226,4 +235,44 @@ TEST_CASE("TempDir: MIRAKURU_KEEP keeps all") {
   }
   ::unsetenv("MIRAKURU_KEEP");
   CHECK(place.entries() == 1);
+}
+
+TEST_CASE("TempDir: one that is just being made is not left over for others") {
+  const Place place;
+  std::atomic<bool> done = false;
+  std::thread other{[&] {
+    while (!done)
+      for (const auto& entry : fs::directory_iterator{place.directory.path()}) {
+        const auto& path = entry.path().native();
+        const int lock = path.ends_with(".lock") ? ::open(path.c_str(), O_RDONLY) : -1;
+        if (lock < 0) continue;
+        if (::flock(lock, LOCK_EX | LOCK_NB) == 0) {
+          ::rmdir(path.substr(0, path.size() - 5).c_str());
+          ::unlink(path.c_str());
+        }
+        ::close(lock);
+      }
+  }};
+  int lost = 0;
+  for (int i = 0; i < 3000; ++i) {
+    const mk::TempDir directory;
+    lost += !fs::is_directory(directory.path()) || !fs::exists(directory.path().native() + ".lock");
+  }
+  done = true;
+  other.join();
+  CHECK(lost == 0);
+}
+
+TEST_CASE("TempDir: a kill at any moment leaves none that stays") {
+  const Place place;
+  for (int i = 0; i < 200; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0)
+      for (;;) const mk::TempDir directory;
+    std::this_thread::sleep_for(std::chrono::microseconds{500 + i * 7});
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+  }
+  make_one_in_next_process();
+  CHECK(fs::is_empty(place.directory.path()));
 }

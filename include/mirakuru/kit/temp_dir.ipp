@@ -57,16 +57,33 @@ MIRAKURU_DECL TempDir::TempDir(const std::string& name) : owner_{::getpid()} {
   if (!std::filesystem::is_directory(above, error)) above = "/tmp";
   static const bool cleaned = (detail::remove_left_over(above), true);
   (void)cleaned;
-  std::string path = above / (std::string{detail::temp_dir_prefix} + name + "-XXXXXX");
-  if (::mkdtemp(path.data()) == nullptr) detail::throw_errno(("mkdtemp " + path).c_str());
-  path_ = path;
+  const std::string pattern = above / (std::string{detail::temp_dir_prefix} + name + "-XXXXXX");
   const char* const keep_all = std::getenv("MIRAKURU_KEEP");
   tells_ = keep_all != nullptr && *keep_all != '\0' && std::string_view{keep_all} != "0";
-  if (tells_) return;
-  constexpr int flags = O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC;
-  const auto lock = detail::lock_path_of(path);
-  lock_ = detail::checked_fd(::open(lock.c_str(), flags, 0600), ("open " + lock).c_str());
-  ::flock(lock_.get(), LOCK_SH);
+  if (tells_) {
+    std::string path = pattern;
+    if (::mkdtemp(path.data()) == nullptr) detail::throw_errno(("mkdtemp " + path).c_str());
+    path_ = path;
+  }
+  // The lock comes first, so a kill leaves no directory without one.
+  while (path_.empty()) {
+    std::string path = detail::lock_path_of(pattern);
+    constexpr int ending = detail::lock_ending.size();
+    lock_ = detail::checked_fd(::mkostemps(path.data(), ending, O_CLOEXEC),
+                               ("mkostemps " + path).c_str());
+    ::flock(lock_.get(), LOCK_SH);
+    struct stat status{};
+    if (::fstat(lock_.get(), &status) != 0 || status.st_nlink == 0)
+      continue;  // taken for left over
+    const auto directory = path.substr(0, path.size() - ending);
+    if (::mkdir(directory.c_str(), 0700) == 0) {
+      path_ = directory;
+    } else {
+      const int why = errno;
+      ::unlink(path.c_str());
+      if (why != EEXIST) detail::throw_error(why, "mkdir " + directory);
+    }
+  }
 }
 
 MIRAKURU_DECL TempDir::TempDir(TempDir&& other) noexcept
