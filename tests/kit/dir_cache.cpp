@@ -20,6 +20,7 @@
 #include "errors.hpp"
 #include "files.hpp"
 #include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 namespace fs = std::filesystem;
@@ -140,6 +141,15 @@ TEST_CASE("DirCache: a broken copy is made anew") {
   });
   check_made_anew("others may write to it",
                   [&](const fs::path& cached) { ::chmod(cached.c_str(), 0777); });
+  check_made_anew("a file has other bytes", [&](const fs::path& cached) {
+    const auto file = content(cached) / "deep/er/file";
+    do write(file, "other", std::ios::in | std::ios::out);
+    while (fs::last_write_time(file) <= fs::last_write_time(cached / "list"));
+  });
+  check_made_anew("a killed test has left a broken one, too", [&](const fs::path& cached) {
+    fs::copy(cached, cached.native() + ".broken", fs::copy_options::recursive);
+    REQUIRE(fs::remove(cached / "list"));
+  });
   check_made_anew("a killed test has left a half",
                   [&](const fs::path& cached) { fs::rename(cached, cached.native() + ".new"); });
   if (::geteuid() != 0) return;
@@ -167,6 +177,32 @@ TEST_CASE("DirCache: nothing is kept of a directory that cannot be made or copie
   CHECK(place.is_right("c"));
   CHECK_FALSE(fs::exists(cache.path()));
   CHECK_FALSE(fs::exists(cache.path().native() + ".new"));
+}
+
+TEST_CASE("DirCache: a copy that cannot be used is kept if no other one can be made") {
+  const Place place;
+  const mk::DirCache cache{"thing"};
+  place.fill(cache, "first");
+  const auto fails = [] { throw std::domain_error{"a full disk"}; };
+  CHECK_THROWS_AS(cache.fill(place.root / "not/there", fails), std::domain_error);
+  CHECK(place.fill(cache, "second"));
+}
+
+TEST_CASE("DirCache: a directory that exists is refused, and left alone") {
+  const Place place;
+  const mk::DirCache cache{"thing"};
+  for (const char* const name : {"first", "second"}) {
+    fs::create_directory(place.root / name);
+    write(place.root / name / "mine", "precious");
+    const auto message = test::message_of<std::system_error>([&] { place.fill(cache, name); });
+    CHECK(test::contains(message, "File exists"));
+    CHECK(test::slurp(place.root / name / "mine") == "precious");
+    fs::create_symlink("first", place.root / "link");
+    CHECK_THROWS_AS(place.fill(cache, "link"), std::system_error);
+    CHECK(fs::remove(place.root / "link"));
+    place.fill(cache, "other");  // the next round has a copy
+    fs::remove_all(place.root / "other");
+  }
 }
 
 TEST_CASE("DirCache: it works without a place for a cache") {
@@ -204,7 +240,10 @@ TEST_CASE("DirCache: $HOME/.cache stands in for $XDG_CACHE_HOME") {
   ::unsetenv("XDG_CACHE_HOME");
   const std::string home = std::getenv("HOME") != nullptr ? std::getenv("HOME") : "";
   ::setenv("HOME", place.root.c_str(), 1);
+  const mode_t mask = ::umask(0);
   CHECK(mk::DirCache{"thing"}.path() == place.root / ".cache/mirakuru/thing");
+  ::umask(mask);
+  CHECK(fs::status(place.root / ".cache").permissions() == fs::perms::owner_all);
   ::setenv("HOME", home.c_str(), 1);
 }
 

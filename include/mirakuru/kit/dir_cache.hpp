@@ -14,9 +14,9 @@ namespace mirakuru {
 /// the same user: in $XDG_CACHE_HOME/mirakuru/NAME or ~/.cache/mirakuru/NAME.
 ///
 /// It is made under a lock and published by rename, so test programs that come at the same time
-/// wait for the first one. A copy in which a file is missing, cut or another user's is thrown away.
-/// There is no cache if that place cannot be written or belongs to another user. Rests on flock(2),
-/// and on FICLONE or copy_file_range(2).
+/// wait for the first one. A copy in which a file is missing, changed or another user's is made
+/// anew. There is no cache if that place cannot be written or belongs to another user. Rests on
+/// flock(2), and on FICLONE or copy_file_range(2).
 class DirCache {
  public:
   /// `name`: of its own for each content, such as "postgres/15.3-HASH". Throws
@@ -28,8 +28,9 @@ class DirCache {
   /// directories with names of their own.
   ///
   /// `user`: the owner of the copy; empty: this process's user. Another one is for root alone.
-  /// Returns true if it comes from the cache. An exception of `make` passes through. Other test
-  /// programs are waited for at most `patience`; then it is made without the cache.
+  /// Returns true if it comes from the cache. An exception of `make` passes through. Throws
+  /// `std::system_error` if `directory` exists. Other test programs are waited for at most
+  /// `patience`; then it is made without the cache.
   bool fill(const std::filesystem::path& directory, const std::function<void()>& make,
             const std::string& user = "",
             std::chrono::nanoseconds patience = std::chrono::minutes{2}) const;

@@ -15,6 +15,7 @@
 #include <optional>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <mirakuru/kit/dir_cache.hpp>
@@ -26,10 +27,18 @@ namespace mirakuru {
 
 namespace detail {
 
-/// The owner of a copied file, and the one that its source must have.
-struct CopyOwners {
-  std::optional<Identity> of_copy = {};
-  std::optional<uid_t> of_source = {};
+/// The owner of a copied file, and a file that is written last, if the source is a copy.
+struct CopyRules {
+  std::optional<Identity> owner = {};
+  std::optional<struct stat> last = {};
+
+  /// True for a file of another owner than the last one's, and for one that is changed since.
+  [[nodiscard]] bool refuse(const struct stat& source) const {
+    const auto time = [](const struct stat& of) {
+      return std::pair{of.st_mtim.tv_sec, of.st_mtim.tv_nsec};
+    };
+    return last && (source.st_uid != last->st_uid || time(source) > time(*last));
+  }
 };
 
 /// Copies the content of a file, by reflink where the file system can.
@@ -54,14 +63,13 @@ inline void copy_content(int from, int to, off_t size) {
 
 /// Copies a file or makes a directory. Returns a line that tells its mode, size and name.
 inline std::string copy_entry(const std::filesystem::path& from, const std::filesystem::path& to,
-                              const std::string& name, const CopyOwners& owners) {
+                              const std::string& name, const CopyRules& rules) {
   const UniqueFd source{::open(from.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
   struct stat status{};
   if (!source || ::fstat(source.get(), &status) != 0)
     throw_errno(("open " + from.native()).c_str());
   const bool directory = S_ISDIR(status.st_mode);
-  if ((!directory && !S_ISREG(status.st_mode)) ||
-      (owners.of_source && status.st_uid != *owners.of_source))
+  if ((!directory && !S_ISREG(status.st_mode)) || rules.refuse(status))
     throw_error(EPERM, "copy " + from.native());
   const mode_t mode = status.st_mode & 07777;
   constexpr int flags = O_NOFOLLOW | O_CLOEXEC;
@@ -70,7 +78,7 @@ inline std::string copy_entry(const std::filesystem::path& from, const std::file
                                 : ::open(to.c_str(), flags | O_WRONLY | O_CREAT | O_EXCL, 0600)};
   if (!copy) throw_errno(("open " + to.native()).c_str());
   if (!directory) copy_content(source.get(), copy.get(), status.st_size);
-  const auto& owner = owners.of_copy;
+  const auto& owner = rules.owner;
   if ((owner && ::fchown(copy.get(), owner->user, owner->group) != 0) ||
       ::fchmod(copy.get(), mode) != 0)
     throw_errno(("chown " + to.native()).c_str());
@@ -81,11 +89,11 @@ inline std::string copy_entry(const std::filesystem::path& from, const std::file
 /// Copies a directory with all that is in it, and follows no link. Returns a line for each file,
 /// sorted. Throws `std::system_error`, also for a link.
 inline std::string copy_tree(const std::filesystem::path& from, const std::filesystem::path& to,
-                             const CopyOwners& owners) {
-  std::vector<std::string> lines{copy_entry(from, to, ".", owners)};
+                             const CopyRules& rules) {
+  std::vector<std::string> lines{copy_entry(from, to, ".", rules)};
   for (const auto& entry : std::filesystem::recursive_directory_iterator{from}) {
     const auto name = entry.path().lexically_relative(from);
-    lines.push_back(copy_entry(entry.path(), to / name, name, owners));
+    lines.push_back(copy_entry(entry.path(), to / name, name, rules));
   }
   std::sort(lines.begin(), lines.end());
   std::string all;
@@ -93,10 +101,10 @@ inline std::string copy_tree(const std::filesystem::path& from, const std::files
   return all;
 }
 
-/// Locks a file of the cache, shared or alone. None if others have it for too long.
+/// Locks a file of the cache, shared or alone. None if others have it for too long. NFS wants it
+/// open for writing.
 inline UniqueFd lock_cache(const std::filesystem::path& path, int how, TimePoint until) {
-  UniqueFd lock{
-      ::open(path.c_str(), O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600)};
+  UniqueFd lock{::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600)};
   while (lock && ::flock(lock.get(), how | LOCK_NB) != 0) {
     if (errno != EINTR && (errno != EWOULDBLOCK || Clock::now() >= until)) return {};
     std::this_thread::sleep_for(std::chrono::milliseconds{5});
@@ -127,7 +135,8 @@ inline std::filesystem::path cache_root() {
     root = home / ".cache";
   }
   std::error_code error;
-  std::filesystem::create_directories(root, error);
+  std::filesystem::create_directories(root.parent_path(), error);
+  ::mkdir(root.c_str(), 0700);  // whatever the umask; source: the XDG base directory specification
   root /= "mirakuru";
   ::mkdir(root.c_str(), 0700);
   return is_own_directory(root) ? root : std::filesystem::path{};
@@ -145,10 +154,11 @@ inline void spread_directories(const std::filesystem::path& above) {
   }
 }
 
-/// Moves a copy out of the way, and removes it as far as possible.
+/// Moves a copy out of the way, and removes it as far as possible. Needs the lock.
 inline void throw_away(const std::filesystem::path& path) {
-  const auto aside = path.native() + ".broken-" + std::to_string(::getpid());
+  const auto aside = path.native() + ".broken";
   std::error_code ignored;
+  std::filesystem::remove_all(aside, ignored);  // of a test that was killed
   if (::rename(path.c_str(), aside.c_str()) == 0) std::filesystem::remove_all(aside, ignored);
 }
 
@@ -159,7 +169,9 @@ inline bool copy_from_cache(const std::filesystem::path& cached, const std::file
     if (!is_own_directory(cached)) return false;
     std::ifstream list{cached / "list", std::ios::binary};
     const std::string expected{std::istreambuf_iterator<char>{list}, {}};
-    if (copy_tree(cached / "content", to, {.of_copy = owner, .of_source = ::geteuid()}) == expected)
+    struct stat last{};
+    if (::stat((cached / "list").c_str(), &last) == 0 && last.st_uid == ::geteuid() &&
+        copy_tree(cached / "content", to, {.owner = owner, .last = last}) == expected)
       return true;
   } catch (const std::system_error&) {  // it is made anew
   }
@@ -210,6 +222,9 @@ MIRAKURU_DECL bool DirCache::fill(const std::filesystem::path& directory,
                                   std::chrono::nanoseconds patience) const {
   std::optional<Identity> owner;
   if (!user.empty()) owner = detail::identity_of(user);
+  struct stat status{};
+  if (::lstat(directory.c_str(), &status) == 0)
+    detail::throw_error(EEXIST, "fill " + directory.native());
   detail::spread_directories(directory.parent_path());
   const auto until = detail::after(detail::Clock::now(), patience);
   const std::filesystem::path lock_path = path_.native() + ".lock";
@@ -219,12 +234,13 @@ MIRAKURU_DECL bool DirCache::fill(const std::filesystem::path& directory,
   }
   detail::UniqueFd lock;
   if (!path_.empty()) lock = detail::lock_cache(lock_path, LOCK_EX, until);
-  if (lock) {  // somebody else may have made it meanwhile
-    if (detail::copy_from_cache(path_, directory, owner)) return true;
-    detail::throw_away(path_);
-  }
+  // Somebody else may have made it meanwhile.
+  if (lock && detail::copy_from_cache(path_, directory, owner)) return true;
   make();
-  if (lock) detail::copy_to_cache(directory, path_);
+  if (lock) {
+    detail::throw_away(path_);
+    detail::copy_to_cache(directory, path_);
+  }
   return false;
 }
 
