@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <type_traits>
@@ -347,6 +348,41 @@ TEST_CASE("Postgres: nothing of it is left when the test is killed") {
   REQUIRE(pid > 0);
   CHECK(test::eventually(
       [&] { return !test::alive(pid) && !has_shared_memory(pid) && !fs::exists(directory); }, 30s));
+}
+
+TEST_CASE("Postgres: nothing of initdb is left when the test is killed") {
+  if (programs().empty()) return;
+  const auto place = shared_place().directory / "temporary";
+  fs::create_directory(place);
+  ::chmod(place.c_str(), 0755);
+  for (const auto moment : {0ms, 150ms, 300ms, 450ms}) {
+    CAPTURE(moment.count());
+    ::setenv("TMPDIR", place.c_str(), 1);
+    const pid_t test = ::fork();
+    if (test == 0) {
+      const mk::Postgres db{{.cache = false}};
+      ::_exit(0);
+    }
+    ::unsetenv("TMPDIR");
+    // The servers that initdb itself runs: a minus tells that they are not for clients.
+    std::set<pid_t> servers;
+    std::optional<test::Elapsed> elapsed;
+    CHECK(test::eventually(
+        [&] {
+          pid_t pid = 0;
+          std::error_code none;
+          for (const auto& directory : fs::directory_iterator{place})
+            for (const auto& data : fs::directory_iterator{directory, none})
+              if (std::ifstream{data.path() / "postmaster.pid"} >> pid) servers.insert(-pid);
+          if (!elapsed && !servers.empty()) elapsed.emplace();
+          return elapsed && elapsed->time() >= moment;
+        },
+        30s));
+    ::kill(test, SIGKILL);
+    ::waitpid(test, nullptr, 0);
+    CHECK(test::eventually([&] { return fs::is_empty(place); }, 30s));
+    CHECK(std::none_of(servers.begin(), servers.end(), has_shared_memory));
+  }
 }
 
 TEST_CASE("Postgres: it can be moved") {

@@ -178,7 +178,8 @@ struct Postgres::State {
     const auto make = [this, &words, where] {
       auto all = words;
       all.insert(all.end(), {"-D", data});
-      run({command(all), where});
+      // A server of initdb that gets the signal may leave shared memory; initdb ends its servers.
+      run({command(all), where}, Signals{.scope = Scope::leader});
     };
     if (options.cache) {
       const auto version = run({Argv{bin / "postgres", "--version"}, where}).output;
