@@ -121,7 +121,9 @@ def cmake_install():
     build = work / "build-cmake"
     run(
         *("cmake", "-S", light, "-B", build, f"-DCMAKE_CXX_FLAGS={flags[gcc]}"),
-        *("-DCMAKE_INSTALL_PREFIX=/opt/mirakuru", "-DCMAKE_INSTALL_LIBDIR=lib"),
+        # Some packagers name absolute directories.
+        *("-DCMAKE_INSTALL_PREFIX=/opt/mirakuru", "-DCMAKE_INSTALL_LIBDIR=/opt/mirakuru/lib"),
+        "-DCMAKE_INSTALL_INCLUDEDIR=/opt/mirakuru/include",
     )
     run("cmake", "--build", build)
     run("cmake", "--install", build, env={**environment, "DESTDIR": str(work / "by_cmake")})
