@@ -192,9 +192,9 @@ inline void copy_to_cache(const std::filesystem::path& from, const std::filesyst
     std::ofstream stream{next / "list", std::ios::binary};
     stream << list;
     stream.close();
-    const UniqueFd place{::open(next.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    // A crash of the machine must not leave a name without its content.
-    if (stream && ::syncfs(place.get()) == 0 && ::rename(next.c_str(), cached.c_str()) == 0) return;
+    // No sync: it would write all that a build has left in memory. After a crash of the machine the
+    // list does not fit, as a file system writes a new size after the content.
+    if (stream && ::rename(next.c_str(), cached.c_str()) == 0) return;
   } catch (const std::system_error&) {
   }
   std::filesystem::remove_all(next, error);
