@@ -37,7 +37,9 @@ def command_of(source, build_dir):
 def precompile(header, build_dir, source_dir):
     header.write_text("#include <mirakuru.hpp>\n")
     command = command_of(source_dir.resolve() / "tests" / "odr" / "a.cpp", build_dir)
-    words = ["-x", "c++-header", str(header), "-o", f"{header}.gch"]
+    target = f"{header}.gch"
+    words = ["-x", "c++-header", str(header), "-o", target]
+    words += ["-MD", "-MF", f"{header}.d", "-MQ", str(pathlib.Path(target).relative_to(build_dir))]
     sys.exit(subprocess.run([*command, *words], cwd=build_dir).returncode)
 
 
@@ -53,9 +55,8 @@ def main():
     header = build_dir / "tests" / "compile_fail" / "first.hpp"
 
     def compile(*args):
-        done = subprocess.run(
-            [*command, "-fsyntax-only", "-include", str(header), *args, str(file)], cwd=build_dir, stderr=subprocess.PIPE, text=True
-        )
+        words = [*command, "-fsyntax-only", "-include", str(header), *args, str(file)]
+        done = subprocess.run(words, cwd=build_dir, stderr=subprocess.PIPE, text=True)
         return done.returncode == 0, done.stderr
 
     ok, output = compile("-DCONTROL")
