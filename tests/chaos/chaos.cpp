@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Kills a test program at random moments of its life, and searches for leftovers.
 //
-//   chaos VICTIM ROUNDS    with MIRAKURU_CHAOS_SEED=N for the same signals and moments again
+//   chaos VICTIM ROUNDS alone|group|shared    with MIRAKURU_CHAOS_SEED=N for the same signals and
+//   moments again
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -64,10 +65,10 @@ class Round {
   }
 
   /// Starts the victim and waits until `moment`, which counts from the fork.
-  void start(const char* victim, microseconds moment) {
+  void start(const char* victim, const char* way, microseconds moment) {
     const std::string directory = directory_.path(), tmp = directory_ / "tmp";
-    const char* const words[] = {victim,        directory.c_str(), host.c_str(),
-                                 port_.c_str(), mark_.c_str(),     nullptr};
+    const char* const words[] = {
+        victim, directory.c_str(), host.c_str(), port_.c_str(), mark_.c_str(), way, nullptr};
     std::fflush(nullptr);
     life_.restart();
     victim_ = ::fork();
@@ -190,8 +191,8 @@ class Round {
 
 class Chaos {
  public:
-  Chaos(const char* victim, int rounds, unsigned long seed)
-      : victim_{victim}, rounds_{rounds}, seed_{seed}, random_{seed} {}
+  Chaos(const char* victim, int rounds, const char* way, unsigned long seed)
+      : victim_{victim}, way_{way}, rounds_{rounds}, seed_{seed}, random_{seed} {}
 
   int run() {
     static constexpr int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGABRT, SIGKILL, SIGSEGV};
@@ -208,10 +209,10 @@ class Chaos {
     std::string counts;
     for (const int kills : kills_) counts += ' ' + std::to_string(kills);
     std::printf(
-        "chaos: seed %lu, %d rounds in %.1f s: %d failed; life %.1f ms, gone %.1f ms after "
+        "chaos %s: seed %lu, %d rounds in %.1f s: %d failed; life %.1f ms, gone %.1f ms after "
         "the kill on average, %.1f at most; kills by the victim's step:%s\n",
-        seed_, done_, total_.seconds(), failures_, in_ms(life_), in_ms(gone_) / std::max(done_, 1),
-        in_ms(latest_), counts.c_str());
+        way_, seed_, done_, total_.seconds(), failures_, in_ms(life_),
+        in_ms(gone_) / std::max(done_, 1), in_ms(latest_), counts.c_str());
     return failures_ == 0 ? 0 : 1;
   }
 
@@ -223,7 +224,7 @@ class Chaos {
     life_ = {};
     for (int i = 0; i < 3; ++i) {
       Round round{--undisturbed_};
-      round.start(victim_, 0us);
+      round.start(victim_, way_, 0us);
       check(round, round.await_end(0), "undisturbed");
       life_ = std::max(life_, round.lived());
     }
@@ -232,7 +233,7 @@ class Chaos {
 
   void one(int number, int signal, bool group, microseconds moment) {
     Round round{number};
-    round.start(victim_, moment);
+    round.start(victim_, way_, moment);
     const auto steps = round.steps();
     round.kill(signal, group);
     const test::Elapsed elapsed;
@@ -260,7 +261,7 @@ class Chaos {
     round.kill_left();
   }
 
-  const char* victim_;
+  const char *victim_, *way_;
   int rounds_;
   unsigned long seed_;
   std::mt19937_64 random_;
@@ -274,11 +275,11 @@ class Chaos {
 
 int main(int argc, char** argv) {
   try {
-    if (argc != 3) throw std::invalid_argument{"chaos VICTIM ROUNDS"};
+    if (argc != 4) throw std::invalid_argument{"chaos VICTIM ROUNDS alone|group|shared"};
     if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
       throw std::system_error{errno, std::generic_category(), "prctl"};
     const char* seed = std::getenv("MIRAKURU_CHAOS_SEED");
-    return Chaos{argv[1], std::atoi(argv[2]),
+    return Chaos{argv[1], std::atoi(argv[2]), argv[3],
                  seed != nullptr ? std::strtoul(seed, nullptr, 10) : std::random_device{}()}
         .run();
   } catch (const std::exception& error) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-// The test program that `chaos` kills: it starts and stops three executors, whose processes use
-// every way of escape.
+// The test program that `chaos` kills: it starts and stops executors, whose processes use every way
+// of escape.
 //
-//   victim DIRECTORY HOST PORT MARK    writes a byte to DIRECTORY/steps with each step
+//   victim DIRECTORY HOST PORT MARK alone|group|shared
+//
+// It writes a byte to DIRECTORY/steps with each step.
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -36,38 +38,106 @@ void pause(long ms) {
   ::ppoll(nullptr, 0, &time, nullptr);
 }
 
-void run(const std::string& directory, const std::string& host, const std::string& port,
-         const std::string& mark) {
-  const test::Elapsed elapsed;
-  const auto pid_file = directory + "/service.pid";
-  const mk::TimeoutBudget budget{.start = 5s, .stop = 20ms};
-  mk::Executor tree{
-      Words{test::helper(), "escape", mark, "record=" + directory + "/record", "session",
-            "daemon+clean", "daemon+ignore", "group+ignore", "name", "daemon+ignore+name",
-            "ignore+stop", "stop", "forks", "daemon+ignore+chain"},
-      mk::BannerCheck{"ready"}, budget};
-  mk::Executor server{Words{test::helper(), "listen", mark, host, port},
-                      mk::TCPCheck{host, std::atoi(port.c_str())}, budget};
-  mk::Executor service{Words{test::helper(), "pidfile", mark, pid_file},
-                       mk::PidCheck{.path = pid_file, .alive = true}, budget};
+constexpr mk::TimeoutBudget budget{.start = 5s, .stop = 20ms};
 
-  for (int cycle = 0; step(directory) && cycle < 2 && elapsed < 3s; ++cycle) {
-    ::unlink(pid_file.c_str());
+/// The commands of the services, which use every way of escape.
+struct Place {
+  std::string directory, host, port, mark;
+
+  std::string pid_file() const { return directory + "/service.pid"; }
+  Words escape() const {
+    return {test::helper(),
+            "escape",
+            mark,
+            "record=" + directory + "/record",
+            "session",
+            "daemon+clean",
+            "daemon+ignore",
+            "group+ignore",
+            "name",
+            "daemon+ignore+name",
+            "ignore+stop",
+            "stop",
+            "forks",
+            "daemon+ignore+chain"};
+  }
+  template <class... More>
+  auto tree(const More&... more) const {
+    return mk::Executor{escape(), mk::BannerCheck{"ready"}, budget, more...};
+  }
+  template <class... More>
+  auto server(const More&... more) const {
+    return mk::Executor{Words{test::helper(), "listen", mark, host, port},
+                        mk::TCPCheck{host, std::atoi(port.c_str())}, budget, more...};
+  }
+  auto service() const {
+    return mk::Executor{Words{test::helper(), "pidfile", mark, pid_file()},
+                        mk::PidCheck{.path = pid_file(), .alive = true}, budget};
+  }
+};
+
+/// Each in turn; in the last cycle the destructors stop.
+void run_alone(const Place& place) {
+  auto tree = place.tree();
+  auto server = place.server();
+  auto service = place.service();
+  for (int cycle = 0; step(place.directory) && cycle < 2; ++cycle) {
+    ::unlink(place.pid_file().c_str());
     tree.start();
-    step(directory);
+    step(place.directory);
     server.start();
-    step(directory);
+    step(place.directory);
     service.start();
-    step(directory);
+    step(place.directory);
     pause(5);
     server.stop();
-    step(directory);
-    if (cycle > 0) continue;  // in the last cycle the destructors stop
+    step(place.directory);
+    if (cycle > 0) continue;
     tree.stop();
-    step(directory);
+    step(place.directory);
     service.stop();
-    step(directory);
+    step(place.directory);
     pause(2);
+  }
+}
+
+void run_group(const Place& place) {
+  for (int cycle = 0; step(place.directory) && cycle < 2; ++cycle) {
+    ::unlink(place.pid_file().c_str());
+    mk::Group group;
+    auto& tree = group.add(place.tree());
+    group.add(place.server(), mk::needs(tree));
+    group.add(place.service());
+    group.start();
+    step(place.directory);
+    pause(5);
+    if (cycle == 0) group.stop();
+    step(place.directory);
+  }
+}
+
+/// Two executors share each service, as two programs would.
+void run_shared(const Place& place) {
+  const auto shared = [&](const char* name) {
+    return mk::Shared{.name = place.mark + name, .linger = 10ms};
+  };
+  for (int cycle = 0; step(place.directory) && cycle < 2; ++cycle) {
+    auto tree = place.tree(shared("tree")), other_tree = place.tree(shared("tree"));
+    auto server = place.server(shared("server")), other_server = place.server(shared("server"));
+    tree.start();
+    step(place.directory);
+    server.start();
+    step(place.directory);
+    other_tree.start();
+    other_server.start();
+    step(place.directory);
+    pause(5);
+    tree.stop();
+    step(place.directory);
+    other_tree.stop();
+    server.stop();
+    step(place.directory);
+    if (cycle > 0) pause(20);  // the tree has had its linger time
   }
 }
 
@@ -75,9 +145,12 @@ void run(const std::string& directory, const std::string& host, const std::strin
 
 int main(int argc, char** argv) {
   try {
-    if (argc != 5) throw std::invalid_argument{"victim DIRECTORY HOST PORT MARK"};
-    run(argv[1], argv[2], argv[3], argv[4]);
-    step(argv[1]);
+    if (argc != 6)
+      throw std::invalid_argument{"victim DIRECTORY HOST PORT MARK alone|group|shared"};
+    const Place place{argv[1], argv[2], argv[3], argv[4]};
+    const std::string way = argv[5];
+    (way == "group" ? run_group : way == "shared" ? run_shared : run_alone)(place);
+    step(place.directory);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "victim: %s\n", error.what());
     return 1;
