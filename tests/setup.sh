@@ -4,7 +4,8 @@ quickstart_packages='g++ meson libasio-dev libboost-dev node-llhttp'
 test_packages="$quickstart_packages doctest-dev pkg-config python3 nginx-light redis-server strace valgrind"
 full_packages="$test_packages cmake gdb clang-19 clang-format-19 libclang-rt-19-dev libc++-19-dev
   libc++abi-19-dev libssl-dev openssl postgresql-15 etcd-server mosquitto libgtest-dev catch2
-  libboost-test-dev doxygen memcached mosquitto-clients openssh-server mariadb-server"
+  libboost-test-dev doxygen memcached mosquitto-clients openssh-server mariadb-server-core
+  mariadb-client-core"
 
 install_packages() {
   if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
@@ -43,7 +44,7 @@ install_packages() {
   # Only the programs are wanted: a service that comes along starts neither now nor at the next boot.
   units=
   if [ -d /run/systemd/system ]; then
-    for unit in nginx redis-server postgresql etcd mosquitto memcached ssh mariadb; do
+    for unit in nginx redis-server postgresql etcd mosquitto memcached ssh; do
       case $known in
         *$unit*) systemctl cat "$unit.service" >/dev/null 2>&1 || units="$units $unit.service" ;;
       esac
