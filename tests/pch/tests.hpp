@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Headers of others that the tests include most; compiled once for all of them.
+// The headers that the tests include most; compiled once for all of them. `odr` compiles each header
+// of the library alone.
 #include <algorithm>
 #include <chrono>
 #include <csignal>
@@ -43,3 +44,5 @@
 #include <boost/hana/tuple.hpp>
 #include <boost/hana/type.hpp>
 #include <boost/hana/unpack.hpp>
+
+#include <mirakuru.hpp>
