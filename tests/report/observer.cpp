@@ -28,7 +28,7 @@ struct Log final : Observer {
   bool print(const std::string&) noexcept override { return false; }
 };
 
-struct Service : Observed {
+struct Watched : Observed {
   void start() {
     be_observed([](Observed&) { return Fate::running; });
   }
@@ -39,7 +39,7 @@ struct Service : Observed {
 
 TEST_CASE("Observer: there is none unless somebody sets one") {
   REQUIRE(observer == nullptr);
-  Service service;
+  Watched service;
   service.start();
   CHECK_FALSE(service.is_observed());
 }
@@ -47,14 +47,14 @@ TEST_CASE("Observer: there is none unless somebody sets one") {
 TEST_CASE("Observer: it hears of a service from its first start on") {
   Log log;
   {
-    const Service never;
+    const Watched never;
   }
   CHECK(log.text.empty());
   {
-    Service service;
+    Watched service;
     service.start();
     CHECK(service.is_observed());
-    const Service other{std::move(service)};
+    const Watched other{std::move(service)};
     CHECK(other.is_observed());
   }
   CHECK(log.text == "starting moved destroyed ");  // the place that it has left is silent
