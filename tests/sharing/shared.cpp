@@ -328,6 +328,28 @@ TEST_CASE("Shared: a joiner reads the same output, and sees the end and the exit
   CHECK(service.all_gone());
 }
 
+TEST_CASE("Shared: one that joins after the leader's end knows the exit code") {
+  const Service service;
+  const auto program = [&] {
+    return Program{[&](const Wire& wire) {
+      mk::Executor shared{mk::Shell{"sleep 50000 & echo ready; exit 0 # " + service.mark},
+                          mk::BannerCheck{"ready"}, service.shared()};
+      shared.start();
+      shared.wait(10s);
+      wire.say(std::to_string(shared.exit_code().value_or(-1)) +
+               (shared.running() ? " runs" : " has ended"));
+      wire.hear();
+    }};
+  };
+  auto first = program();
+  CHECK(first.hear() == "0 runs");
+  auto second = program();
+  CHECK(second.hear() == "0 runs");
+  CHECK(first.end() == 0);
+  CHECK(second.end() == 0);
+  CHECK(service.all_gone());
+}
+
 TEST_CASE("Shared: a stop that ends by input or command leaves, and the guardian ends it") {
   Service service;
   service.linger = 200ms;

@@ -89,6 +89,9 @@ TEST_CASE(
   LeaseState starting{span};  // the starter sees it, and ends the tree with an error
   starting.leader_ended(3);
   CHECK(starting.judge(12) == Verdict::live);
+  starting.ready();  // it has not seen it
+  CHECK(starting.judge(13) == Verdict::end);
+  CHECK_FALSE(starting.accepts());
 }
 
 TEST_CASE("LeaseState: its places are limited, and one that ends makes room") {

@@ -42,7 +42,9 @@ class [[gnu::visibility("hidden")]] LeaseState {
 
   /// The starter has seen that the service is ready.
   void ready() {
-    if (stage_ == Stage::starting) stage_ = Stage::ready;
+    if (stage_ != Stage::starting) return;
+    stage_ = Stage::ready;
+    if (leader_failed_) decide(Verdict::end);
   }
   void joined() {
     ++count_;
@@ -55,9 +57,10 @@ class [[gnu::visibility("hidden")]] LeaseState {
     if (is_starter && stage_ == Stage::starting) decide(Verdict::kill);
   }
   /// The rest of a tree whose leader has failed keeps no newcomer waiting. During the start it is
-  /// the starter that ends it.
+  /// the starter that ends it, unless that one has not seen it.
   void leader_ended(int exit_code) {
-    if (exit_code != 0 && stage_ == Stage::ready) decide(Verdict::end);
+    leader_failed_ = exit_code != 0;
+    if (leader_failed_ && stage_ == Stage::ready) decide(Verdict::end);
   }
 
   /// True while newcomers get a lease.
@@ -89,6 +92,7 @@ class [[gnu::visibility("hidden")]] LeaseState {
   std::int64_t linger_;
   std::int64_t empty_since_ = 0;
   int count_ = 1;
+  bool leader_failed_ = false;
 };
 
 /// The guardian's part of a shared tree: accepts newcomers, greets them, and notices their end. It
@@ -176,13 +180,9 @@ class [[gnu::visibility("hidden")]] Leases {
   void leader_ended(int exit_code, bool last) {
     if (!shared()) return;
     state_.leader_ended(exit_code);
-    LeaseHead head;
-    head.kind = LeaseHead::ended;
-    head.exit_code = exit_code;
-    head.last = last ? 1 : 0;
-    for (int i = 0; i < count_; ++i)
-      syscalls::call(SYS_sendto, leases_[i], &head, sizeof head, MSG_NOSIGNAL | MSG_DONTWAIT,
-                     nullptr, 0);
+    leader_ended_ = true;
+    exit_code_ = exit_code;
+    for (int i = 0; i < count_; ++i) tell_end(leases_[i], last);
   }
   /// Nobody can join any more, also if a fork of the starter holds the listener.
   void end() const {
@@ -255,7 +255,16 @@ class [[gnu::visibility("hidden")]] Leases {
       message.msg_control = space;
       message.msg_controllen = sizeof space;
     }
-    return syscalls::call(SYS_sendmsg, fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
+    if (syscalls::call(SYS_sendmsg, fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) <= 0) return false;
+    return !leader_ended_ || tell_end(fd, false);
+  }
+  bool tell_end(int fd, bool last) const {
+    LeaseHead head;
+    head.kind = LeaseHead::ended;
+    head.exit_code = exit_code_;
+    head.last = last ? 1 : 0;
+    return syscalls::call(SYS_sendto, fd, &head, sizeof head, MSG_NOSIGNAL | MSG_DONTWAIT, nullptr,
+                          0) > 0;
   }
 
   void receive(int fd) {
@@ -292,6 +301,8 @@ class [[gnu::visibility("hidden")]] Leases {
   int listener_ = -1, starter_ = -1, input_ = -1, events_ = -1;
   int files_[2] = {-1, -1};
   pid_t leader_ = 0, guardian_ = 0;
+  bool leader_ended_ = false;
+  int exit_code_ = 0;  // of the leader
   bool listens_ = false;
   bool full_ = false;  // no descriptor is left for a newcomer
   char *greeting_ = nullptr, *values_ = nullptr;
