@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <sys/types.h>
 #include <algorithm>
 #include <chrono>
 #include <exception>
@@ -96,7 +97,8 @@ class SharedStartBase {
   SharedStartBase& operator=(const SharedStartBase&) = delete;
   ~SharedStartBase() = default;
 
-  void begin(TimePoint now, std::chrono::nanoseconds budget);
+  /// `limit` holds besides the budget, which begins anew with each program that starts it.
+  void begin(TimePoint now, std::chrono::nanoseconds budget, std::chrono::nanoseconds limit);
   /// Goes on. After `starting` there is a listener, after `joined` a lease. `facts` are this
   /// program's. Throws the user's error.
   [[nodiscard]] Step go_on(TimePoint now, WaitSet& waits, const SharedFacts& facts);
@@ -110,13 +112,15 @@ class SharedStartBase {
 
  private:
   [[nodiscard]] bool elect(TimePoint now);
+  void begin_budget(TimePoint now);
   void wait(TimePoint now, WaitSet& waits) const;
   [[noreturn]] void fail(TimePoint now, const std::string& headline) const;
   [[nodiscard]] std::string called() const;
 
   std::string name_;
   Rendezvous place_;
-  TimePoint began_at_ = {}, deadline_ = {};
+  TimePoint began_at_ = {}, limit_ = {}, deadline_ = {};
+  pid_t starter_ = 0;  // the last one
   std::chrono::nanoseconds budget_ = {};
 };
 
@@ -141,7 +145,7 @@ class SharedStartOperation : SharedStartBase {
       service_.reset_last_run();
       service_.shared_run = {};
       reap_later(0);
-      begin(now, std::min<std::chrono::nanoseconds>(service_.budget.start, limit_));
+      begin(now, service_.budget.start, limit_);
       facts_ = shared_facts(service_);
     }
     switch (go_on(now, waits, facts_)) {

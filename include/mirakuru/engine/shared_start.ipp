@@ -10,12 +10,18 @@
 
 namespace mirakuru::detail {
 
-MIRAKURU_DECL void SharedStartBase::begin(TimePoint now, std::chrono::nanoseconds budget) {
+MIRAKURU_DECL void SharedStartBase::begin(TimePoint now, std::chrono::nanoseconds budget,
+                                          std::chrono::nanoseconds limit) {
+  began_at_ = now;
+  limit_ = after(now, limit);
+  budget_ = std::min(budget, limit);
+  begin_budget(now);
+}
+
+MIRAKURU_DECL void SharedStartBase::begin_budget(TimePoint now) {
   // The starter's budget began a moment before or after, and its error tells more.
   constexpr std::chrono::seconds grace{1};
-  began_at_ = now;
-  budget_ = budget;
-  deadline_ = after(after(now, budget), grace);
+  deadline_ = after(std::min(after(now, budget_), limit_), grace);
 }
 
 MIRAKURU_DECL SharedStartBase::Step SharedStartBase::go_on(TimePoint now, WaitSet& waits,
@@ -51,7 +57,11 @@ MIRAKURU_DECL bool SharedStartBase::elect(TimePoint now) {
     listener_ = std::move(socket);
     return true;
   }
-  if (role == Rendezvous::Role::joined) lease_ = Lease{std::move(socket)};
+  if (role != Rendezvous::Role::joined) return false;
+  lease_ = Lease{std::move(socket)};
+  // The one before may have been killed late.
+  if (const auto starter = lease_.starter(); std::exchange(starter_, starter) != starter)
+    begin_budget(now);
   return false;
 }
 
