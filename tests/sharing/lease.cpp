@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <exception>
 #include <map>
 #include <string>
 #include <vector>
@@ -7,8 +9,11 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru/error.hpp>
+#include <mirakuru/net/rendezvous.hpp>
 #include <mirakuru/sharing/lease.hpp>
 #include <mirakuru/spawn/guardian/lease_message.hpp>
+
+#include "process.hpp"
 
 namespace mk = mirakuru;
 using mk::detail::Lease;
@@ -77,6 +82,23 @@ TEST_CASE("Lease: it is lost when the other end is closed before an answer") {
   lease.look();
   CHECK(lease.state() == Lease::State::lost);
   CHECK_FALSE(lease);
+}
+
+TEST_CASE("give_up: those that wait hear of it, also if a fork has the listener") {
+  for (const bool fails : {false, true}) {
+    const auto name = test::mark();
+    using mk::detail::Rendezvous;
+    auto outcome = Rendezvous{name, ""}.attempt({});
+    REQUIRE(outcome.role == Rendezvous::Role::starter);
+    const mk::detail::UniqueFd of_fork{::fcntl(outcome.socket.get(), F_DUPFD_CLOEXEC, 3)};
+    auto joined = Rendezvous{name, ""}.attempt({});
+    REQUIRE(joined.role == Rendezvous::Role::joined);
+    Lease lease{std::move(joined.socket)};
+    mk::detail::give_up(std::move(outcome.socket),
+                        fails ? std::make_exception_ptr(mk::ExecutorError{"no luck"}) : nullptr);
+    lease.look();
+    CHECK(lease.state() == (fails ? Lease::State::failed : Lease::State::lost));
+  }
 }
 
 TEST_CASE("Lease: a message of another version is an error") {

@@ -168,6 +168,35 @@ TEST_CASE("Shared: a starter that is killed during the start is followed by anot
   CHECK(service.all_gone());
 }
 
+TEST_CASE("Shared: a fork of the dead starter does not hold up those that wait") {
+  const Service service;
+  auto first = Program{[&](const Wire& wire) {
+    const auto fork_and_wait = [&](const mk::Process&) {
+      const pid_t child = ::fork();
+      if (child == 0) ::alarm(60);
+      if (child != 0) wire.say(std::to_string(child));
+      while (::pause() != 0) {
+      }
+      return true;
+    };
+    mk::Executor{service.words(), fork_and_wait, service.shared()}.start();
+  }};
+  const auto child = std::atoi(first.hear().c_str());
+  REQUIRE(child > 0);
+  auto second = Program{[&](const Wire& wire) {
+    mk::Executor shared{service.words(), service.shared()};
+    shared.start();
+    wire.say(std::to_string(shared.pid()));
+    wire.hear();
+  }};
+  CHECK_FALSE(test::eventually([&] { return service.count() > 1; }, 200ms));
+  first.kill();
+  CHECK(std::atoi(second.hear().c_str()) > 0);
+  CHECK(second.end() == 0);
+  ::kill(child, SIGKILL);
+  CHECK(service.all_gone());
+}
+
 TEST_CASE("Shared: the starter's failure is the error of all that wait, with its whole message") {
   const Service service;
   const auto words = test::helper("exit", "3", "after=700", "err=no luck today\\n", service.mark);

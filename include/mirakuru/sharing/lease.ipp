@@ -150,25 +150,29 @@ inline bool send_message(int socket, LeaseHead::Kind kind, const std::string& by
   return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
 }
 
-inline void tell_failure(int listener, const std::exception_ptr& error) noexcept try {
+inline std::string failed_message(const std::exception_ptr& error) noexcept try {
+  if (!error) return {};
   auto failure = failure_of(error);
   failure[2] = shortened(failure[2], LeaseHead::most);
-  const auto bytes = pack(failure);
+  return pack(failure);
+} catch (...) {  // no memory: they start anew
+  return {};
+}
+
+// The shutdown alone would leave those in the queue waiting while a fork has the listener.
+MIRAKURU_DECL void give_up(UniqueFd listener, const std::exception_ptr& error) noexcept {
+  if (!listener) return;
+  ::shutdown(listener.get(), SHUT_RDWR);
+  const auto bytes = failed_message(error);
   for (;;) {
-    const UniqueFd joiner{::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)};
+    const UniqueFd joiner{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
     if (!joiner && (errno == EINTR || errno == ECONNABORTED)) continue;
     if (!joiner) return;
     uid_t user = ~uid_t{0};
     (void)peer_of(joiner.get(), user);
-    if (user == ::geteuid()) send_message(joiner.get(), LeaseHead::failed, bytes);
+    if (!bytes.empty() && user == ::geteuid())
+      send_message(joiner.get(), LeaseHead::failed, bytes);
   }
-} catch (...) {  // no memory: they start anew
-}
-
-MIRAKURU_DECL void give_up(UniqueFd listener, const std::exception_ptr& error) noexcept {
-  if (!listener) return;
-  if (error) tell_failure(listener.get(), error);
-  ::shutdown(listener.get(), SHUT_RDWR);
 }
 
 // The lease --------------------------------------------------------------------------------------

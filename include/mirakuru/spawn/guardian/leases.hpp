@@ -184,9 +184,13 @@ class [[gnu::visibility("hidden")]] Leases {
     exit_code_ = exit_code;
     for (int i = 0; i < count_; ++i) tell_end(leases_[i], last);
   }
-  /// Nobody can join any more, also if a fork of the starter holds the listener.
+  /// Nobody can join any more, also if a fork of the starter holds the listener. Those in the queue
+  /// are turned away, unless the starter is about to tell them its error.
   void end() const {
-    if (shared()) syscalls::call(SYS_shutdown, listener_, SHUT_RDWR);
+    if (!shared()) return;
+    syscalls::call(SYS_shutdown, listener_, SHUT_RDWR);
+    if (starter_ >= 0 && values_size_ == 0) return;
+    for (int fd; (fd = accept_one()) >= 0;) close(fd);
   }
 
  private:
@@ -210,11 +214,14 @@ class [[gnu::visibility("hidden")]] Leases {
     wanted ? static_cast<void>(watch(listener_)) : unwatch(listener_);
   }
 
+  [[nodiscard]] int accept_one() const {
+    return static_cast<int>(
+        syscalls::call(SYS_accept4, listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  }
   /// Those for whom there is no room wait in the queue.
   void accept() {
     while (state_.accepts()) {
-      int fd = static_cast<int>(
-          syscalls::call(SYS_accept4, listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+      int fd = accept_one();
       if (fd < 0) {
         full_ = errno == EMFILE || errno == ENFILE;
         return;
