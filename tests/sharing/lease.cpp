@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <cstdlib>
 #include <exception>
 #include <map>
 #include <string>
@@ -13,7 +14,8 @@
 #include <mirakuru/sharing/lease.hpp>
 #include <mirakuru/spawn/guardian/lease_message.hpp>
 
-#include "process.hpp"
+#include "child.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using mk::detail::Lease;
@@ -99,6 +101,16 @@ TEST_CASE("give_up: those that wait hear of it, also if a fork has the listener"
     lease.look();
     CHECK(lease.state() == (fails ? Lease::State::failed : Lease::State::lost));
   }
+}
+
+TEST_CASE("reap_later: a static object may use it last") {
+  CHECK(test::in_child([]() -> bool {
+          static const struct Last {
+            ~Last() { mk::detail::reap_later(1); }
+          } last;
+          mk::detail::reap_later(1);  // no child of this process
+          std::exit(0);
+        }) == 0);
 }
 
 TEST_CASE("Lease: a message of another version is an error") {

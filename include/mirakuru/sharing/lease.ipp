@@ -284,8 +284,9 @@ MIRAKURU_DECL void Lease::leave() noexcept {
 }
 
 MIRAKURU_DECL void reap_later(pid_t guardian) noexcept try {
-  static std::mutex mutex;
-  static std::vector<pid_t> left;
+  // Never destroyed: an executor may be static.
+  static auto& mutex = *new std::mutex;
+  static auto& left = *new std::vector<pid_t>;
   const std::lock_guard lock{mutex};
   if (guardian > 0) left.push_back(guardian);
   std::erase_if(left, [](pid_t pid) {
