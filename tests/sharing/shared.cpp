@@ -282,19 +282,33 @@ TEST_CASE("Shared: another command or policy under the same name is an error tha
             .starts_with(called + "has another variable A: (none); this program wants =1"));
   CHECK(error_of(mk::Executor{service.words(), check, service.shared(), mk::Discard{}})
             .starts_with(called + "has another output: kept; this program wants not kept"));
+  CHECK(error_of(mk::Executor{service.words(), check, service.shared(), mk::InputText{"a"}})
+            .starts_with(called + "has another input: held open; this program wants a"));
+  CHECK(error_of(mk::Executor{service.words(), check, service.shared(),
+                              mk::FailsOn{mk::BannerCheck{"FATAL"}}})
+            .starts_with(called + "has another failure: (none); this program wants "));
+  const auto strategy = called + "has another signal strategy: 15 for ";
+  CHECK(error_of(mk::Executor{service.words(), check, service.shared(), mk::StopByInput{}})
+            .starts_with(strategy));
+  CHECK(error_of(mk::Executor{service.words(), check, service.shared(),
+                              mk::Signals{.scope = mk::Scope::leader}})
+            .starts_with(strategy));
+  CHECK(
+      error_of(mk::Executor{service.words(), check, mk::Shared{.name = service.name, .linger = 7s}})
+          .starts_with(called + "has another linger time: 300 ms; this program wants 7 s"));
   CHECK(first.end() == 0);
   CHECK(service.all_gone());
 }
 
 TEST_CASE("Shared: values that are published may differ, and the starter's are for all") {
   const Service service;
-  const auto program = [&](const std::string& port) {
+  const auto program = [&](const std::string& port, int number) {
     return Program{[=, &service](const Wire& wire) {
       mk::Executor shared{
           test::helper("listen", "127.0.0.1", port, service.mark),
           mk::TCPCheck{"127.0.0.1", std::stoi(port)},
           mk::Shared{
-              .name = service.name, .linger = 0s, .publish = {{"port", port}, {"number", 42}}}};
+              .name = service.name, .linger = 0s, .publish = {{"port", port}, {"number", number}}}};
       CHECK_THROWS_AS((void)shared.published("port"), mk::ExecutorError);
       shared.start();
       wire.say(shared.published("port") + ' ' + shared.published("number") + ' ' +
@@ -307,10 +321,10 @@ TEST_CASE("Shared: values that are published may differ, and the starter's are f
       wire.hear();
     }};
   };
-  auto first = program(service.port);
+  auto first = program(service.port, 42);
   const auto expected = service.port + " 42 " + service.port;
   CHECK(first.hear() == expected);
-  auto second = program(test::Port{}.str());
+  auto second = program(test::Port{}.str(), 10);  // so is the stop budget
   CHECK(second.hear() == expected);
   CHECK(second.hear().starts_with("it publishes no 'host'; it publishes number, port\n"));
   CHECK(first.end() == 0);

@@ -119,9 +119,7 @@ struct ServiceBase : Observed {
   [[nodiscard]] const std::string& published(const std::map<std::string, std::string>& values,
                                              const std::string& name) const;
   /// The facts of the command that are equal in all programs that share it.
-  [[nodiscard]] std::vector<std::pair<std::string, std::string>> facts_of_command(
-      std::span<const SignalStep> steps, std::chrono::nanoseconds stop_budget,
-      const std::vector<ResourceLimit>& limits_of_it) const;
+  [[nodiscard]] SharedFacts facts_of_command() const;
   /// The facts for an error's message, at the moment `now`.
   [[nodiscard]] ErrorContext error_context(TimePoint now, std::string awaited = {},
                                            std::string reason = {}) const;

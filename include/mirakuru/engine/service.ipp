@@ -328,25 +328,13 @@ MIRAKURU_DECL const std::string& ServiceBase::published(
                                    (known.empty() ? "nothing" : known))};
 }
 
-MIRAKURU_DECL std::vector<std::pair<std::string, std::string>> ServiceBase::facts_of_command(
-    std::span<const SignalStep> steps, std::chrono::nanoseconds stop_budget,
-    const std::vector<ResourceLimit>& limits_of_it) const {
-  std::vector<std::pair<std::string, std::string>> facts{
-      {"command", quote_words(command.words())},
-      {"directory", command.cwd()},
-      {"user", command.user()},
-      {"environment", command.clean_env() ? "clean" : "inherited"}};
+MIRAKURU_DECL SharedFacts ServiceBase::facts_of_command() const {
+  SharedFacts facts{{"command", quote_words(command.words())},
+                    {"directory", command.cwd()},
+                    {"user", command.user()},
+                    {"environment", command.clean_env() ? "clean" : "inherited"}};
   for (const auto& [name, value] : command.env())
     facts.emplace_back("variable " + name, value.text() ? '=' + *value.text() : "unset");
-  for (const auto& limit : limits_of_it)
-    facts.emplace_back("limit " + std::to_string(limit.resource),
-                       std::to_string(limit.soft) + ", " + std::to_string(limit.hard));
-  std::string signals;
-  for (const auto& step : steps)
-    signals +=
-        (signals.empty() ? "" : ", ") + std::to_string(step.signal) + " for " + to_text(step.wait);
-  facts.emplace_back("signal strategy", signals);
-  facts.emplace_back("stop budget", to_text(stop_budget));
   return facts;
 }
 

@@ -7,6 +7,7 @@
 #include <exception>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -28,16 +29,34 @@ namespace mirakuru::detail {
   return values;
 }
 
+/// Adds the facts of the way to end a service that are equal in all programs that share it.
+void add_facts_of_end(SharedFacts& facts, std::span<const SignalStep> steps,
+                      std::chrono::nanoseconds head_start, std::chrono::nanoseconds stop_budget,
+                      std::chrono::nanoseconds linger);
 /// The things that have to be equal in all programs.
 template <class Set>
 [[nodiscard]] SharedFacts shared_facts(const Service<Set>& service) {
-  auto facts = service.facts_of_command(service.signals.steps(), service.budget.stop,
-                                        service.limits_policy.limits());
+  auto facts = service.facts_of_command();
+  const auto& input = service.input_policy;
+  if constexpr (requires { std::string{input.text}; })
+    facts.emplace_back("input", input.text);
+  else if constexpr (requires { std::string{input.path.str()}; })
+    facts.emplace_back("input", input.path.str());
+  else
+    facts.emplace_back("input", Set::Input::writable ? "held open" : "");
   hana::for_each(service.checks,
                  [&](const auto& check) { facts.emplace_back("check", name_of(check)); });
-  facts.emplace_back("output", Set::Output::keeps_output ? "kept" : "not kept");
+  hana::for_each(service.watchers,
+                 [&](const auto& watcher) { facts.emplace_back("failure", watcher.describe()); });
   const auto published = published_by(service.sharing);
   for (auto& fact : facts) fact.second = without_values(std::move(fact.second), published);
+  // Numbers of the policies, which are no values even if they look the same.
+  for (const auto& limit : service.limits_policy.limits())
+    facts.emplace_back("limit " + std::to_string(limit.resource),
+                       std::to_string(limit.soft) + ", " + std::to_string(limit.hard));
+  const auto& steps = service.signals.steps();
+  add_facts_of_end(facts, steps, service.head_start(), service.budget.stop, service.sharing.linger);
+  facts.emplace_back("output", Set::Output::keeps_output ? "kept" : "not kept");
   return comparable(std::move(facts));
 }
 

@@ -10,6 +10,20 @@
 
 namespace mirakuru::detail {
 
+MIRAKURU_DECL void add_facts_of_end(SharedFacts& facts, std::span<const SignalStep> steps,
+                                    std::chrono::nanoseconds head_start,
+                                    std::chrono::nanoseconds stop_budget,
+                                    std::chrono::nanoseconds linger) {
+  std::string signals;
+  if (head_start != std::chrono::nanoseconds::zero()) signals = "none for " + to_text(head_start);
+  for (const auto& step : steps)
+    signals += (signals.empty() ? "" : ", ") + std::to_string(step.signal) +
+               (step.scope == Scope::leader ? " to the leader" : "") + " for " + to_text(step.wait);
+  facts.emplace_back("signal strategy", signals);
+  facts.emplace_back("stop budget", to_text(stop_budget));
+  facts.emplace_back("linger time", to_text(linger));
+}
+
 MIRAKURU_DECL void SharedStartBase::begin(TimePoint now, std::chrono::nanoseconds budget,
                                           std::chrono::nanoseconds limit) {
   began_at_ = now;

@@ -170,8 +170,7 @@ MIRAKURU_DECL void give_up(UniqueFd listener, const std::exception_ptr& error) n
     if (!joiner) return;
     uid_t user = ~uid_t{0};
     (void)peer_of(joiner.get(), user);
-    if (!bytes.empty() && user == ::geteuid())
-      send_message(joiner.get(), LeaseHead::failed, bytes);
+    if (!bytes.empty() && user == ::geteuid()) send_message(joiner.get(), LeaseHead::failed, bytes);
   }
 }
 

@@ -26,10 +26,11 @@ namespace mirakuru {
 /// stop by input closes it; a stop by a command runs none, and the signals follow. A service whose
 /// leader fails is ended, too.
 ///
-/// All programs have to give the same command, checks, strategy and stop budget. Otherwise
-/// `start()` throws an `ExecutorError` with the difference. Values that are published may differ:
-/// of a command that has `--port 6401` and publishes "6401" all but the number has to be equal.
-/// Only the program that has started the service can `write()`, and the service keeps its input.
+/// All programs have to give the same command, input, checks, limits, strategy, stop budget and
+/// linger time. Otherwise `start()` throws an `ExecutorError` with the difference. Values that are
+/// published may differ: of a command that has `--port 6401` and publishes "6401" all but the
+/// number has to be equal. Only the program that has started the service can `write()`, and the
+/// service keeps its input.
 ///
 /// What tests do to the service is not kept apart: give each a database or a prefix of its own. A
 /// directory of the service has to live as long as the service, which the first program's `TempDir`
