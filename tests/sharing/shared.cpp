@@ -516,6 +516,22 @@ TEST_CASE("Shared: a service whose leader is killed is ended, and the next start
   CHECK(service.all_gone());
 }
 
+TEST_CASE("Shared: a stop tells the leader's bad end, also while the rest of the tree lives") {
+  const Service service;
+  mk::Executor shared{
+      mk::Shell{"(trap '' TERM; echo ready; while :; do sleep 0.05; done) & sleep 0.5; exit 3 # " +
+                service.mark},
+      mk::BannerCheck{"ready"}, mk::TimeoutBudget{.stop = 3s}, service.shared()};
+  shared.start();
+  shared.wait(10s);
+  REQUIRE(shared.running());
+  CHECK(test::message_of<mk::ProcessFinishedWithError>([&] {
+          shared.stop();
+        }).starts_with("exited with a non-zero code: 3"));
+  CHECK(test::processes_matching(service.mark) > 0);  // it has not waited for it
+  CHECK(service.all_gone());
+}
+
 TEST_CASE("Shared: a wrong argument is refused") {
   const auto refusal = [](mk::Shared shared) {
     return test::refusal([&] { mk::Executor executor{"true", shared}; });

@@ -162,6 +162,9 @@ class StopOperation : StopBase {
     if constexpr (requires { service_.process->leave(); })
       if (service_.alive() && service_.process->leave()) {
         service_.clear();
+        if (!service_.exit_code) return true;
+        report_end(now);  // the rest of its tree is about to end
+        check_exit(now);
         return true;
       }
     if (!service_.alive()) {
