@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <algorithm>
@@ -529,6 +530,27 @@ TEST_CASE("Shared: a stop tells the leader's bad end, also while the rest of the
           shared.stop();
         }).starts_with("exited with a non-zero code: 3"));
   CHECK(test::processes_matching(service.mark) > 0);  // it has not waited for it
+  CHECK(service.all_gone());
+}
+
+TEST_CASE("Shared: a program without descriptors for the output cannot join, and says so") {
+  const Service service;
+  auto first = service.program();
+  REQUIRE(std::atoi(first.hear().c_str()) > 0);
+  auto second = Program{[&](const Wire& wire) {
+    auto shared = service.executor();
+    const rlimit few{64, 64};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    int last = 0, before = 0;
+    for (int fd = 0; (fd = ::dup(0)) >= 0; last = fd) before = last;
+    ::close(last);  // two are left: one for the connection
+    ::close(before);
+    const auto message = test::message_of<mk::ExecutorError>([&] { shared.start(); });
+    wire.say(message.substr(0, message.find('\n')));
+  }};
+  CHECK(second.hear() ==
+        "the shared service '" + service.name + "' cannot be found: recvmsg: Too many open files");
+  CHECK(first.end() == 0);
   CHECK(service.all_gone());
 }
 

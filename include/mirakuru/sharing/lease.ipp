@@ -226,6 +226,7 @@ MIRAKURU_DECL void Lease::look() {
         files.emplace_back(fd);
       }
     }
+    if ((message.msg_flags & MSG_CTRUNC) != 0) throw_error(EMFILE, "recvmsg");
     take({bytes.data(), static_cast<std::size_t>(size)}, std::move(files));
   }
 }
