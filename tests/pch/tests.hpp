@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// The headers that the tests include most; compiled once for all of them. `odr` compiles each header
-// of the library alone.
+// The headers that the tests include most; compiled once for all of them. `odr` compiles each
+// header of the library alone.
 #include <algorithm>
 #include <chrono>
 #include <csignal>

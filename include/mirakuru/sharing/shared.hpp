@@ -39,9 +39,10 @@ namespace mirakuru {
 ///
 /// A fork of a program that executes nothing else counts as that program.
 ///
-/// Rests on unix(7): an
-/// abstract socket, whose one `bind` elects the starter. So nothing is left in any directory. The
-/// name belongs to the user and to the network namespace.
+/// Rests on unix(7): an abstract socket, whose one `bind` elects the starter. So nothing is left in
+/// any directory. The name belongs to the user and to the network namespace. Another user who knows
+/// it can take an address, and the next one is used; one who takes all 16 keeps this user out, and
+/// the error says so. `stopped(body)` leaves the service for the time of `body`.
 struct Shared {
   static constexpr bool shares = true;
 
