@@ -18,6 +18,8 @@
 // How the process is made.
 #include <mirakuru/spawn/cgroup.hpp>
 #include <mirakuru/spawn/direct.hpp>
+#include <mirakuru/spawn/far/over.hpp>
+#include <mirakuru/spawn/far/ssh.hpp>
 #include <mirakuru/spawn/guarded.hpp>
 // How long a start and a stop may take.
 #include <mirakuru/budget/timeout.hpp>

@@ -31,7 +31,8 @@ namespace mirakuru {
 /// It may also have `const std::vector<Straggler>& stragglers() const`, for the executor's function
 /// of the same name. `std::string trouble() const`, if not empty, goes into error messages.
 /// `bool pause()` and `void resume()` stop the tree and let it go on; else SIGSTOP and SIGCONT do.
-/// `void signal_leader(int number)` signals the leader alone; else `kill` does.
+/// `void signal_leader(int number)` signals the leader alone; else `kill` does. `const FarState*
+/// far() const` is the state of a command on another machine.
 template <class T>
 concept ProcessHandle = std::movable<T> && requires(T handle, const T& seen, int number) {
   { seen.pid() } -> std::same_as<pid_t>;
@@ -51,7 +52,9 @@ concept ProcessHandle = std::movable<T> && requires(T handle, const T& seen, int
 /// A spawner that starts the command by another program changes the words in its copy of the
 /// request and hands that to another spawner.
 ///
-/// Without a member `static constexpr Guarantee guarantee` it promises `Guarantee::group_only`.
+/// Without a member `static constexpr Guarantee guarantee` it promises `Guarantee::group_only`. With
+/// `static constexpr bool runs_here = false` the command runs on another machine, or as another
+/// program's child: checks that look at processes, files and sockets of this one are an error.
 template <class T>
 concept Spawner = requires(const T& spawner, const LaunchRequest& request) {
   { spawner.spawn(request) } -> ProcessHandle;

@@ -13,6 +13,8 @@
 
 namespace mirakuru {
 
+struct FarState;
+
 /// The answer of a check: ready, perhaps with a note, or not yet and why. A plain `bool` is an
 /// answer without a reason.
 class Readiness {
@@ -62,6 +64,8 @@ struct ProbeContext {
   const ResolvedCommand* command = nullptr;
   std::uint16_t* port = nullptr;  ///< gets the TCP port that a check has connected to or found
   bool from_now_on = false;       ///< in a `wait_for()`: earlier news do not count
+  const FarState* far = nullptr;  ///< of a command on another machine
+  int event = -1;                 ///< readable when there is news of the process; -1: none
 };
 }  // namespace detail
 

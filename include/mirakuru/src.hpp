@@ -58,6 +58,8 @@
 #include <mirakuru/spawn/cgroup.ipp>
 #include <mirakuru/spawn/child.ipp>
 #include <mirakuru/spawn/direct.ipp>
+#include <mirakuru/spawn/far/far_guardian.ipp>
+#include <mirakuru/spawn/far/ssh.ipp>
 #include <mirakuru/spawn/guarded.ipp>
 #include <mirakuru/spawn/guardian/guardian.ipp>
 #include <mirakuru/spawn/launch.ipp>

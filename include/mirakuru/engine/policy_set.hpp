@@ -22,6 +22,7 @@
 #include <mirakuru/command.hpp>
 #include <mirakuru/concepts.hpp>
 #include <mirakuru/fwd.hpp>
+#include <mirakuru/ready/executed.hpp>
 
 // Sorts an executor's policies by axis, and says in one line what is wrong with them.
 
@@ -93,7 +94,17 @@ concept NeedsGuardian = requires { requires T::needs_guardian; };
 template <class T>
 concept IsInherited = requires { requires T::inherited; };
 template <class T>
-concept HasGuardian = requires { requires T::guarantee == Guarantee::tree_ends_with_owner; };
+concept HasGuardian = requires { requires T::guarantee != Guarantee::group_only; };
+
+/// True for a spawner whose commands are processes of this machine.
+template <class T>
+inline constexpr bool runs_here = [] {
+  if constexpr (requires { T::runs_here; }) return T::runs_here;
+  return true;
+}();
+/// A spawner whose commands are executed later, as their handles tell.
+template <class T>
+concept TellsExecution = requires { requires T::executes_later; };
 
 /// A type of its own for each axis, so that Hana can filter by it.
 template <Axis axis>
@@ -146,6 +157,15 @@ struct CheckOutputKept {
   static constexpr bool ok = true;
 };
 
+template <class Check, class Spawner>
+struct CheckRunsHere {
+  static_assert(!LooksHere<Check> || runs_here<Spawner>,
+                "mirakuru: this readiness check looks at this machine, and the launcher runs the "
+                "command on another one, or as another program's child; take TCPCheck, HTTPCheck, "
+                "BannerCheck, TalkCheck or ExecCheck");
+  static constexpr bool ok = true;
+};
+
 /// A stop that closes the input, and an output that the guardian copies, need other axes.
 template <class SignalStrategy, class Input, class Output, class Spawner, class Sharing>
 struct CheckTogether {
@@ -155,10 +175,9 @@ struct CheckTogether {
   static_assert(!NeedsGuardian<Output> || HasGuardian<Spawner>,
                 "mirakuru: this output is copied by a guardian, which the spawner does not have; "
                 "take GuardedSpawner");
-  static_assert(
-      !Sharing::shares || HasGuardian<Spawner>,
-      "mirakuru: a shared service is kept by a guardian, which the spawner does not have; "
-      "take GuardedSpawner");
+  static_assert(!Sharing::shares || (HasGuardian<Spawner> && runs_here<Spawner>),
+                "mirakuru: a shared service is kept by a guardian of this machine, which the "
+                "spawner does not have; take GuardedSpawner");
   static_assert(!Sharing::shares || !(NeedsGuardian<Output> || IsInherited<Output>),
                 "mirakuru: a shared service outlives this program, so its output may not go to it; "
                 "take Capture, ToFile or Discard");
@@ -180,7 +199,13 @@ struct PolicySet {
   using PostMortem = ChosenPolicy<Axis::post_mortem, Defaults::PostMortem, Policies...>;
   using Sharing = ChosenPolicy<Axis::sharing, Defaults::Sharing, Policies...>;
   /// In order; those without data cost no space in a basic_tuple.
-  using CheckTypes = decltype(hana::filter(hana::tuple_t<Policies...>, is_on<Axis::check>));
+  using GivenChecks = decltype(hana::filter(hana::tuple_t<Policies...>, is_on<Axis::check>));
+  /// A command on another machine is executed some time after the spawn.
+  using CheckTypes =
+      decltype(hana::concat(std::declval<std::conditional_t<TellsExecution<Spawner>,
+                                                            hana::tuple<hana::type<ExecutedCheck>>,
+                                                            hana::tuple<>>>(),
+                            std::declval<GivenChecks>()));
   using Checks = typename decltype(+hana::unpack(std::declval<CheckTypes>(),
                                                  hana::template_<hana::basic_tuple>))::type;
 
@@ -189,7 +214,8 @@ struct PolicySet {
                                                    hana::template_<hana::basic_tuple>))::type;
 
   static constexpr bool readable =
-      (CheckOutputKept<Policies, Output>::ok && ... &&
+      (CheckOutputKept<Policies, Output>::ok && ... && true) &&
+      (CheckRunsHere<Policies, Spawner>::ok && ... &&
        CheckTogether<SignalStrategy, Input, Output, Spawner, Sharing>::ok);
 
   /// The types that have a value each.

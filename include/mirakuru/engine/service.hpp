@@ -159,6 +159,11 @@ concept TellsRefusal = requires(const Handle& handle) {
 };
 
 template <class Handle>
+concept TellsFar = requires(const Handle& handle) {
+  { handle.far() } -> std::same_as<const FarState*>;
+};
+
+template <class Handle>
 concept TellsGuardian = requires(const Handle& handle) {
   { handle.guardian() } -> std::same_as<pid_t>;
 };
@@ -276,13 +281,28 @@ struct Service : ServiceBase {
   /// True while a process of the tree lives. Keeps the exit status, and the handle's other news.
   bool alive() {
     if (!process) return false;
-    const bool lives = process->alive();
+    const bool lives = look_at_process();
     exit_code = process->exit_code();
     if constexpr (TellsStragglers<Handle>) record(process->stragglers());
     if constexpr (TellsTrouble<Handle>) record(process->trouble());
     if constexpr (TellsRefusal<Handle>) refused = process->refused();
     if constexpr (!std::is_empty_v<typename Set::PostMortem::Run>) examine(lives);
     return lives;
+  }
+  /// A command on another machine may turn out later not to be executed.
+  bool look_at_process() {
+    if constexpr (runs_here<typename Set::Spawner>) return process->alive();
+    try {
+      return process->alive();
+    } catch (const SpawnFailure&) {
+      throw_spawn_error(budget.start);
+    }
+  }
+  /// The state of a command on another machine; null for one that runs here.
+  [[nodiscard]] const FarState* far() const {
+    if constexpr (TellsFar<Handle>)
+      if (process) return process->far();
+    return nullptr;
   }
   /// For an observer: asks for the fate, and reports a bad end that nobody has heard of.
   static Fate look(Observed& service) {

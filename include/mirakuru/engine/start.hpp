@@ -95,10 +95,11 @@ class StartBase {
 
   /// Takes the readiness of the last wait; `event` is the process's descriptor, or -1.
   void begin_round(TimePoint now, int event, WaitSet& waits);
-  void spawned(pid_t pid, pid_t guardian);
+  /// `context` has the facts of the process.
+  void spawned(pid_t pid, ProbeContext context);
   /// Takes the place of the spawn in a `wait_for()`. `from_now_on`: earlier output does not count.
   /// Throws `ExecutorError` if there is no process, and has been none.
-  void join(pid_t pid, pid_t guardian, bool from_now_on);
+  void join(pid_t pid, ProbeContext context, bool from_now_on);
   void observed(bool alive);
   void begin_probe(std::unique_ptr<Probe> probe);
   void poll();
@@ -202,7 +203,7 @@ class StartOperation : StartBase {
       case Action::begin:
         if (waits_for_) {
           (void)service_.alive();
-          join(service_.process ? service_.process->pid() : 0, service_.guardian(),
+          join(service_.process ? service_.process->pid() : 0, context_of_process(),
                reads_output(checks_));
           return false;
         }
@@ -230,7 +231,7 @@ class StartOperation : StartBase {
         return action == Action::poll || action == Action::wait;
       case Action::spawn:
         service_.spawn();
-        spawned(service_.process->pid(), service_.guardian());
+        spawned(service_.process->pid(), context_of_process());
         begin_watchers();
         if (service_.reports_steps())
           service_.report(Spawned{service_.command.text(), service_.process->pid()});
@@ -248,6 +249,13 @@ class StartOperation : StartBase {
         throw_failure(action, action == Action::refuse ? conflict() : described(),
                       action == Action::time_out ? hint() : "");
     }
+  }
+
+  /// A process that does not run here has no guardian that a probe could ask.
+  [[nodiscard]] ProbeContext context_of_process() const {
+    return {.guardian = runs_here<typename Set::Spawner> ? service_.guardian() : 0,
+            .far = service_.far(),
+            .event = event()};
   }
 
   /// Calls code of the check at hand, whose exceptions come nested in the start's error.

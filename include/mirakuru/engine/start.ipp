@@ -16,27 +16,26 @@ MIRAKURU_DECL void StartBase::begin_round(TimePoint now, int event, WaitSet& wai
   if (!fsm_.has_probe()) probe_.end();  // it may hold a port that the service needs
 }
 
-MIRAKURU_DECL void StartBase::spawned(pid_t pid, pid_t guardian) {
+MIRAKURU_DECL void StartBase::spawned(pid_t pid, ProbeContext context) {
   fsm_.spawned(budget_);
   patience_ = Patience{fsm_.now()};
-  process_.emplace(pid, from_now_on_ ? news_ : base_.streams, true,
-                   ProbeContext{.since = fsm_.now(),
-                                .changes = &base_.changes,
-                                .loop = loop_,
-                                .guardian = guardian,
-                                .run = from_now_on_ ? &base_.streams : nullptr,
-                                .command = &base_.command,
-                                .port = &base_.port,
-                                .from_now_on = waits_for_});
+  context.since = fsm_.now();
+  context.changes = &base_.changes;
+  context.loop = loop_;
+  context.run = from_now_on_ ? &base_.streams : nullptr;
+  context.command = &base_.command;
+  context.port = &base_.port;
+  context.from_now_on = waits_for_;
+  process_.emplace(pid, from_now_on_ ? news_ : base_.streams, true, context);
 }
 
-MIRAKURU_DECL void StartBase::join(pid_t pid, pid_t guardian, bool from_now_on) {
+MIRAKURU_DECL void StartBase::join(pid_t pid, ProbeContext context, bool from_now_on) {
   spares_tree_ = true;
   if (pid == 0 && !base_.has_started()) base_.throw_not_started();
   from_now_on_ = from_now_on;
   if (from_now_on) news_ = base_.streams.from_now_on();
   fsm_.begun();
-  spawned(pid, guardian);
+  spawned(pid, context);
 }
 
 MIRAKURU_DECL void StartBase::observed(bool alive) {

@@ -17,6 +17,10 @@ namespace mirakuru {
 /// with a dot. A name has letters, digits, `_`, `-` and characters beyond ASCII between its dots.
 class Host {
  public:
+  /// The machine that the command runs on: `spawned_host`.
+  struct Spawned {};
+  Host(Spawned) : name_{spawned_name} {}
+
   /// Throws `std::invalid_argument` for a text that is neither an address nor a possible name.
   Host(std::string name);
   Host(const char* name) : Host{std::string{name}} {}
@@ -24,10 +28,17 @@ class Host {
   operator const std::string&() const noexcept { return name_; }
   /// The address or the name, without brackets.
   [[nodiscard]] const std::string& str() const noexcept { return name_; }
+  [[nodiscard]] bool is_spawned() const noexcept { return name_ == spawned_name; }
 
  private:
+  static constexpr char spawned_name[] = "the spawned host";  // no name that a resolver may know
+
   std::string name_;
 };
+
+/// The machine that a launcher runs the command on, such as the node of a Slurm job. It is known
+/// once the command runs. Without a launcher it is 127.0.0.1.
+inline constexpr Host::Spawned spawned_host{};
 
 /// A TCP port, 1 to 65535. In a check 0 is the port that the service has chosen.
 class Port {

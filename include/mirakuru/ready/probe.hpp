@@ -139,6 +139,10 @@ concept ValidAfterExit = requires { requires Check::valid_after_exit; };
 template <class Check>
 concept NeedsPreparation = requires { requires Check::needs_preparation; };
 
+/// A check that looks at processes, files or sockets of this machine.
+template <class Check>
+concept LooksHere = requires { requires Check::looks_here; };
+
 template <class Check>
 concept ReadsOutput = requires { requires Check::reads_output; };
 

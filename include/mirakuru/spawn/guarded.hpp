@@ -18,6 +18,8 @@ namespace detail {
 
 struct Report;
 
+struct LinkEnds;
+
 /// The control group of a command; empty for none.
 struct Cgroup {
   std::string path = {};
@@ -32,7 +34,7 @@ class GuardedProcess {
  public:
   /// For spawners: starts a guardian, and below it the command, in `group` if it is not empty.
   /// `exec` comes from `local_exec`. Throws `std::system_error`, for the program `SpawnFailure`.
-  [[nodiscard]] static GuardedProcess make(const LaunchRequest& request, LocalExec exec,
+  [[nodiscard]] static GuardedProcess make(const LaunchRequest& asked, LocalExec exec,
                                            detail::Cgroup group = {});
   GuardedProcess(GuardedProcess&&) noexcept;
   GuardedProcess& operator=(GuardedProcess&&) noexcept;
@@ -64,6 +66,8 @@ class GuardedProcess {
   [[nodiscard]] const std::vector<Straggler>& stragglers() const noexcept { return stragglers_; }
   /// A failure of the guardian, or the process that may not be signalled, in words; empty for none.
   [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
+  /// The state of a command that runs on another machine; null for one that runs here.
+  [[nodiscard]] const FarState* far() const noexcept { return far_ ? &*far_ : nullptr; }
   /// True if a process of the tree belongs to another user, and SIGKILL is refused.
   [[nodiscard]] bool refused() const noexcept { return refused_; }
 
@@ -73,6 +77,7 @@ class GuardedProcess {
   void await_leader(const LaunchRequest& request);
   bool receive(bool& more);
   void take(const detail::Report& report);
+  void take_far(const detail::Report& report);
   void add_straggler(pid_t pid, const std::string& command);
   void refuse(pid_t pid, const std::string& command);
   void send() noexcept;
@@ -99,6 +104,7 @@ class GuardedProcess {
   std::optional<int> exit_code_;
   std::vector<Straggler> stragglers_;
   std::string trouble_;
+  std::optional<FarState> far_;
   std::map<pid_t, std::uint64_t> killed_;  // with their start times, after the guardian's end
 };
 

@@ -81,11 +81,17 @@ inline pid_t clone_guardian(Guardian& guardian) {
 
 /// Forks a guardian. Throws `std::system_error`.
 inline pid_t fork_guardian(const LaunchRequest& request, const LocalExec& exec, const Cgroup& group,
-                           int channel, const RlimitTag& mark, const Scratch& scratch) {
+                           int channel, const RlimitTag& mark, const Scratch& scratch,
+                           const LinkEnds& link) {
   static const auto area = ArgumentArea::of_this_process();
   // The channel's end does not tell the owner's death: a child of the host may hold a copy of it.
   const auto owner = open_pidfd(::getpid());
   const SignalSchedule last{request.steps, request.stop_budget, {}, request.head_start};
+  std::vector<Guardian::CleanUpTask> clean_up;
+  for (const auto& words : request.clean_up) {
+    const LaunchRequest command{.words = words};
+    clean_up.push_back({command, local_exec(command)});
+  }
   const Guardian::Task task{.request = request,
                             .exec = exec,
                             .last_signals = last.entries(),
@@ -96,7 +102,9 @@ inline pid_t fork_guardian(const LaunchRequest& request, const LocalExec& exec, 
                             .area = under_valgrind() ? ArgumentArea{} : area,
                             .modules = instrumented() ? nullptr : Modules::of_this_process(),
                             .group = group,
-                            .scratch = scratch};
+                            .scratch = scratch,
+                            .link = link,
+                            .clean_up = clean_up};
   const OwnPages pages{sizeof(Guardian) + Guardian::extra_size(task), MAP_PRIVATE};
   auto* const guardian = new (pages.begin()) Guardian{task};
   const SignalsBlocked blocked;
@@ -122,6 +130,41 @@ inline Scratch open_scratch(const std::string& path) {
   ::flock(scratch.lock.get(), LOCK_SH | LOCK_NB);
   return scratch;
 }
+
+/// The pipes to a far guardian, for one start.
+struct LinkPipes {
+  UniqueFd orders_out, orders_in, news_out, news_in, errors;
+
+  /// Makes them, and puts their ends in place of the request's streams. Throws `SpawnFailure` for an
+  /// opening that no pipe can hold, else `std::system_error`.
+  [[nodiscard]] LinkEnds connect(LaunchRequest& request) {
+    const auto make = [](UniqueFd& out, UniqueFd& in) {
+      int ends[2];
+      if (::pipe2(ends, O_CLOEXEC) != 0) throw_errno("pipe2");
+      UniqueFd first{ends[0]}, second{ends[1]};
+      out = move_above_stdio(std::move(first));
+      in = move_above_stdio(std::move(second));
+    };
+    make(orders_out, orders_in);
+    make(news_out, news_in);
+    const auto& opening = request.far->opening;
+    if (opening.size() > 60'000)
+      ::fcntl(orders_in.get(), F_SETPIPE_SZ, static_cast<int>(opening.size() + 8192));
+    ::fcntl(orders_in.get(), F_SETFL, O_NONBLOCK);
+    if (::write(orders_in.get(), opening.data(), opening.size()) !=
+        static_cast<ssize_t>(opening.size()))
+      throw SpawnFailure{"cannot run " + request.far->program + " on " + request.far->place,
+                         std::make_error_code(std::errc::argument_list_too_long)};
+    if (request.err < 0) errors = checked_fd(::fcntl(2, F_DUPFD_CLOEXEC, 3), "fcntl F_DUPFD_CLOEXEC");
+    const LinkEnds ends{.orders = orders_in.get(),
+                        .news = news_out.get(),
+                        .input = request.in,
+                        .errors = errors ? errors.get() : request.err};
+    request.in = orders_out.get();
+    request.err = news_in.get();
+    return ends;
+  }
+};
 
 /// Calls `visit` with each id that a process born after `first` may have. Two million calls a
 /// second, if the ids have begun anew since.
@@ -170,6 +213,7 @@ MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
     if (leader_ == 0) detail::throw_error(ESRCH, "the command's id in this namespace");
   }
   if (report.kind == Kind::ended) exit_code_ = report.value;
+  if (far_) take_far(report);
   if (report.kind == Kind::paused) paused_ = report.value;
   if (report.kind == Kind::straggler) add_straggler(report.pid, report.text);
   if (report.kind == Kind::refused) refuse(report.pid, report.text);
@@ -180,6 +224,29 @@ MIRAKURU_DECL void GuardedProcess::take(const detail::Report& report) {
       throw SpawnFailure{place_, {report.value, std::generic_category()}};
     detail::throw_error(report.value, report.text);
   }
+}
+
+/// Throws `SpawnFailure` for a command that is not executed there.
+MIRAKURU_DECL void GuardedProcess::take_far(const detail::Report& report) {
+  using Kind = detail::Report::Kind;
+  const std::string text = report.text;
+  if (report.kind == Kind::up) {
+    far_->executed = true;
+    far_->pid = report.pid;
+    far_->host = text;
+  }
+  if (report.kind == Kind::far_failed)
+    throw SpawnFailure{text == "chdir" ? place_
+                                       : "cannot run " + far_->program + " on " + far_->place,
+                       {report.value, std::generic_category()}};
+  if (report.kind != Kind::unlinked) return;
+  if (far_->executed)
+    trouble_ = "the connection to " + far_->place + " has ended" +
+               (text.empty() ? "" : ": " + detail::one_line(text));
+  else if (!signalled_)
+    throw SpawnFailure{"cannot run " + far_->program + " on " + far_->place,
+                       std::make_error_code(std::errc::not_connected),
+                       text.empty() ? detail::exit_headline(report.value) : detail::one_line(text)};
 }
 
 MIRAKURU_DECL void GuardedProcess::refuse(pid_t pid, const std::string& command) {
@@ -328,14 +395,17 @@ MIRAKURU_DECL void GuardedProcess::signal(int signal) noexcept {
   if (guardian_ == 0 || ::getpid() != owner_) return;
   // The owner signals the group itself if it may, which saves the time to wake the guardian. The id
   // is still the leader's: the guardian reports the end right after it has reaped the leader.
-  const bool sent = !exit_code_ && ::kill(-leader_, signal) == 0;
+  const bool sent = !exit_code_ && !far_ && ::kill(-leader_, signal) == 0;
   unsent_ = static_cast<unsigned char>(signal | (sent ? detail::group_has_it : 0));
   signalled_ = true;
   send();
 }
 
 MIRAKURU_DECL void GuardedProcess::signal_leader(int signal) noexcept {
-  if (guardian_ != 0 && ::getpid() == owner_ && !exit_code_) ::kill(leader_, signal);
+  if (guardian_ == 0 || ::getpid() != owner_ || exit_code_) return;
+  if (!far_) return void(::kill(leader_, signal));
+  const unsigned char order[] = {detail::to_leader, static_cast<unsigned char>(signal)};
+  (void)::send(channel_.get(), order, sizeof order, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 MIRAKURU_DECL bool GuardedProcess::pause() noexcept {
@@ -393,7 +463,7 @@ MIRAKURU_DECL void GuardedProcess::await_leader(const LaunchRequest& request) {
   }
 }
 
-MIRAKURU_DECL GuardedProcess GuardedProcess::make(const LaunchRequest& request, LocalExec exec,
+MIRAKURU_DECL GuardedProcess GuardedProcess::make(const LaunchRequest& asked, LocalExec exec,
                                                   detail::Cgroup group) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
@@ -404,14 +474,24 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const LaunchRequest& request, 
   theirs = detail::move_above_stdio(std::move(theirs));
   const auto mark = detail::RlimitTag::make();
   process.mark_ = mark.soft;
-  if (!request.id.empty()) process.env_tag_ = "mirakuru_uuid=" + request.id;
+  if (!asked.id.empty()) process.env_tag_ = "mirakuru_uuid=" + asked.id;
   process.owner_ = ::getpid();
-  const auto scratch = detail::open_scratch(request.scratch);
-  process.guardian_ = detail::fork_guardian(request, exec, group, theirs.get(), mark, scratch);
+  const auto scratch = detail::open_scratch(asked.scratch);
+  std::optional<LaunchRequest> linked;
+  detail::LinkPipes pipes;
+  detail::LinkEnds link;
+  if (asked.far) {
+    link = pipes.connect(linked.emplace(asked));
+    process.far_ = FarState{.program = asked.far->program, .place = asked.far->place};
+  }
+  const auto& request = linked ? *linked : asked;
+  process.guardian_ = detail::fork_guardian(request, exec, group, theirs.get(), mark, scratch, link);
   process.first_id_ = process.guardian_;
   theirs.reset();
   process.program_ = std::move(exec.program);
-  process.place_ = detail::place_step(request);
+  process.place_ = asked.far ? "cannot run in the directory " + asked.far->directory + " on " +
+                                    asked.far->place
+                              : detail::place_step(request);
   process.cgroup_ = std::move(group.path);
   try {
     process.await_leader(request);

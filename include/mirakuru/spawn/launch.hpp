@@ -25,6 +25,13 @@ namespace mirakuru {
 enum class Guarantee {
   group_only,            ///< `stop()` ends the process group. It stays if the owner is killed.
   tree_ends_with_owner,  ///< `stop()` ends the whole tree. So does the owner's death in any way.
+  /// The command runs on another machine, below a shell there. That ends the process group when the
+  /// connection ends, in any way, and all processes that still have the command's environment. If
+  /// the shell there is killed, they stay.
+  far_group_ends_with_connection,
+  /// An engine such as Podman runs the command. After the owner's death the guardian has the engine
+  /// end it. If the guardian is killed, it may stay.
+  engine_ends_it,
 };
 
 /// A process that was still alive when the leader had ended, and got a signal of its own.
@@ -59,6 +66,24 @@ struct Leasing {
   std::chrono::nanoseconds linger = {};  ///< from the end of the last lease to the first signal
 };
 
+/// A command that runs on another machine, below a guardian there: a shell that reads its orders
+/// from the standard input of the local command, such as ssh. The local guardian writes them.
+struct FarCommand {
+  std::string opening;  ///< bytes that the local command reads first
+  std::string mark;     ///< the far guardian's own lines in standard error have it
+  std::string program, directory;  ///< the command's, for messages
+  std::string place;    ///< the host or engine, for messages
+};
+
+/// How far a command on another machine has come.
+struct FarState {
+  std::string program, place;  ///< for messages
+  bool executed = false;
+  std::string waits_for = {};  ///< the local command's last line, until it is executed
+  pid_t pid = 0;       ///< of the leader there, once it is executed
+  std::string host = {};  ///< the machine that it runs on, by its own name
+};
+
 /// A command as the user asked for it, and how to end it. A spawner gets one for each start.
 ///
 /// A request owns its data, apart from the three standard streams. A spawner may change its copy
@@ -85,6 +110,10 @@ struct LaunchRequest {
   /// A directory that goes with the tree after the owner's death; empty for none.
   std::string scratch = {};
   std::optional<Leasing> leases = {};  ///< none: the tree is the owner's alone
+  std::optional<FarCommand> far = {};  ///< none: the words are the command itself
+  /// Commands that end the rest elsewhere, such as a container. The guardian runs each for at most
+  /// 10 s: before it kills the tree, and when the tree has ended.
+  std::vector<std::vector<std::string>> clean_up = {};
   /// Further descriptors of the command, each by its number there: 3 or more, and at most
   /// `most_descriptors` of them.
   /// A spawner that starts the command on another machine cannot give them.

@@ -245,6 +245,7 @@ class Composed {
   static constexpr bool reads_output = (ReadsOutput<Checks> || ...);
   static constexpr bool needs_asio = (NeedsAsio<Checks> || ...);
   static constexpr bool needs_preparation = (NeedsPreparation<Checks> || ...);
+  static constexpr bool looks_here = (LooksHere<Checks> || ...);
 
   explicit Composed(Checks... checks) : checks_{std::move(checks)...} {}
 
@@ -323,6 +324,7 @@ class Wrapped {
   static constexpr bool reads_output = ReadsOutput<Check>;
   static constexpr bool needs_asio = NeedsAsio<Check>;
   static constexpr bool needs_preparation = NeedsPreparation<Check>;
+  static constexpr bool looks_here = LooksHere<Check>;
 
   explicit Wrapped(Check check) : check_{std::move(check)} {}
 

@@ -21,6 +21,7 @@ class FailsOn {
   static constexpr bool reads_output = detail::ReadsOutput<Check>;
   static constexpr bool needs_asio = detail::NeedsAsio<Check>;
   static constexpr bool needs_preparation = detail::NeedsPreparation<Check>;
+  static constexpr bool looks_here = detail::LooksHere<Check>;
 
   explicit FailsOn(Check check) : check_{std::move(check)} {}
 

@@ -21,6 +21,7 @@ namespace mirakuru {
 /// Lines that are there before the start, or before the call of `wait_for()`, do not count. The end
 /// of the file is in the error. Rests on inotify, and on pauses that adapt where there is none.
 struct LogFileCheck {
+  static constexpr bool looks_here = true;
   static constexpr bool valid_after_exit = true;
 
   FileName path;

@@ -14,6 +14,8 @@ namespace mirakuru {
 /// is gone, or the process with that id is younger than the file. Then the check waits for another
 /// content. Rests on inotify, and follows the target of a symbolic link.
 struct PidCheck {
+  static constexpr bool looks_here = true;
+
   FileName path;
   /// True: the file must hold the id of a living process in its first four kilobytes. An id without
   /// a line's end may be half-written. It is accepted after 10 ms without change (1 s if the

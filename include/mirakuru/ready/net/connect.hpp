@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <mirakuru/error.hpp>
+#include <mirakuru/net/address.hpp>
 #include <mirakuru/net/endpoint.hpp>
 #include <mirakuru/net/holders.hpp>
 #include <mirakuru/net/listeners.hpp>
@@ -13,6 +14,7 @@
 #include <mirakuru/os/file_changes.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/ready/probe.hpp>
+#include <mirakuru/spawn/launch.hpp>
 
 // Only .ipp files include this, so that all of it is in the class.
 
@@ -26,6 +28,13 @@ struct Target {
   int type = SOCK_STREAM;  // or SOCK_DGRAM
   bool owned = false;      // the TCP listener must be one of the service's
 };
+
+/// The name of a host, which may be the one that the command runs on.
+[[nodiscard]] inline std::string name_of_host(const Host& host, const Process& process) {
+  if (!host.is_spawned()) return host;
+  const auto* const far = process.context().far;
+  return far == nullptr ? "127.0.0.1" : far->host;
+}
 
 /// A probe that connects to a port or a Unix socket again and again; a connection is ready.
 ///

@@ -23,6 +23,8 @@ namespace mirakuru {
 /// known to hold it; port 0 is not ready. It is asked after pauses that adapt. Rests on
 /// sock_diag(7), /proc/PID/fd, and /proc/PID/net/tcp for a tree in another network namespace.
 struct ListenCheck {
+  static constexpr bool looks_here = true;
+
   std::optional<Host> host = {};
   Port port = 0;
 

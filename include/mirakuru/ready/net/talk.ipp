@@ -18,7 +18,7 @@ namespace mirakuru {
 namespace detail {
 
 /// Throws `std::invalid_argument` for a check that has no place to talk to, or two.
-inline Target target_of(const TalkCheck& check) {
+inline Target target_of(const TalkCheck& check, const Process* process) {
   const auto refuse_if = [](bool wrong, const char* why) {
     if (wrong) throw std::invalid_argument{std::string{"a TalkCheck "} + why};
   };
@@ -28,7 +28,7 @@ inline Target target_of(const TalkCheck& check) {
   refuse_if(check.udp && check.send.empty(), "over UDP has to send something");
   refuse_if(check.udp && check.port == 0, "over UDP needs the number of a port");
   if (check.socket) return {.socket = check.socket};
-  return {.host = check.host,
+  return {.host = process == nullptr ? check.host.str() : name_of_host(check.host, *process),
           .port = *check.port,
           .type = check.udp ? SOCK_DGRAM : SOCK_STREAM,
           .owned = check.owned && !check.may_be_there && !check.udp};
@@ -38,7 +38,7 @@ inline Target target_of(const TalkCheck& check) {
 class TalkProbe final : public ConnectProbe {
  public:
   explicit TalkProbe(const TalkCheck& check, const Process* process = nullptr)
-      : ConnectProbe{target_of(check), process}, check_{check} {}
+      : ConnectProbe{target_of(check, process), process}, check_{check} {}
 
  private:
   static constexpr std::size_t most = 64 * 1024;
@@ -132,8 +132,8 @@ MIRAKURU_DECL std::string TalkCheck::hint(const Process& process) const {
 }
 
 MIRAKURU_DECL std::unique_ptr<Probe> TalkCheck::precheck() const {
-  auto target = detail::target_of(*this);
-  if (may_be_there || (!socket && *port == 0)) return nullptr;
+  auto target = detail::target_of(*this, nullptr);
+  if (may_be_there || (!socket && (*port == 0 || host.is_spawned()))) return nullptr;
   if (udp) return std::make_unique<detail::TalkProbe>(*this);
   if (!socket) return TCPCheck{host, *port}.precheck();
   return std::make_unique<detail::ConnectProbe>(std::move(target));

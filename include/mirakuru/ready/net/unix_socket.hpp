@@ -17,6 +17,8 @@ namespace mirakuru {
 /// neither ready nor `AlreadyRunning`. Rests on a non-blocking `connect`, and on inotify for the
 /// path and the target of a symbolic link.
 struct UnixSocketCheck {
+  static constexpr bool looks_here = true;
+
   SocketPath path;
 
   /// Names the check in messages.

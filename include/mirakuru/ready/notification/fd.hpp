@@ -52,6 +52,7 @@ struct FdRun {
 /// other process inherits it. Later output to it is not read, and up to 64 kB of it hinder nobody.
 /// Rests on a pipe. Source: s6's notifywhenup.
 struct FdCheck {
+  static constexpr bool looks_here = true;
   static constexpr bool needs_preparation = true;
 
   FdNumber fd = 3;

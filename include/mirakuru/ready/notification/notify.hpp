@@ -92,6 +92,7 @@ struct NotifyRun {
 /// An executor takes one such check; other services inherit no NOTIFY_SOCKET. Rests on abstract
 /// sockets, `SO_PASSCRED` and /proc. Source: unix(7).
 struct NotifyCheck {
+  static constexpr bool looks_here = true;
   static constexpr bool needs_preparation = true;
 
   /// Names the check in messages.

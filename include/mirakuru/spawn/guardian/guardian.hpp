@@ -10,6 +10,7 @@
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/spawn/child.hpp>
 #include <mirakuru/spawn/guardian/leases.hpp>
+#include <mirakuru/spawn/guardian/link.hpp>
 #include <mirakuru/spawn/guardian/memory.hpp>
 #include <mirakuru/spawn/guardian/relays.hpp>
 #include <mirakuru/spawn/guardian/report.hpp>
@@ -37,6 +38,12 @@ class [[gnu::visibility("hidden")]] Guardian {
  public:
   static constexpr std::size_t page = 4096, stack_size = 16 * page - page / 2;
 
+  /// A command that it runs at the end.
+  struct CleanUpTask {
+    LaunchRequest request;
+    LocalExec exec;
+  };
+
   /// The guardian's orders.
   struct Task {
     const LaunchRequest& request;
@@ -50,6 +57,8 @@ class [[gnu::visibility("hidden")]] Guardian {
     const Modules* modules;  // null: the owner's memory stays
     const Cgroup& group;
     const Scratch& scratch;
+    const LinkEnds& link;
+    std::span<const CleanUpTask> clean_up;
   };
 
   /// The number of bytes that it needs behind the object.
@@ -149,6 +158,7 @@ class [[gnu::visibility("hidden")]] Guardian {
           syscalls::call(SYS_waitid, P_ALL, 0, &info_, WEXITED | WNOHANG | __WALL, nullptr) != 0 &&
           errno == ECHILD;
       if (empty || info_.si_pid == 0) {
+        if (link_.exists()) look_at_link();
         if (!relays_.empty()) relays_.pump(empty);
         if (!empty && leader_ended_ && !end_reported_)
           spread_at_ = syscalls::least(spread_at_, syscalls::now() + time_to_follow);
@@ -158,6 +168,7 @@ class [[gnu::visibility("hidden")]] Guardian {
       if (info_.si_pid == leader_) {
         leader_ended_ = true;
         exit_code_ = info_.si_code == CLD_EXITED ? info_.si_status : -info_.si_status;
+        if (link_.exists()) end_link();
       }
       if (leader_ended_) look_at_ = 0;
     }
@@ -173,19 +184,25 @@ class [[gnu::visibility("hidden")]] Guardian {
       left = syscalls::least(left, signals_[next_signal_].after - (time - orphaned_at_));
     left = syscalls::least(left, relays_.pause());
     left = syscalls::least(left, leases_.pause(time));
+    left = syscalls::least(left, link_.pause(time));
     if (left < 0) left = 0;
     const timespec limit{.tv_sec = left / second, .tv_nsec = left % second};
 
     struct {
       pollfd own[4];
       pollfd relays[Relays::most];
+      pollfd link[Link::most];
     } events{{{.fd = owner_left_ ? -1 : channel_, .events = POLLIN, .revents = 0},
               {.fd = owner_left_ ? -1 : owner_, .events = POLLIN, .revents = 0},
               {.fd = signals_in_, .events = POLLIN, .revents = 0},
               {.fd = leases_.event(), .events = POLLIN, .revents = 0}},
+             {},
              {}};
     relays_.wait_for(events.relays);
-    const auto count = relays_.empty() ? std::size(events.own) : sizeof events / sizeof(pollfd);
+    link_.wait_for(events.link);
+    const auto count = link_.exists()     ? sizeof events / sizeof(pollfd)
+                       : relays_.empty()  ? std::size(events.own)
+                                          : std::size(events.own) + Relays::most;
     constexpr timespec at_once = {};
     const timespec* const how_long = unmap_unused_ ? &at_once : left == never ? nullptr : &limit;
     if (syscalls::call(SYS_ppoll, &events, count, how_long, nullptr, 0) <= 0) return unmap_unused();
@@ -213,6 +230,17 @@ class [[gnu::visibility("hidden")]] Guardian {
   void begin_step(int signal, bool group_signalled, Scope scope = Scope::tree) {
     signal_ = signal;
     tree_.begin_step();
+    if (signal == SIGKILL) run_clean_up();
+    if (link_.is_up() && !leader_ended_) {
+      link_.signal(signal, scope == Scope::leader);
+      // The far side ends, and the connection with it. Only if that takes long it is cut.
+      constexpr std::int64_t time_to_answer = 2'000'000'000;
+      look_at_ = signal == SIGKILL ? syscalls::now() + time_to_answer : INT64_MAX;
+      spread_at_ = look_at_;
+      group_signalled_ = false;
+      spin_until_ = 0;
+      return;
+    }
     const bool leader_alone = scope == Scope::leader && !leader_ended_;
     if (leader_alone) syscalls::call(SYS_kill, leader_, signal);
     group_signalled_ = group_signalled || (!leader_ended_ && !leader_alone &&
@@ -231,6 +259,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   /// False if somebody still runs after a while, or if it cannot tell.
   bool suspend(bool stop) {
     paused_ = stop;
+    if (link_.is_up()) return link_.order(stop ? 'p' : 'c');
     if (group_ >= 0 && freeze(stop) && stop) return true;
     if (!leader_ended_) syscalls::call(SYS_kill, -leader_, stop ? SIGSTOP : SIGCONT);
     for (int tries = 0; tries < 1000; ++tries) {
@@ -260,16 +289,59 @@ class [[gnu::visibility("hidden")]] Guardian {
   }
 
   void receive(int events) {
-    unsigned char signal = 0;
-    if (syscalls::call(SYS_recvfrom, channel_, &signal, 1, MSG_DONTWAIT, nullptr, nullptr) == 1) {
+    unsigned char bytes[2] = {};
+    if (syscalls::call(SYS_recvfrom, channel_, bytes, 2, MSG_DONTWAIT, nullptr, nullptr) > 0) {
+      const auto signal = bytes[0];
+      if (signal == to_leader) return signal_leader(bytes[1]);
       if (signal != pause_tree && signal != resume_tree)
         return begin_step(signal & ~group_has_it, (signal & group_has_it) != 0);
       const bool done = suspend(signal == pause_tree);
-      if (signal == pause_tree) report(Report::paused, 0, done ? 1 : 0);
+      // A far guardian tells it later.
+      if (signal == pause_tree && !(done && link_.is_up())) report(Report::paused, 0, done ? 1 : 0);
     } else if ((events & (POLLHUP | POLLERR)) != 0) {
       on_owner_exit();
     }
   }
+
+  void signal_leader(int signal) {
+    if (link_.is_up())
+      link_.signal(signal, true);
+    else if (!leader_ended_)
+      syscalls::call(SYS_kill, leader_, signal);
+  }
+
+  /// Tells the owner the news of the far guardian.
+  void take_link(Link::News news) {
+    using enum Link::News;
+    if (news == up) report(Report::up, link_.number(), 0, link_.text());
+    if (news == failed) {
+      report(Report::far_failed, 0, link_.number(), link_.text());
+      link_.drop();
+    }
+    if (news == end) {
+      leases_.leader_ended(link_.exit_code(), false);
+      report(Report::ended, leader_, link_.exit_code());
+      link_.order('g');
+    }
+    if (news == paused) report(Report::paused, 0, 1);
+    if (news == gone) link_.let_go();
+  }
+  void look_at_link() {
+    for (Link::News news; (news = link_.pump(syscalls::now())) != Link::News::none;)
+      take_link(news);
+  }
+  /// The local command has ended. Its own end counts only where the far one is unknown.
+  void end_link() {
+    link_.drain([this](Link::News news) { take_link(news); });
+    link_.drop();
+    if (link_.has_ended())
+      exit_code_ = link_.exit_code();
+    else if (signal_ == 0 || !link_.was_up())
+      report(Report::unlinked, leader_, exit_code_, link_.last_words());
+  }
+
+  /// Runs each command of the clean-up once, and kills one that takes 10 s.
+  void run_clean_up();
 
   void on_owner_exit() {
     if (owner_left_) return;
@@ -342,6 +414,9 @@ class [[gnu::visibility("hidden")]] Guardian {
   Child child_;
   Relays relays_;
   Leases leases_;
+  Link link_;
+  Child* clean_up_;
+  std::size_t clean_up_count_;
   char* title_;
   char *scratch_path_, *lock_path_;
   char* group_path_;

@@ -13,9 +13,16 @@ namespace mirakuru::detail {
 
 // Its orders -------------------------------------------------------------------------------------
 
+inline std::size_t clean_up_size(std::span<const Guardian::CleanUpTask> tasks) {
+  std::size_t size = tasks.empty() ? 0 : alignof(Child);
+  for (const auto& task : tasks) size += sizeof(Child) + Child::extra_size(task.request, task.exec);
+  return size;
+}
+
 MIRAKURU_DECL std::size_t Guardian::extra_size(const Task& task) {
   return Child::extra_size(task.request, task.exec) + Relays::extra_size(task.request.relays) +
-         Leases::extra_size(task.request.leases) + task.group.path.size() +
+         Leases::extra_size(task.request.leases) + Link::extra_size(task.request.far) +
+         clean_up_size(task.clean_up) + task.group.path.size() +
          task.request.scratch.size() + task.scratch.lock_path.size() + 1200 +
          task.last_signals.size() * sizeof(LastSignal);
 }
@@ -32,10 +39,15 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task, StringArena arena)
       child_{task.request, task.exec, arena},
       relays_{task.request.relays, arena},
       leases_{task.request.leases, arena},
+      link_{task.request.far, task.link, arena},
+      clean_up_{arena.array<Child>(task.clean_up.size())},
+      clean_up_count_{task.clean_up.size()},
       signal_count_{task.last_signals.size()},
       unmap_unused_{task.modules != nullptr},
       tree_{task.mark} {
   if (unmap_unused_) modules_ = *task.modules;
+  for (std::size_t i = 0; i < clean_up_count_; ++i)
+    new (&clean_up_[i]) Child{task.clean_up[i].request, task.clean_up[i].exec, arena};
   signals_ = arena.array<LastSignal>(signal_count_);
   for (std::size_t i = 0; i < signal_count_; ++i)
     signals_[i] = {std::chrono::nanoseconds{task.last_signals[i].at.time_since_epoch()}.count(),
@@ -119,6 +131,7 @@ MIRAKURU_DECL void Guardian::run() {
     if (leader_ended_ || syscalls::now() >= spin_until_) wait();
   }
   leases_.end();
+  run_clean_up();
   if (group_ >= 0) syscalls::remove_directories(AT_FDCWD, group_path_);
   if (scratch_ >= 0 && owner_left_) remove_scratch();
 }
@@ -151,15 +164,42 @@ MIRAKURU_DECL void Guardian::become_command() {
   fail(child_.execute(self_));
 }
 
+MIRAKURU_DECL void Guardian::run_clean_up() {
+  if (clean_up_count_ == 0) return;
+  const auto count = clean_up_count_;
+  clean_up_count_ = 0;
+  // They have /dev/null at the numbers of the standard streams, which the guardian has closed.
+  long null = 0;
+  while (null >= 0 && null < 3) null = syscalls::call(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR);
+  if (null > 2) syscalls::call(SYS_close, null);
+  const auto become = [](void* child) {
+    (void)static_cast<Child*>(child)->execute(0);
+    return 127;
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    const pid_t pid = clone_child(become, &clean_up_[i], -1);
+    if (pid < 0) continue;
+    siginfo_t info{};
+    for (const auto begin = syscalls::now(); info.si_pid == 0;) {
+      if (syscalls::call(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG, nullptr) != 0) break;
+      if (info.si_pid != 0) break;
+      if (syscalls::now() - begin > 10'000'000'000) syscalls::call(SYS_kill, -pid, SIGKILL);
+      syscalls::nap(1'000'000);
+    }
+  }
+  for (int fd = 0; fd < 3; ++fd) syscalls::call(SYS_close, fd);
+}
+
 /// The command needs its streams, and the host's own where it has none.
 MIRAKURU_DECL void Guardian::close_others(bool streams_too) {
-  int kept[24 + Leases::descriptors + LaunchRequest::most_descriptors];
+  int kept[28 + Leases::descriptors + LaunchRequest::most_descriptors];
   std::size_t count = 0;
   const auto keep = [&](int fd) { kept[count++] = fd; };
   for (const int fd : {channel_, owner_, signals_in_, group_kill_, group_, scratch_, scratch_lock_})
     keep(fd);
   relays_.each_descriptor(keep);
   leases_.each_descriptor(keep);
+  link_.each_descriptor(keep);
   if (!streams_too) {
     child_.each_descriptor(keep);
     for (const int fd : {0, 1, 2}) keep(fd);

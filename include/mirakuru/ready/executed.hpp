@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include <mirakuru/ready/probe.hpp>
+#include <mirakuru/spawn/launch.hpp>
+
+namespace mirakuru::detail {
+
+/// Waits for the news that a command on another machine is executed.
+class ExecutedProbe final : public Probe {
+ public:
+  explicit ExecutedProbe(const Process& process) : process_{process} {}
+
+  Readiness poll(TimePoint) override {
+    const auto* const far = process_.context().far;
+    if (far == nullptr || far->executed) return true;
+    return far->waits_for.empty() ? Readiness{} : not_ready(far->waits_for);
+  }
+  void wait(TimePoint now, WaitSet& waits) const override {
+    // The start looks at the process first when its descriptor is readable.
+    waits.add(process_.context().event);
+    waits.until(after(now, std::chrono::milliseconds{100}));
+  }
+
+ private:
+  const Process& process_;
+};
+
+/// The first check of a command that is executed later, on another machine.
+struct ExecutedCheck {
+  [[nodiscard]] std::string describe() const { return "its execution"; }
+  [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const {
+    return std::make_unique<ExecutedProbe>(process);
+  }
+};
+
+}  // namespace mirakuru::detail

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <limits>
+
+#include <mirakuru/command.hpp>
+#include <mirakuru/os/uuid.hpp>
+#include <mirakuru/spawn/far/far_guardian.hpp>
+#include <mirakuru/stop/schedule.hpp>
+
+namespace mirakuru::detail {
+
+/// The far guardian. Variables come before it: M the mark, U the value of mirakuru_uuid, D the
+/// directory, W the words, N the program's name, S the last signals as "NUMBER:NAPS", B their
+/// seconds, I not empty for a command that reads; a function `clean_up`, and `prepare` with the
+/// umask and limits.
+///
+/// Two processes run side by side, so that neither ignores SIGINT as a background job does. The
+/// first one starts the command, P, and tells its end. The second one reads the orders. T, below
+/// that, ends the command if no order comes for 10 s; an order is at least an empty line.
+inline constexpr char far_script[] = R"sh(
+say() { printf '\000mirakuru %s %s\n' "$M" "$*" >&6; }
+nap() { sleep 0.05 2>/dev/null || sleep 1; }
+marked() { grep -lF "mirakuru_uuid=$U" /proc/[0-9]*/environ; }
+group() { kill -s 0 -- "-$P"; }
+alive() { group || [ -n "$(marked)" ]; }
+sig() { kill -s "$1" -- "-$P" || kill -s "$1" "$P"; }
+rest() { for f in $(marked); do f=${f#/proc/}; kill -s "$1" "${f%/*}"; done; }
+step() { sig "$1"; while group && [ "$(date +%s)" -lt "$t" ]; do nap; done; rest "$1"; }
+finish() {
+  [ -n "$I" ] && exec 9>&-
+  t=$(($(date +%s) + B + 1))
+  for s in $S; do
+    alive || break
+    step "${s%:*}" &
+    n=${s#*:}
+    while [ "$n" -gt 0 ] && [ "$(date +%s)" -lt "$t" ] && alive; do n=$((n - 1)); nap; done
+  done
+  clean_up
+  n=100
+  while alive && [ "$n" -gt 0 ]; do sig 9; rest 9; n=$((n - 1)); nap; done
+}
+look() {
+  case $N in
+    */*) set -- "$N" ;;
+    *) IFS=:; set -f; set -- $L; set +f; unset IFS; for d; do shift; set -- "$@" "${d:-.}/$N"; done ;;
+  esac
+  E=2
+  for f; do
+    [ -e "$f" ] || continue
+    [ -f "$f" ] && [ -x "$f" ] && return 0
+    E=13
+  done
+  return 1
+}
+exec 3<&0 4>&1 6>&2 2>/dev/null
+F=/dev/null
+if [ -n "$I" ]; then
+  F=$(mktemp -d)/in
+  mkfifo -m 600 "$F" || { say failed mkfifo 5; exit 125; }
+fi
+{
+  exec 3<&- 5>&1 1>&4 4>&-
+  (
+    P=$(exec sh -c 'echo $PPID')
+    if [ -n "$D" ] && ! cd -- "$D"; then
+      E=13
+      [ -e "$D" ] || E=2
+      [ ! -e "$D" ] || [ -d "$D" ] || E=20
+      say failed chdir "$E"
+      exit 126
+    fi
+    look || { say failed execve "$E"; exit 127; }
+    prepare || { say failed ulimit 1; exit 126; }
+    echo "$P" >&5
+    say up "$P" "${SLURMD_NODENAME:-$(uname -n)}"
+    eval "exec setsid env $W 2>&6 5>&- 6>&-"
+  )
+  R=$?
+  trap '' PIPE
+  exec 5>&-
+  [ "$R" -le 128 ] || R=$((128 - R))
+  say end "$R"
+} <"$F" | {
+  if [ -n "$I" ]; then
+    exec 9>"$F"
+    rm -rf "${F%/in}"
+  fi
+  exec 4>&- >/dev/null
+  read -r P || { clean_up; exit 126; }
+  exec </dev/null
+  trap '' USR1 PIPE
+  K=$(exec sh -c 'echo $PPID')
+  (
+    trap 'n=0' USR1
+    n=0
+    while [ "$n" -lt 10 ]; do n=$((n + 1)); sleep 1; done
+    finish
+    kill -s 9 "$K"
+  ) 3<&- 6>&- &
+  T=$!
+  q=
+  while IFS= read -r l <&3; do
+    case $l in
+      s9) clean_up; sig 9; rest 9 ;;
+      s*) t=$(($(date +%s) + B + 1)); step "${l#s}" 3<&- & ;;
+      l*) kill -s "${l#l}" "$P" ;;
+      p) sig 19; say paused ;;
+      c) sig 18; rest 18 ;;
+      i*) printf %b "${l#i}" >&9 ;;
+      e) exec 9>&- ;;
+      g) (while alive; do nap; done; say gone) 3<&- & ;;
+      q) q=1; break ;;
+    esac
+    kill -s USR1 "$T"
+  done
+  kill "$T"
+  if [ -n "$q" ]; then clean_up; else finish; fi
+}
+)sh";
+
+/// The same for a command with a far guardian of its own: it hands on each order.
+inline constexpr char relay_script[] = R"sh(
+nap() { sleep 0.05 2>/dev/null || sleep 1; }
+group() { kill -s 0 -- "-$P"; }
+finish() {
+  exec 9>&-
+  n=$(((B + 3) * 20))
+  while [ "$n" -gt 0 ] && group; do n=$((n - 1)); nap; done
+  clean_up
+  n=100
+  while group && [ "$n" -gt 0 ]; do kill -s 9 -- "-$P"; n=$((n - 1)); nap; done
+}
+exec 3<&0 4>&1 6>&2 2>/dev/null
+F=$(mktemp -d)/in
+mkfifo -m 600 "$F" || exit 125
+{
+  exec 3<&- 5>&1 1>&4 4>&-
+  (
+    P=$(exec sh -c 'echo $PPID')
+    echo "$P" >&5
+    eval "exec setsid env $W 2>&6 5>&- 6>&-"
+  )
+  exit $?
+} <"$F" | {
+  exec 9>"$F"
+  rm -rf "${F%/in}"
+  exec 4>&- 6>&- >/dev/null
+  read -r P || exit 126
+  exec </dev/null
+  trap '' USR1 PIPE
+  K=$(exec sh -c 'echo $PPID')
+  (
+    trap 'n=0' USR1
+    n=0
+    while [ "$n" -lt 10 ]; do n=$((n + 1)); sleep 1; done
+    finish
+    kill -s 9 "$K"
+  ) 3<&- &
+  T=$!
+  while IFS= read -r l <&3; do
+    [ "$l" != s9 ] || clean_up
+    printf '%s\n' "$l" >&9
+    kill -s USR1 "$T"
+    [ "$l" != q ] || break
+  done
+  kill "$T"
+  finish
+}
+)sh";
+
+/// The words of `ulimit` for a limit; empty for one that it does not know in every shell.
+inline std::string ulimit_of(const ResourceLimit& limit) {
+  const auto known = [&](const char* option, std::uint64_t unit) {
+    const auto number = [&](std::uint64_t value) {
+      return value == RLIM_INFINITY ? "unlimited" : std::to_string(value / unit);
+    };
+    const auto soft = std::string{"ulimit -S"} + option + ' ' + number(limit.soft);
+    const auto hard = std::string{"ulimit -H"} + option + ' ' + number(limit.hard);
+    return "{ " + soft + " && " + hard + "; } || { " + hard + " && " + soft + "; }";
+  };
+  switch (limit.resource) {
+    case RLIMIT_NOFILE: return known("n", 1);
+    case RLIMIT_CPU: return known("t", 1);
+    case RLIMIT_CORE: return known("c", 512);
+    case RLIMIT_FSIZE: return known("f", 512);
+    case RLIMIT_DATA: return known("d", 1024);
+    case RLIMIT_STACK: return known("s", 1024);
+    case RLIMIT_AS: return known("v", 1024);
+    default: return {};
+  }
+}
+
+/// True unless the command's standard input is none or /dev/null.
+inline bool reads_input(int fd) {
+  struct stat status{};
+  return fd >= 0 && ::fstat(fd, &status) == 0 &&
+         !(S_ISCHR(status.st_mode) && status.st_rdev == ::makedev(1, 3));
+}
+
+/// The last signals as the script has them: each with the number of naps of 50 ms behind it.
+inline std::string last_signals(const LaunchRequest& request) {
+  using namespace std::chrono_literals;
+  const SignalSchedule schedule{request.steps, request.stop_budget, {}, request.head_start};
+  const auto entries = schedule.entries();
+  std::string text;
+  TimePoint before = {};
+  int signal = 0;
+  for (const auto& entry : entries) {
+    const auto naps = (entry.at - before) / 50ms;
+    if (naps > 0 || signal != 0) text += std::to_string(signal) + ':' + std::to_string(naps) + ' ';
+    signal = entry.signal;
+    before = entry.at;
+  }
+  return text;
+}
+
+/// One line for `far_shell`.
+inline std::string encoded(const std::string& script) {
+  std::string line;
+  for (const char c : script)
+    if (c == '\\')
+      line += "\\\\";
+    else if (c == '\n')
+      line += "\\n";
+    else
+      line += c;
+  return line + '\n';
+}
+
+/// Throws for a request that no far guardian can fulfil.
+inline void check_far(const LaunchRequest& request, const std::string& place) {
+  const auto refuse = [&](const char* thing) {
+    throw SpawnFailure{"cannot run " + request.words.at(0) + " on " + place,
+                       std::make_error_code(std::errc::not_supported), thing};
+  };
+  if (!request.user.empty()) refuse("the user of a command is its own machine's; log in as that one");
+  if (request.terminal) refuse("a terminal cannot be carried there");
+  if (!request.descriptors.empty()) refuse("descriptors cannot be carried there");
+  for (const auto& limit : request.limits)
+    if (ulimit_of(limit).empty()) refuse("a limit cannot be carried there");
+}
+
+MIRAKURU_DECL LaunchRequest below_far_guardian(LaunchRequest request,
+                                               std::vector<std::string> words,
+                                               const std::string& place) {
+  check_far(request, place);
+  const auto quoted = [](std::string word) { return quote_words({std::move(word)}); };
+  const bool relays = request.far.has_value();
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(request.stop_budget).count();
+
+  std::vector<std::string> env;
+  if (request.clean_env) env.emplace_back("-i");
+  for (const auto& [name, value] : request.env) env.push_back(name + '=' + value);
+  if (!relays && !request.id.empty() && !request.env.contains("mirakuru_uuid"))
+    env.push_back("mirakuru_uuid=" + request.id);
+  if (request.words.at(0).find('=') != std::string::npos)  // no variable of env
+    env.insert(env.end(), {"sh", "-c", R"sh(exec "$0" "$@")sh"});
+  env.insert(env.end(), request.words.begin(), request.words.end());
+
+  const auto uuid = relays ? request.far->mark : make_uuid();
+  const auto path = request.env.find("PATH");
+  std::string script = "M=" + uuid + " U=" + quoted(request.id) + " D=" + quoted(request.cwd) +
+                       " N=" + quoted(request.words.at(0)) + " S=" + quoted(last_signals(request)) +
+                       " B=" + std::to_string(std::min<long long>(seconds, 86'400)) +
+                       " I=" + (reads_input(request.in) ? "1" : "") + '\n';
+  script += "W=" + quoted(quote_words(env)) + '\n';
+  script += "L=" + (path != request.env.end() ? quoted(path->second)
+                    : request.clean_env       ? "/bin:/usr/bin"
+                                              : "$PATH") + '\n';
+  const auto mask = ::umask(0);
+  ::umask(mask);
+  char digits[8];
+  std::snprintf(digits, sizeof digits, "%04o", static_cast<unsigned>(mask));
+  script += std::string{"prepare() { umask "} + digits;
+  if (!request.unset.empty()) script += "; unset " + quote_words(request.unset);
+  for (const auto& limit : request.limits) script += " && { " + ulimit_of(limit) + "; }";
+  script += "; }\nclean_up() {\n:\n";
+  for (const auto& command : request.clean_up)
+    script += "timeout 10 " + quote_words(command) + " </dev/null >/dev/null\n";
+  script += "}\n";
+  script += relays ? relay_script : far_script;
+
+  if (relays)
+    request.far->opening.insert(0, encoded(script));
+  else
+    request.far = FarCommand{encoded(script), uuid, request.words.at(0), request.cwd, place};
+  request.words = std::move(words);
+  request.cwd.clear();
+  request.env.clear();
+  request.unset.clear();
+  request.clean_env = false;
+  request.limits.clear();
+  request.clean_up.clear();
+  return request;
+}
+
+}  // namespace mirakuru::detail
