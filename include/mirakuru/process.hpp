@@ -14,6 +14,7 @@
 namespace mirakuru {
 
 struct FarState;
+struct LaunchRequest;
 
 /// The answer of a check: ready, perhaps with a note, or not yet and why. A plain `bool` is an
 /// answer without a reason.
@@ -66,6 +67,9 @@ struct ProbeContext {
   bool from_now_on = false;       ///< in a `wait_for()`: earlier news do not count
   const FarState* far = nullptr;  ///< of a command on another machine
   int event = -1;                 ///< readable when there is news of the process; -1: none
+  /// Has a request run beside the service of an id, by its launcher; null for one that runs here.
+  LaunchRequest (*beside)(const void* launcher, const std::string& id, LaunchRequest) = nullptr;
+  const void* launcher = nullptr;
 };
 }  // namespace detail
 

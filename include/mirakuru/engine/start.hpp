@@ -253,9 +253,21 @@ class StartOperation : StartBase {
 
   /// A process that does not run here has no guardian that a probe could ask.
   [[nodiscard]] ProbeContext context_of_process() const {
-    return {.guardian = runs_here<typename Set::Spawner> ? service_.guardian() : 0,
-            .far = service_.far(),
-            .event = event()};
+    using Spawner = typename Set::Spawner;
+    ProbeContext context{.guardian = runs_here<Spawner> ? service_.guardian() : 0,
+                         .far = service_.far(),
+                         .event = event()};
+    if constexpr (requires(LaunchRequest request) { service_.spawner.launch(request); }) {
+      context.launcher = &service_.spawner;
+      context.beside = [](const void* any, const std::string& id, LaunchRequest request) {
+        const auto& launcher = *static_cast<const Spawner*>(any);
+        if constexpr (requires { launcher.beside(std::move(request), id); })
+          return launcher.beside(std::move(request), id);
+        else
+          return launcher.launch(std::move(request));
+      };
+    }
+    return context;
   }
 
   /// Calls code of the check at hand, whose exceptions come nested in the start's error.

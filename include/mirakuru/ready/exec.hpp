@@ -14,9 +14,10 @@ namespace mirakuru {
 /// Ready when a command exits with 0: `ExecCheck{{"pg_isready", "-p", port}}`.
 ///
 /// It takes a command as an executor does, and throws `std::invalid_argument` as that does. The
-/// command runs on this machine with the service's directory, environment and user where it has
-/// none of its own. It runs again after a pause that is as long as its last run at least. Its last
-/// words and its exit status are the reason.
+/// command has the service's directory, environment and user where it has none of its own. It runs
+/// on this machine, or beside the service of a launcher: on that machine, in that container. It
+/// runs again after a pause that is as long as its last run at least. Its last words and its exit
+/// status are the reason.
 ///
 /// A run is killed at `within`, at the deadline, and with its owner; so is all that it has started,
 /// and all that it leaves behind. It may write 64 MiB to a file. A command that cannot be run, or

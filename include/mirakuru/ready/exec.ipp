@@ -56,13 +56,15 @@ class ExecProbe final : public Probe {
   ~ExecProbe() override { end(); }
 
   Readiness poll(TimePoint now) override {
-    if (run_) return look(now);
-    if (closed_ || now < next_ || !process_.running()) return {};
+    if (!run_ && (closed_ || now < next_ || !process_.running())) return {};
     try {
+      if (run_) return look(now);
       begin(now);
       return {};
     } catch (const SpawnFailure& error) {
-      if (error.code() != std::errc::timed_out) throw CannotHold{error.what()};
+      if (run_) end();  // a run elsewhere tells later that it cannot begin
+      if (error.code() != std::errc::timed_out && error.code() != std::errc::not_connected)
+        throw CannotHold{error.what()};
       return not_begun(now, error);
     } catch (const std::system_error& error) {  // such as too many processes or open files
       return not_begun(now, error);
@@ -96,8 +98,10 @@ class ExecProbe final : public Probe {
     output_ = OutputFile{nameless_file("a temporary file for the output of a check", O_APPEND)};
     output_.keep();
     const auto input = checked_fd(::open("/dev/null", O_RDONLY | O_CLOEXEC), "open /dev/null");
-    const auto request =
-        request_beside(process_.context().command, check_.command, input.get(), output_.fd());
+    const auto& context = process_.context();
+    auto request = request_beside(context.command, check_.command, input.get(), output_.fd());
+    if (context.beside != nullptr)
+      request = context.beside(context.launcher, context.command->id(), std::move(request));
     if (const auto user = identity_of(request.user)) give_to(*user, output_.fd());
     run_.emplace(GuardedSpawner{}.spawn(request));
   }

@@ -99,8 +99,15 @@ fi
   K=$(exec sh -c 'echo $PPID')
   (
     trap 'n=0' USR1
+    trap 'kill "$c"; exit' TERM
     n=0
-    while [ "$n" -lt 10 ]; do n=$((n + 1)); sleep 1; done
+    while [ "$n" -lt 10 ]; do
+      n=$((n + 1))
+      sleep 1 &
+      c=$!
+      while kill -s 0 "$c"; do wait "$c"; done
+    done
+    trap '' TERM
     finish
     kill -s 9 "$K"
   ) 3<&- 6>&- &
@@ -158,8 +165,15 @@ mkfifo -m 600 "$F" || exit 125
   K=$(exec sh -c 'echo $PPID')
   (
     trap 'n=0' USR1
+    trap 'kill "$c"; exit' TERM
     n=0
-    while [ "$n" -lt 10 ]; do n=$((n + 1)); sleep 1; done
+    while [ "$n" -lt 10 ]; do
+      n=$((n + 1))
+      sleep 1 &
+      c=$!
+      while kill -s 0 "$c"; do wait "$c"; done
+    done
+    trap '' TERM
     finish
     kill -s 9 "$K"
   ) 3<&- &
@@ -186,14 +200,22 @@ inline std::string ulimit_of(const ResourceLimit& limit) {
     return "{ " + soft + " && " + hard + "; } || { " + hard + " && " + soft + "; }";
   };
   switch (limit.resource) {
-    case RLIMIT_NOFILE: return known("n", 1);
-    case RLIMIT_CPU: return known("t", 1);
-    case RLIMIT_CORE: return known("c", 512);
-    case RLIMIT_FSIZE: return known("f", 512);
-    case RLIMIT_DATA: return known("d", 1024);
-    case RLIMIT_STACK: return known("s", 1024);
-    case RLIMIT_AS: return known("v", 1024);
-    default: return {};
+    case RLIMIT_NOFILE:
+      return known("n", 1);
+    case RLIMIT_CPU:
+      return known("t", 1);
+    case RLIMIT_CORE:
+      return known("c", 512);
+    case RLIMIT_FSIZE:
+      return known("f", 512);
+    case RLIMIT_DATA:
+      return known("d", 1024);
+    case RLIMIT_STACK:
+      return known("s", 1024);
+    case RLIMIT_AS:
+      return known("v", 1024);
+    default:
+      return {};
   }
 }
 
@@ -240,7 +262,8 @@ inline void check_far(const LaunchRequest& request, const std::string& place) {
     throw SpawnFailure{"cannot run " + request.words.at(0) + " on " + place,
                        std::make_error_code(std::errc::not_supported), thing};
   };
-  if (!request.user.empty()) refuse("the user of a command is its own machine's; log in as that one");
+  if (!request.user.empty())
+    refuse("the user of a command is its own machine's; log in as that one");
   if (request.terminal) refuse("a terminal cannot be carried there");
   if (!request.descriptors.empty()) refuse("descriptors cannot be carried there");
   for (const auto& limit : request.limits)
@@ -271,9 +294,11 @@ MIRAKURU_DECL LaunchRequest below_far_guardian(LaunchRequest request,
                        " B=" + std::to_string(std::min<long long>(seconds, 86'400)) +
                        " I=" + (reads_input(request.in) ? "1" : "") + '\n';
   script += "W=" + quoted(quote_words(env)) + '\n';
-  script += "L=" + (path != request.env.end() ? quoted(path->second)
-                    : request.clean_env       ? "/bin:/usr/bin"
-                                              : "$PATH") + '\n';
+  script += "L=" +
+            (path != request.env.end() ? quoted(path->second)
+             : request.clean_env       ? "/bin:/usr/bin"
+                                       : "$PATH") +
+            '\n';
   const auto mask = ::umask(0);
   ::umask(mask);
   char digits[8];

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <concepts>
+#include <string>
+#include <utility>
+
 #include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/spawn/launch.hpp>
 
@@ -15,6 +19,9 @@ namespace mirakuru {
 ///         return request;
 ///       }
 ///     };
+///
+/// A member `LaunchRequest beside(LaunchRequest, const std::string& id) const` is for the runs of
+/// an `ExecCheck`, which go to the service with that id. Without one they are launched alike.
 template <class T>
 concept Launcher = requires(const T& launcher, LaunchRequest request) {
   { launcher.launch(request) } -> std::same_as<LaunchRequest>;
@@ -32,6 +39,12 @@ struct Over {
 
   [[nodiscard]] LaunchRequest launch(LaunchRequest request) const {
     return by.launch(launcher.launch(std::move(request)));
+  }
+  [[nodiscard]] LaunchRequest beside(LaunchRequest request, const std::string& id) const {
+    if constexpr (requires { launcher.beside(std::move(request), id); })
+      return by.launch(launcher.beside(std::move(request), id));
+    else
+      return launch(std::move(request));
   }
   /// Starts the local command of the second launcher. Throws as `GuardedSpawner` does.
   [[nodiscard]] GuardedProcess spawn(const LaunchRequest& request) const {
