@@ -104,6 +104,19 @@ inline Values cycle_by_hand() {
   return {stopped, started, stopped - started};
 }
 
+inline Values guarded_by_hand() {
+  std::vector<char*> words;
+  for (const auto& word : sleeper) words.push_back(const_cast<char*>(word.c_str()));
+  words.push_back(nullptr);
+  floor_guarded process{};
+  const Stopwatch watch;
+  require(::floor_guard(words.data(), &process) != 0, "floor_guard");
+  const double started = watch.ms();
+  ::floor_end(&process);
+  const double stopped = watch.ms();
+  return {stopped, started, stopped - started};
+}
+
 // The median of one value in ten cycles: `start` or `stop`.
 template <class Cycle>
 double ten(Cycle cycle, int value) {

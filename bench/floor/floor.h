@@ -15,6 +15,15 @@ pid_t floor_spawn(char* const* argv, int out);
 void floor_stop(pid_t pid);
 // The same for the process and its descendants. The caller must have no other children.
 void floor_stop_tree(pid_t pid);
+// A process below a guardian, with an input and two files for its output.
+struct floor_guarded {
+  pid_t guardian, leader;
+  int channel, leader_fd, input, out, err;
+};
+// Starts it, and returns when the program is executed. Returns 0 on failure.
+int floor_guard(char* const* argv, struct floor_guarded* process);
+// Ends the tree by SIGTERM, and returns when it is gone.
+void floor_end(struct floor_guarded* process);
 // Opens an unlinked file for output.
 int floor_output(void);
 
