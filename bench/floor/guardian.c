@@ -79,6 +79,12 @@ static void become(char* const* argv, const int* streams, int channel, pid_t gua
   _exit(127);
 }
 
+static pid_t spawn(char* const* argv, const int* streams, int channel) {
+  const pid_t guardian = getpid(), pid = vfork();
+  if (pid == 0) become(argv, streams, channel, guardian);
+  return pid;
+}
+
 static void guard(char* const* argv, const int* streams, int channel, int owner, pid_t owner_id) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   prctl(PR_SET_PDEATHSIG, SIGCONT);
@@ -91,8 +97,7 @@ static void guard(char* const* argv, const int* streams, int channel, int owner,
   for (int i = 1; i < 32; ++i) signal(i, SIG_DFL);
   const int events = signalfd(-1, &news, SFD_CLOEXEC | SFD_NONBLOCK);
   const pid_t self = getpid();
-  const pid_t leader = vfork();
-  if (leader == 0) become(argv, streams, channel, self);
+  const pid_t leader = spawn(argv, streams, channel);
   if (leader < 0) return tell(channel, failed, errno);
   const int kept[] = {channel, owner, events};
   close_but(kept, 3);
@@ -107,7 +112,10 @@ static void guard(char* const* argv, const int* streams, int channel, int owner,
     if (pid < 0) return tell(channel, ended, leader_status);
     const long long now = now_ms();
     if (kill_at >= 0 && now >= kill_at) number = SIGKILL, look_at = now;
-    if (number != 0 && look_at >= 0 && now >= look_at) signal_tree(self, number), look_at = now + 50;
+    if (number != 0 && look_at >= 0 && now >= look_at) {
+      signal_tree(self, number);
+      look_at = now + 50;
+    }
     struct pollfd all[] = {{channel, POLLIN, 0}, {owner, POLLIN, 0}, {events, POLLIN, 0}};
     poll(all, 3, number == 0 ? -1 : look_at < 0 ? 1000 : look_at > now ? (int)(look_at - now) : 0);
     struct signalfd_siginfo news_of;
