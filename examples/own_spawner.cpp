@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// How do I start the command elsewhere, as through ssh?
+// How do I start the command in a way of my own, as by a remote shell?
 // A spawner of your own rewrites the words, and hands the request to another spawner.
 #include <iostream>
 #include <mirakuru.hpp>

@@ -135,8 +135,8 @@ inline Scratch open_scratch(const std::string& path) {
 struct LinkPipes {
   UniqueFd orders_out, orders_in, news_out, news_in, errors;
 
-  /// Makes them, and puts their ends in place of the request's streams. Throws `SpawnFailure` for an
-  /// opening that no pipe can hold, else `std::system_error`.
+  /// Makes them, and puts their ends in place of the request's streams. Throws `SpawnFailure` for
+  /// an opening that no pipe can hold, else `std::system_error`.
   [[nodiscard]] LinkEnds connect(LaunchRequest& request) {
     const auto make = [](UniqueFd& out, UniqueFd& in) {
       int ends[2];
@@ -155,7 +155,8 @@ struct LinkPipes {
         static_cast<ssize_t>(opening.size()))
       throw SpawnFailure{"cannot run " + request.far->program + " on " + request.far->place,
                          std::make_error_code(std::errc::argument_list_too_long)};
-    if (request.err < 0) errors = checked_fd(::fcntl(2, F_DUPFD_CLOEXEC, 3), "fcntl F_DUPFD_CLOEXEC");
+    if (request.err < 0)
+      errors = checked_fd(::fcntl(2, F_DUPFD_CLOEXEC, 3), "fcntl F_DUPFD_CLOEXEC");
     const LinkEnds ends{.orders = orders_in.get(),
                         .news = news_out.get(),
                         .input = request.in,
@@ -233,12 +234,12 @@ MIRAKURU_DECL void GuardedProcess::take_far(const detail::Report& report) {
   if (report.kind == Kind::up) {
     far_->executed = true;
     far_->pid = report.pid;
-    far_->host = text;
+    if (far_->host.empty()) far_->host = text;
   }
   if (report.kind == Kind::far_failed)
-    throw SpawnFailure{text == "chdir" ? place_
-                                       : "cannot run " + far_->program + " on " + far_->place,
-                       {report.value, std::generic_category()}};
+    throw SpawnFailure{
+        text == "chdir" ? place_ : "cannot run " + far_->program + " on " + far_->place,
+        {report.value, std::generic_category()}};
   if (report.kind != Kind::unlinked) return;
   if (far_->executed)
     trouble_ = "the connection to " + far_->place + " has ended" +
@@ -482,16 +483,18 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const LaunchRequest& asked, Lo
   detail::LinkEnds link;
   if (asked.far) {
     link = pipes.connect(linked.emplace(asked));
-    process.far_ = FarState{.program = asked.far->program, .place = asked.far->place};
+    process.far_ =
+        FarState{.program = asked.far->program, .place = asked.far->place, .host = asked.far->host};
   }
   const auto& request = linked ? *linked : asked;
-  process.guardian_ = detail::fork_guardian(request, exec, group, theirs.get(), mark, scratch, link);
+  process.guardian_ =
+      detail::fork_guardian(request, exec, group, theirs.get(), mark, scratch, link);
   process.first_id_ = process.guardian_;
   theirs.reset();
   process.program_ = std::move(exec.program);
-  process.place_ = asked.far ? "cannot run in the directory " + asked.far->directory + " on " +
-                                    asked.far->place
-                              : detail::place_step(request);
+  process.place_ =
+      asked.far ? "cannot run in the directory " + asked.far->directory + " on " + asked.far->place
+                : detail::place_step(request);
   process.cgroup_ = std::move(group.path);
   try {
     process.await_leader(request);

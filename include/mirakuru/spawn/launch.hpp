@@ -69,10 +69,11 @@ struct Leasing {
 /// A command that runs on another machine, below a guardian there: a shell that reads its orders
 /// from the standard input of the local command, such as ssh. The local guardian writes them.
 struct FarCommand {
-  std::string opening;  ///< bytes that the local command reads first
-  std::string mark;     ///< the far guardian's own lines in standard error have it
+  std::string opening;             ///< bytes that the local command reads first
+  std::string mark;                ///< the far guardian's own lines in standard error have it
   std::string program, directory;  ///< the command's, for messages
-  std::string place;    ///< the host or engine, for messages
+  std::string place;               ///< the host or engine, for messages
+  std::string host = {};           ///< the machine's name here; empty: it tells its own
 };
 
 /// How far a command on another machine has come.
@@ -80,8 +81,8 @@ struct FarState {
   std::string program, place;  ///< for messages
   bool executed = false;
   std::string waits_for = {};  ///< the local command's last line, until it is executed
-  pid_t pid = 0;       ///< of the leader there, once it is executed
-  std::string host = {};  ///< the machine that it runs on, by its own name
+  pid_t pid = 0;               ///< of the leader there, once it is executed
+  std::string host = {};       ///< the machine that it runs on, by its own name
 };
 
 /// A command as the user asked for it, and how to end it. A spawner gets one for each start.

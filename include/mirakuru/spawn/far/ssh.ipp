@@ -21,8 +21,11 @@ MIRAKURU_DECL LaunchRequest Ssh::launch(LaunchRequest request) const {
   if (!user.empty()) words.insert(words.end(), {"-l", user});
   // The login shell splits the last word, and any shell does it alike.
   words.insert(words.end(), {"--", host, "exec sh -c " + detail::quote_words({detail::far_shell})});
-  return detail::below_far_guardian(std::move(request), std::move(words),
-                                    user.empty() ? host : user + '@' + host);
+  const bool on_from_there = request.far.has_value();  // as a job of that host's Slurm
+  auto launched = detail::below_far_guardian(std::move(request), std::move(words),
+                                             user.empty() ? host : user + '@' + host);
+  if (!on_from_there) launched.far->host = host;
+  return launched;
 }
 
 }  // namespace mirakuru
