@@ -13,21 +13,26 @@ namespace mirakuru::detail {
 /// Waits for the news that a command on another machine is executed.
 class ExecutedProbe final : public Probe {
  public:
-  explicit ExecutedProbe(const Process& process) : process_{process} {}
+  explicit ExecutedProbe(const Process& process) : process_{process} {
+    const auto* const far = process.context().far;
+    if (far != nullptr && far->command.why_not_yet) reason_ = far->command.why_not_yet(process);
+  }
 
-  Readiness poll(TimePoint) override {
+  Readiness poll(TimePoint now) override {
     const auto* const far = process_.context().far;
     if (far == nullptr || far->executed) return true;
-    return far->waits_for.empty() ? Readiness{} : not_ready(far->waits_for);
+    return reason_ ? not_ready(reason_->poll(now).reason()) : Readiness{};
   }
   void wait(TimePoint now, WaitSet& waits) const override {
     // The start looks at the process first when its descriptor is readable.
     waits.add(process_.context().event);
     waits.until(after(now, std::chrono::milliseconds{100}));
+    if (reason_) reason_->wait(now, waits);
   }
 
  private:
   const Process& process_;
+  std::shared_ptr<Probe> reason_;
 };
 
 /// The first check of a command that is executed later, on another machine.

@@ -238,14 +238,14 @@ MIRAKURU_DECL void GuardedProcess::take_far(const detail::Report& report) {
   }
   if (report.kind == Kind::far_failed)
     throw SpawnFailure{
-        text == "chdir" ? place_ : "cannot run " + far_->program + " on " + far_->place,
+        text == "chdir" ? place_ : "cannot run " + far_->command.program + " on " + far_->command.place,
         {report.value, std::generic_category()}};
   if (report.kind != Kind::unlinked) return;
   if (far_->executed)
-    trouble_ = "the connection to " + far_->place + " has ended" +
+    trouble_ = "the connection to " + far_->command.place + " has ended" +
                (text.empty() ? "" : ": " + detail::one_line(text));
   else if (!signalled_)
-    throw SpawnFailure{"cannot run " + far_->program + " on " + far_->place,
+    throw SpawnFailure{"cannot run " + far_->command.program + " on " + far_->command.place,
                        std::make_error_code(std::errc::not_connected),
                        text.empty() ? detail::exit_headline(report.value) : detail::one_line(text)};
 }
@@ -483,8 +483,7 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const LaunchRequest& asked, Lo
   detail::LinkEnds link;
   if (asked.far) {
     link = pipes.connect(linked.emplace(asked));
-    process.far_ =
-        FarState{.program = asked.far->program, .place = asked.far->place, .host = asked.far->host};
+    process.far_ = FarState{.command = *asked.far, .host = asked.far->host};
   }
   const auto& request = linked ? *linked : asked;
   process.guardian_ =

@@ -21,6 +21,9 @@
 
 namespace mirakuru {
 
+class Probe;
+class Process;
+
 /// How far a spawner keeps a command's processes together.
 enum class Guarantee {
   group_only,            ///< `stop()` ends the process group. It stays if the owner is killed.
@@ -74,15 +77,16 @@ struct FarCommand {
   std::string program, directory;  ///< the command's, for messages
   std::string place;               ///< the host or engine, for messages
   std::string host = {};           ///< the machine's name here; empty: it tells its own
+  /// Makes a probe whose reasons say why the command is not executed yet; none if nobody knows.
+  std::function<std::shared_ptr<Probe>(const Process&)> why_not_yet = {};
 };
 
 /// How far a command on another machine has come.
 struct FarState {
-  std::string program, place;  ///< for messages
+  FarCommand command;
   bool executed = false;
-  std::string waits_for = {};  ///< the local command's last line, until it is executed
-  pid_t pid = 0;               ///< of the leader there, once it is executed
-  std::string host = {};       ///< the machine that it runs on, by its own name
+  pid_t pid = 0;          ///< of the leader there, once it is executed
+  std::string host = {};  ///< the machine that it runs on
 };
 
 /// A command as the user asked for it, and how to end it. A spawner gets one for each start.

@@ -16,7 +16,8 @@ namespace mirakuru::detail {
 inline constexpr char far_shell[] = R"sh(IFS= read -r s && eval "$(printf %b "$s")")sh";
 
 /// Puts a far guardian above the command of `request`. The result runs `words`, which lead to
-/// `far_shell` on another machine: `place`, for messages.
+/// `far_shell` on another machine: `place`, for messages. `host` is an expression of the shell for
+/// that machine's name.
 ///
 /// Directory, environment, umask, limits and clean-up commands go there. A command that has a far
 /// guardian already, as with Slurm over ssh, gets one that hands on the orders to it.
@@ -30,7 +31,8 @@ inline constexpr char far_shell[] = R"sh(IFS= read -r s && eval "$(printf %b "$s
 /// and limits that `ulimit` does not know.
 [[nodiscard]] LaunchRequest below_far_guardian(LaunchRequest request,
                                                std::vector<std::string> words,
-                                               const std::string& place);
+                                               const std::string& place,
+                                               const std::string& host = "$(uname -n)");
 
 }  // namespace mirakuru::detail
 

@@ -19,7 +19,7 @@ namespace mirakuru::detail {
 /// The far guardian. Variables come before it: M the mark, U the value of mirakuru_uuid, D the
 /// directory, W the words, N the program's name, S the last signals as "NUMBER:NAPS", B their
 /// seconds, I not empty for a command that reads; a function `clean_up`, and `prepare` with the
-/// umask and limits.
+/// umask and limits, and `host` with the machine's name.
 ///
 /// Two processes run side by side, so that neither ignores SIGINT as a background job does. The
 /// first one starts the command, P, and tells its end. The second one reads the orders. T, below
@@ -79,7 +79,7 @@ fi
     look || { say failed execve "$E"; exit 127; }
     prepare || { say failed ulimit 1; exit 126; }
     echo "$P" >&5
-    say up "$P" "${SLURMD_NODENAME:-$(uname -n)}"
+    say up "$P" "$(host)"
     eval "exec setsid env $W 2>&6 5>&- 6>&-"
   )
   R=$?
@@ -272,7 +272,8 @@ inline void check_far(const LaunchRequest& request, const std::string& place) {
 
 MIRAKURU_DECL LaunchRequest below_far_guardian(LaunchRequest request,
                                                std::vector<std::string> words,
-                                               const std::string& place) {
+                                               const std::string& place,
+                                               const std::string& host) {
   check_far(request, place);
   const auto quoted = [](std::string word) { return quote_words({std::move(word)}); };
   const bool relays = request.far.has_value();
@@ -306,7 +307,7 @@ MIRAKURU_DECL LaunchRequest below_far_guardian(LaunchRequest request,
   script += std::string{"prepare() { umask "} + digits;
   if (!request.unset.empty()) script += "; unset " + quote_words(request.unset);
   for (const auto& limit : request.limits) script += " && { " + ulimit_of(limit) + "; }";
-  script += "; }\nclean_up() {\n:\n";
+  script += "; }\nhost() { echo \"" + host + "\"; }\nclean_up() {\n:\n";
   for (const auto& command : request.clean_up)
     script += "timeout 10 " + quote_words(command) + " </dev/null >/dev/null\n";
   script += "}\n";

@@ -230,7 +230,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   void begin_step(int signal, bool group_signalled, Scope scope = Scope::tree) {
     signal_ = signal;
     tree_.begin_step();
-    if (signal == SIGKILL) run_clean_up();
+    if (signal == SIGKILL && !link_.is_up()) run_clean_up();
     if (link_.is_up() && !leader_ended_) {
       link_.signal(signal, scope == Scope::leader);
       // The far side ends, and the connection with it. Only if that takes long it is cut.
@@ -375,6 +375,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   }
 
   void signal_rest() {
+    if (signal_ == SIGKILL) run_clean_up();  // the far side has not answered
     tree_.find(self_);
     const bool everyone = signal_ == SIGKILL || syscalls::now() >= spread_at_;
     tree_.send(signal_, group_signalled_ ? leader_ : 0, everyone,

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include <mirakuru/os/ascii.hpp>
+#include <mirakuru/ready/exec.hpp>
+#include <mirakuru/spawn/far/far_guardian.hpp>
+#include <mirakuru/spawn/far/slurm.hpp>
+
+namespace mirakuru {
+
+namespace detail {
+
+/// The name of the job, or the step, for a service: one for each executor. A comma would be a list.
+inline std::string job_name(const std::string& id) {
+  auto name = "mirakuru-" + id;
+  std::ranges::replace_if(name, [](char c) { return !is_word(c) && c != '-'; }, '-');
+  return name;
+}
+
+/// Another program of Slurm, beside srun.
+inline std::string beside_srun(const std::string& srun, const char* name) {
+  return srun.substr(0, srun.rfind('/') + 1) + name;  // npos + 1 is 0
+}
+
+/// Ends a job or a step by its name. A signal to the step comes at once, while Slurm itself waits
+/// for KillWait; a job that waits, or has no step, is cancelled as a whole.
+inline constexpr char end_job[] = R"sh(
+if [ -n "$SLURM_JOB_ID" ]; then
+  "$1" -s -h -j "$SLURM_JOB_ID" -o '%i %j' | while read -r i j; do
+    [ "$j" != "$0" ] || "$2" -s KILL "$i"
+  done
+else
+  for j in $("$1" -h -n "$0" -u "$(id -u)" -o %A); do
+    "$2" -s KILL "$j.0"
+  done
+  exec "$2" --name="$0" --user="$(id -u)"
+fi)sh";
+
+/// Says why the job waits, and ends with 1.
+inline constexpr char why_it_waits[] = R"sh(
+[ -n "$SLURM_JOB_ID" ] || "$1" -h -n "$0" -u "$(id -u)" -o '%T: %r'
+exit 1)sh";
+
+/// Runs srun for the job of a name.
+inline constexpr char within_job[] = R"sh(
+j=${SLURM_JOB_ID:-$("$1" -h -n "$0" -u "$(id -u)" -o %A)}
+srun=$2
+shift 2
+exec "$srun" --jobid="${j:?}" --overlap "$@")sh";
+
+/// The reasons of a job in the queue: the last words of a command.
+class QueueProbe final : public Probe {
+ public:
+  QueueProbe(ResolvedCommand command, const Process& process)
+      : check_{std::move(command)}, probe_{check_.probe(process)} {}
+
+  Readiness poll(TimePoint now) override {
+    const auto text = probe_->poll(now).reason();
+    constexpr std::string_view before = "exited with 1: ";
+    if (text.starts_with(before)) reason_ = text.substr(before.size());
+    return not_ready(reason_);
+  }
+  void wait(TimePoint now, WaitSet& waits) const override { probe_->wait(now, waits); }
+
+ private:
+  ExecCheck check_;
+  std::unique_ptr<Probe> probe_;
+  std::string reason_;
+};
+
+/// The words of srun up to the command, and those of the shell behind them.
+inline std::vector<std::string> srun_words(const std::vector<std::string>& options) {
+  std::vector<std::string> words{"--export=ALL", "--quiet", "--kill-on-bad-exit=1"};
+  words.insert(words.end(), options.begin(), options.end());
+  words.insert(words.end(), {"sh", "-c", far_shell});
+  return words;
+}
+
+}  // namespace detail
+
+MIRAKURU_DECL LaunchRequest Slurm::launch(LaunchRequest request) const {
+  if (tasks < 1) throw std::invalid_argument{"Slurm needs one task at least"};
+  if (cpus < 0) throw std::invalid_argument{"Slurm has a negative number of processors"};
+  const auto name = detail::job_name(request.id);
+  const auto squeue = detail::beside_srun(program, "squeue");
+  const auto scancel = detail::beside_srun(program, "scancel");
+  std::vector<std::string> all{"--job-name=" + name, "--ntasks=" + std::to_string(tasks), "--exact"};
+  if (!partition.empty()) all.push_back("--partition=" + partition);
+  if (cpus > 0) all.push_back("--cpus-per-task=" + std::to_string(cpus));
+  if (!memory.empty()) all.push_back("--mem=" + memory);
+  if (!time.empty()) all.push_back("--time=" + time);
+  all.insert(all.end(), options.begin(), options.end());
+
+  auto words = detail::srun_words(all);
+  words.insert(words.begin(), program);
+  auto launched = detail::below_far_guardian(
+      std::move(request), std::move(words), partition.empty() ? "Slurm" : "Slurm's " + partition,
+      "$(" + detail::quote_words({detail::beside_srun(program, "sinfo")}) +
+          R"sh( -h -n "$SLURMD_NODENAME" -o %o || echo "$SLURMD_NODENAME"))sh");
+  launched.clean_up.push_back({"sh", "-c", detail::end_job, name, squeue, scancel});
+  launched.far->why_not_yet = [name, squeue](const Process& process) {
+    return std::make_shared<detail::QueueProbe>(
+        Argv{std::vector<std::string>{"sh", "-c", detail::why_it_waits, name, squeue}}, process);
+  };
+  return launched;
+}
+
+MIRAKURU_DECL LaunchRequest Slurm::beside(LaunchRequest request, const std::string& id) const {
+  const auto name = detail::job_name(id);
+  auto words = detail::srun_words({"--ntasks=1", "--nodes=1"});
+  words.insert(words.begin(), {"sh", "-c", detail::within_job, name,
+                               detail::beside_srun(program, "squeue"), program});
+  return detail::below_far_guardian(std::move(request), std::move(words), "the job's node");
+}
+
+}  // namespace mirakuru
