@@ -272,8 +272,7 @@ inline void check_far(const LaunchRequest& request, const std::string& place) {
 
 MIRAKURU_DECL LaunchRequest below_far_guardian(LaunchRequest request,
                                                std::vector<std::string> words,
-                                               const std::string& place,
-                                               const std::string& host) {
+                                               const std::string& place, const std::string& host) {
   check_far(request, place);
   const auto quoted = [](std::string word) { return quote_words({std::move(word)}); };
   const bool relays = request.far.has_value();
@@ -318,6 +317,8 @@ MIRAKURU_DECL LaunchRequest below_far_guardian(LaunchRequest request,
   else
     request.far = FarCommand{encoded(script), uuid, request.words.at(0), request.cwd, place};
   request.words = std::move(words);
+  // A launcher may hand on its environment, which must not mark the far guardian.
+  if (!relays && !request.id.empty()) request.id.insert(0, "launcher/");
   request.cwd.clear();
   request.env.clear();
   request.unset.clear();

@@ -52,11 +52,27 @@ srun=$2
 shift 2
 exec "$srun" --jobid="${j:?}" --overlap "$@")sh";
 
+/// The command with the variables for Slurm's programs, which are those of the request, such as
+/// SLURM_CONF. The others are the job's alone.
+inline std::vector<std::string> with_variables(const LaunchRequest& request,
+                                               const std::vector<std::string>& words) {
+  std::vector<std::string> all;
+  for (const auto& name : request.unset)
+    if (name.starts_with("SLURM")) all.insert(all.end(), {"-u", name});
+  for (const auto& [name, value] : request.env)
+    if (name.starts_with("SLURM")) all.push_back(name + '=' + value);
+  if (!all.empty()) all.insert(all.begin(), "env");
+  all.insert(all.end(), words.begin(), words.end());
+  return all;
+}
+
 /// The reasons of a job in the queue: the last words of a command.
 class QueueProbe final : public Probe {
  public:
   QueueProbe(ResolvedCommand command, const Process& process)
-      : check_{std::move(command)}, probe_{check_.probe(process)} {}
+      : here_{process.pid(), process.streams(), true, without_launcher(process.context())},
+        check_{std::move(command)},
+        probe_{check_.probe(here_)} {}
 
   Readiness poll(TimePoint now) override {
     const auto text = probe_->poll(now).reason();
@@ -67,6 +83,14 @@ class QueueProbe final : public Probe {
   void wait(TimePoint now, WaitSet& waits) const override { probe_->wait(now, waits); }
 
  private:
+  /// The command runs here, not beside the service, nor in a directory of that machine.
+  static ProbeContext without_launcher(ProbeContext context) {
+    context.beside = nullptr;
+    context.command = nullptr;
+    return context;
+  }
+
+  Process here_;
   ExecCheck check_;
   std::unique_ptr<Probe> probe_;
   std::string reason_;
@@ -88,7 +112,8 @@ MIRAKURU_DECL LaunchRequest Slurm::launch(LaunchRequest request) const {
   const auto name = detail::job_name(request.id);
   const auto squeue = detail::beside_srun(program, "squeue");
   const auto scancel = detail::beside_srun(program, "scancel");
-  std::vector<std::string> all{"--job-name=" + name, "--ntasks=" + std::to_string(tasks), "--exact"};
+  std::vector<std::string> all{"--job-name=" + name, "--ntasks=" + std::to_string(tasks),
+                               "--exact"};
   if (!partition.empty()) all.push_back("--partition=" + partition);
   if (cpus > 0) all.push_back("--cpus-per-task=" + std::to_string(cpus));
   if (!memory.empty()) all.push_back("--mem=" + memory);
@@ -97,14 +122,17 @@ MIRAKURU_DECL LaunchRequest Slurm::launch(LaunchRequest request) const {
 
   auto words = detail::srun_words(all);
   words.insert(words.begin(), program);
+  words = detail::with_variables(request, words);
+  const auto end =
+      detail::with_variables(request, {"sh", "-c", detail::end_job, name, squeue, scancel});
+  const Argv why{detail::with_variables(request, {"sh", "-c", detail::why_it_waits, name, squeue})};
   auto launched = detail::below_far_guardian(
       std::move(request), std::move(words), partition.empty() ? "Slurm" : "Slurm's " + partition,
       "$(" + detail::quote_words({detail::beside_srun(program, "sinfo")}) +
           R"sh( -h -n "$SLURMD_NODENAME" -o %o || echo "$SLURMD_NODENAME"))sh");
-  launched.clean_up.push_back({"sh", "-c", detail::end_job, name, squeue, scancel});
-  launched.far->why_not_yet = [name, squeue](const Process& process) {
-    return std::make_shared<detail::QueueProbe>(
-        Argv{std::vector<std::string>{"sh", "-c", detail::why_it_waits, name, squeue}}, process);
+  launched.clean_up.push_back(end);
+  launched.far->why_not_yet = [why](const Process& process) {
+    return std::make_shared<detail::QueueProbe>(why, process);
   };
   return launched;
 }
@@ -114,6 +142,7 @@ MIRAKURU_DECL LaunchRequest Slurm::beside(LaunchRequest request, const std::stri
   auto words = detail::srun_words({"--ntasks=1", "--nodes=1"});
   words.insert(words.begin(), {"sh", "-c", detail::within_job, name,
                                detail::beside_srun(program, "squeue"), program});
+  words = detail::with_variables(request, words);
   return detail::below_far_guardian(std::move(request), std::move(words), "the job's node");
 }
 
