@@ -19,6 +19,7 @@
 #include <mirakuru/spawn/cgroup.hpp>
 #include <mirakuru/spawn/direct.hpp>
 #include <mirakuru/spawn/far/over.hpp>
+#include <mirakuru/spawn/far/podman.hpp>
 #include <mirakuru/spawn/far/slurm.hpp>
 #include <mirakuru/spawn/far/ssh.hpp>
 #include <mirakuru/spawn/guarded.hpp>

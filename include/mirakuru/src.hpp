@@ -59,6 +59,7 @@
 #include <mirakuru/spawn/child.ipp>
 #include <mirakuru/spawn/direct.ipp>
 #include <mirakuru/spawn/far/far_guardian.ipp>
+#include <mirakuru/spawn/far/podman.ipp>
 #include <mirakuru/spawn/far/slurm.ipp>
 #include <mirakuru/spawn/far/ssh.ipp>
 #include <mirakuru/spawn/guarded.ipp>

@@ -15,6 +15,12 @@ namespace mirakuru::detail {
 /// nothing to quote, so any login shell hands it on.
 inline constexpr char far_shell[] = R"sh(IFS= read -r s && eval "$(printf %b "$s")")sh";
 
+/// The name of a job or a container, for the service with an id: one for each executor.
+[[nodiscard]] std::string unit_name(const std::string& id);
+
+/// True unless a command's standard input is none or /dev/null.
+[[nodiscard]] bool reads_input(int fd);
+
 /// Puts a far guardian above the command of `request`. The result runs `words`, which lead to
 /// `far_shell` on another machine: `place`, for messages. `host` is an expression of the shell for
 /// that machine's name.

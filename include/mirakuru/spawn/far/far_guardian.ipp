@@ -10,6 +10,7 @@
 #include <limits>
 
 #include <mirakuru/command.hpp>
+#include <mirakuru/os/ascii.hpp>
 #include <mirakuru/os/uuid.hpp>
 #include <mirakuru/spawn/far/far_guardian.hpp>
 #include <mirakuru/stop/schedule.hpp>
@@ -219,8 +220,13 @@ inline std::string ulimit_of(const ResourceLimit& limit) {
   }
 }
 
-/// True unless the command's standard input is none or /dev/null.
-inline bool reads_input(int fd) {
+MIRAKURU_DECL std::string unit_name(const std::string& id) {
+  auto name = "mirakuru-" + id;
+  std::ranges::replace_if(name, [](char c) { return !is_word(c) && c != '-'; }, '-');
+  return name;
+}
+
+MIRAKURU_DECL bool reads_input(int fd) {
   struct stat status{};
   return fd >= 0 && ::fstat(fd, &status) == 0 &&
          !(S_ISCHR(status.st_mode) && status.st_rdev == ::makedev(1, 3));

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
-#include <mirakuru/os/ascii.hpp>
 #include <mirakuru/ready/exec.hpp>
 #include <mirakuru/spawn/far/far_guardian.hpp>
 #include <mirakuru/spawn/far/slurm.hpp>
@@ -13,13 +11,6 @@
 namespace mirakuru {
 
 namespace detail {
-
-/// The name of the job, or the step, for a service: one for each executor. A comma would be a list.
-inline std::string job_name(const std::string& id) {
-  auto name = "mirakuru-" + id;
-  std::ranges::replace_if(name, [](char c) { return !is_word(c) && c != '-'; }, '-');
-  return name;
-}
 
 /// Another program of Slurm, beside srun.
 inline std::string beside_srun(const std::string& srun, const char* name) {
@@ -109,7 +100,7 @@ inline std::vector<std::string> srun_words(const std::vector<std::string>& optio
 MIRAKURU_DECL LaunchRequest Slurm::launch(LaunchRequest request) const {
   if (tasks < 1) throw std::invalid_argument{"Slurm needs one task at least"};
   if (cpus < 0) throw std::invalid_argument{"Slurm has a negative number of processors"};
-  const auto name = detail::job_name(request.id);
+  const auto name = detail::unit_name(request.id);
   const auto squeue = detail::beside_srun(program, "squeue");
   const auto scancel = detail::beside_srun(program, "scancel");
   std::vector<std::string> all{"--job-name=" + name, "--ntasks=" + std::to_string(tasks),
@@ -138,7 +129,7 @@ MIRAKURU_DECL LaunchRequest Slurm::launch(LaunchRequest request) const {
 }
 
 MIRAKURU_DECL LaunchRequest Slurm::beside(LaunchRequest request, const std::string& id) const {
-  const auto name = detail::job_name(id);
+  const auto name = detail::unit_name(id);
   auto words = detail::srun_words({"--ntasks=1", "--nodes=1"});
   words.insert(words.begin(), {"sh", "-c", detail::within_job, name,
                                detail::beside_srun(program, "squeue"), program});

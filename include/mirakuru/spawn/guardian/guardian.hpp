@@ -200,9 +200,9 @@ class [[gnu::visibility("hidden")]] Guardian {
              {}};
     relays_.wait_for(events.relays);
     link_.wait_for(events.link);
-    const auto count = link_.exists()     ? sizeof events / sizeof(pollfd)
-                       : relays_.empty()  ? std::size(events.own)
-                                          : std::size(events.own) + Relays::most;
+    const auto count = link_.exists()    ? sizeof events / sizeof(pollfd)
+                       : relays_.empty() ? std::size(events.own)
+                                         : std::size(events.own) + Relays::most;
     constexpr timespec at_once = {};
     const timespec* const how_long = unmap_unused_ ? &at_once : left == never ? nullptr : &limit;
     if (syscalls::call(SYS_ppoll, &events, count, how_long, nullptr, 0) <= 0) return unmap_unused();
@@ -230,7 +230,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   void begin_step(int signal, bool group_signalled, Scope scope = Scope::tree) {
     signal_ = signal;
     tree_.begin_step();
-    if (signal == SIGKILL && !link_.is_up()) run_clean_up();
+    if (signal == SIGKILL && !link_.is_up()) clean_up_before_kill();
     if (link_.is_up() && !leader_ended_) {
       link_.signal(signal, scope == Scope::leader);
       // The far side ends, and the connection with it. Only if that takes long it is cut.
@@ -340,8 +340,13 @@ class [[gnu::visibility("hidden")]] Guardian {
       report(Report::unlinked, leader_, exit_code_, link_.last_words());
   }
 
-  /// Runs each command of the clean-up once, and kills one that takes 10 s.
+  /// Runs each command of the clean-up, and kills one that takes 10 s.
   void run_clean_up();
+  /// Once: a container that is being made gets its name later, and the one at the end finds it.
+  void clean_up_before_kill() {
+    if (!cleaned_up_) run_clean_up();
+    cleaned_up_ = true;
+  }
 
   void on_owner_exit() {
     if (owner_left_) return;
@@ -375,7 +380,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   }
 
   void signal_rest() {
-    if (signal_ == SIGKILL) run_clean_up();  // the far side has not answered
+    if (signal_ == SIGKILL) clean_up_before_kill();
     tree_.find(self_);
     const bool everyone = signal_ == SIGKILL || syscalls::now() >= spread_at_;
     tree_.send(signal_, group_signalled_ ? leader_ : 0, everyone,
@@ -437,7 +442,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   bool owner_left_ = false;
   std::int64_t orphaned_at_ = 0;  // when the last signals have begun; 0: not yet
   int signal_ = 0;                // the last one that it got to send; 0: none yet
-  bool paused_ = false;
+  bool paused_ = false, cleaned_up_ = false;
   bool group_signalled_ = false;  // the leader's group has got it as a whole
   std::int64_t spread_at_ = 0;    // when all others get it
   std::int64_t look_at_ = 0;      // when to search the tree

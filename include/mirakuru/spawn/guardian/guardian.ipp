@@ -22,9 +22,8 @@ inline std::size_t clean_up_size(std::span<const Guardian::CleanUpTask> tasks) {
 MIRAKURU_DECL std::size_t Guardian::extra_size(const Task& task) {
   return Child::extra_size(task.request, task.exec) + Relays::extra_size(task.request.relays) +
          Leases::extra_size(task.request.leases) + Link::extra_size(task.request.far) +
-         clean_up_size(task.clean_up) + task.group.path.size() +
-         task.request.scratch.size() + task.scratch.lock_path.size() + 1200 +
-         task.last_signals.size() * sizeof(LastSignal);
+         clean_up_size(task.clean_up) + task.group.path.size() + task.request.scratch.size() +
+         task.scratch.lock_path.size() + 1200 + task.last_signals.size() * sizeof(LastSignal);
 }
 
 MIRAKURU_DECL Guardian::Guardian(const Task& task, StringArena arena)
@@ -166,8 +165,6 @@ MIRAKURU_DECL void Guardian::become_command() {
 
 MIRAKURU_DECL void Guardian::run_clean_up() {
   if (clean_up_count_ == 0) return;
-  const auto count = clean_up_count_;
-  clean_up_count_ = 0;
   // They have /dev/null at the numbers of the standard streams, which the guardian has closed.
   long null = 0;
   while (null >= 0 && null < 3) null = syscalls::call(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR);
@@ -176,7 +173,7 @@ MIRAKURU_DECL void Guardian::run_clean_up() {
     (void)static_cast<Child*>(child)->execute(0);
     return 127;
   };
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < clean_up_count_; ++i) {
     const pid_t pid = clone_child(become, &clean_up_[i], -1);
     if (pid < 0) continue;
     siginfo_t info{};
