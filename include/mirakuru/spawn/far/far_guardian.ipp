@@ -22,14 +22,15 @@ namespace mirakuru::detail {
 /// seconds, I not empty for a command that reads; a function `clean_up`, and `prepare` with the
 /// umask and limits, and `host` with the machine's name.
 ///
-/// Two processes run side by side, so that neither ignores SIGINT as a background job does. The
+/// A group may have zombies alone, where nobody reaps. Two processes run side by side, so that neither ignores SIGINT as a background job does. The
 /// first one starts the command, P, and tells its end. The second one reads the orders. T, below
 /// that, ends the command if no order comes for 10 s; an order is at least an empty line.
 inline constexpr char far_script[] = R"sh(
 say() { printf '\000mirakuru %s %s\n' "$M" "$*" >&6; }
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
 marked() { grep -lF "mirakuru_uuid=$U" /proc/[0-9]*/environ; }
-group() { kill -s 0 -- "-$P"; }
+group() { kill -s 0 -- "-$P" && { [ ! -r /proc/self/stat ] || lives; }; }
+lives() { cat /proc/[0-9]*/stat | grep -q ") [^XZ] [0-9]* $P "; }
 alive() { group || [ -n "$(marked)" ]; }
 sig() { kill -s "$1" -- "-$P" || kill -s "$1" "$P"; }
 rest() { for f in $(marked); do f=${f#/proc/}; kill -s "$1" "${f%/*}"; done; }
@@ -111,19 +112,19 @@ fi
     trap '' TERM
     finish
     kill -s 9 "$K"
-  ) 3<&- 6>&- &
+  ) 3<&- 6>&- 9>&- &
   T=$!
   q=
   while IFS= read -r l <&3; do
     case $l in
       s9) clean_up; sig 9; rest 9 ;;
-      s*) t=$(($(date +%s) + B + 1)); step "${l#s}" 3<&- & ;;
+      s*) t=$(($(date +%s) + B + 1)); step "${l#s}" 3<&- 9>&- & ;;
       l*) kill -s "${l#l}" "$P" ;;
       p) sig 19; say paused ;;
       c) sig 18; rest 18 ;;
       i*) printf %b "${l#i}" >&9 ;;
       e) exec 9>&- ;;
-      g) (while alive; do nap; done; say gone) 3<&- & ;;
+      g) (while alive; do nap; done; say gone) 3<&- 9>&- & ;;
       q) q=1; break ;;
     esac
     kill -s USR1 "$T"
@@ -135,8 +136,10 @@ fi
 
 /// The same for a command with a far guardian of its own: it hands on each order.
 inline constexpr char relay_script[] = R"sh(
+say() { printf '\000mirakuru %s %s\n' "$M" "$*" >&6; }
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
-group() { kill -s 0 -- "-$P"; }
+group() { kill -s 0 -- "-$P" && { [ ! -r /proc/self/stat ] || lives; }; }
+lives() { cat /proc/[0-9]*/stat | grep -q ") [^XZ] [0-9]* $P "; }
 finish() {
   exec 9>&-
   n=$(((B + 3) * 20))
@@ -155,7 +158,7 @@ mkfifo -m 600 "$F" || exit 125
     echo "$P" >&5
     eval "exec setsid env $W 2>&6 5>&- 6>&-"
   )
-  exit $?
+  say left "$?"
 } <"$F" | {
   exec 9>"$F"
   rm -rf "${F%/in}"
@@ -175,12 +178,11 @@ mkfifo -m 600 "$F" || exit 125
       while kill -s 0 "$c"; do wait "$c"; done
     done
     trap '' TERM
-    finish
     kill -s 9 "$K"
-  ) 3<&- &
+    finish
+  ) 3<&- 9>&- &
   T=$!
   while IFS= read -r l <&3; do
-    [ "$l" != s9 ] || clean_up
     printf '%s\n' "$l" >&9
     kill -s USR1 "$T"
     [ "$l" != q ] || break

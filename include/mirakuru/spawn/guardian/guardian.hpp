@@ -325,6 +325,7 @@ class [[gnu::visibility("hidden")]] Guardian {
     }
     if (news == paused) report(Report::paused, 0, 1);
     if (news == gone) link_.let_go();
+    if (news == left) link_.drop();  // the launcher on the way has ended
   }
   void look_at_link() {
     for (Link::News news; (news = link_.pump(syscalls::now())) != Link::News::none;)

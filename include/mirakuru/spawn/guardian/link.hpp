@@ -29,7 +29,7 @@ struct LinkEnds {
 /// up to PIPE_BUF bytes as a whole or not at all, so no order is ever cut.
 class [[gnu::visibility("hidden")]] Link {
  public:
-  enum class News { none, up, failed, end, paused, gone };
+  enum class News { none, up, failed, end, paused, gone, left };
   static constexpr std::size_t most = 3;  // descriptors that it waits for
   static constexpr std::int64_t heartbeat = 2'000'000'000;
 
@@ -261,6 +261,7 @@ class [[gnu::visibility("hidden")]] Link {
                       : is("end")    ? News::end
                       : is("paused") ? News::paused
                       : is("gone")   ? News::gone
+                      : is("left")   ? News::left
                                      : News::none;
     const auto number_from = [&] {
       while (*at == ' ') ++at;
