@@ -78,8 +78,10 @@ class [[gnu::visibility("hidden")]] Guardian {
 
  private:
   static constexpr int max_reports = 100;
-  // From the leader's end on: the others may be about to end, too.
-  static constexpr std::int64_t time_to_follow = 2'000'000;
+  /// From the leader's end on: the others may be about to end, too. Those of an engine have work.
+  [[nodiscard]] std::int64_t time_to_follow() const noexcept {
+    return clean_up_count_ > 0 ? 1'000'000'000 : 2'000'000;
+  }
 
   Guardian(const Task& task, StringArena arena);
   void run();
@@ -161,7 +163,7 @@ class [[gnu::visibility("hidden")]] Guardian {
         if (link_.exists()) look_at_link();
         if (!relays_.empty()) relays_.pump(empty);
         if (!empty && leader_ended_ && !end_reported_)
-          spread_at_ = syscalls::least(spread_at_, syscalls::now() + time_to_follow);
+          spread_at_ = syscalls::least(spread_at_, syscalls::now() + time_to_follow());
         report_end(empty);
         return !empty;
       }
