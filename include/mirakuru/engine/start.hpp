@@ -82,13 +82,13 @@ class StartBase {
 
   /// `waits_for`: the process runs already, and the checks are those of a `wait_for()`.
   StartBase(ServiceBase& service, std::span<const bool> valid_after_exit, AsioLoop* loop,
-            bool waits_for, std::chrono::nanoseconds budget)
+            bool waits_for, std::chrono::nanoseconds budget, std::size_t of_spawn = 0)
       : base_{service},
         loop_{loop},
         waits_for_{waits_for},
         budget_{budget},
         timeline_{waits_for ? own_timeline_ : service.timeline},
-        fsm_{valid_after_exit, timeline_} {}
+        fsm_{valid_after_exit, timeline_, of_spawn} {}
   StartBase(const StartBase&) = delete;
   StartBase& operator=(const StartBase&) = delete;
   ~StartBase() = default;
@@ -147,8 +147,12 @@ class StartOperation : StartBase {
   /// `limit` holds besides the start budget.
   StartOperation(Service<Set>& service, CoroutineLoop loop,
                  std::chrono::nanoseconds limit = std::chrono::nanoseconds::max())
-      : StartBase{service, valid_after_exit<false>, loop.get(), false,
-                  std::min<std::chrono::nanoseconds>(service.budget.start, limit)},
+      : StartBase{service,
+                  valid_after_exit<false>,
+                  loop.get(),
+                  false,
+                  std::min<std::chrono::nanoseconds>(service.budget.start, limit),
+                  TellsExecution<typename Set::Spawner> ? 1U : 0U},
         service_{service},
         checks_{service.checks} {}
   /// Waits within `limit` until the checks of a running service hold. An exception of a check

@@ -43,9 +43,10 @@ class StartFSM {
     end,       ///< end the tree; nothing else is under way
   };
 
-  /// `valid_after_exit` has an entry for each check.
-  StartFSM(std::span<const bool> valid_after_exit, Timeline& timeline)
-      : valid_after_exit_{valid_after_exit}, timeline_{timeline} {}
+  /// `valid_after_exit` has an entry for each check. The first `of_spawn` checks are a part of the
+  /// spawn: if there are no others, a command that has ended since is ready.
+  StartFSM(std::span<const bool> valid_after_exit, Timeline& timeline, std::size_t of_spawn = 0)
+      : valid_after_exit_{valid_after_exit}, timeline_{timeline}, of_spawn_{of_spawn} {}
 
   [[nodiscard]] Action next();
 
@@ -89,11 +90,13 @@ class StartFSM {
   void judge();
   void next_check();
   [[nodiscard]] Action next_of_closing();
+  [[nodiscard]] bool only_spawns() const noexcept { return valid_after_exit_.size() == of_spawn_; }
   /// True when the check at hand may become ready in the stage `closing`.
   [[nodiscard]] bool takes_last_look() const { return !exited_ || valid_after_exit_[check_]; }
 
   std::span<const bool> valid_after_exit_;
   Timeline& timeline_;
+  std::size_t of_spawn_;
   Stage stage_ = Stage::begin;
   std::size_t check_ = 0;
   TimePoint now_ = {};

@@ -101,7 +101,7 @@ MIRAKURU_DECL StartFSM::Action StartFSM::next() {
     case Stage::probing:
       // The answer of an attempt under way counts, even if the process has ended since.
       if (due_ && pending_) return Action::poll;
-      if (process_news_ && !valid_after_exit_.empty()) return Action::observe;
+      if (process_news_ && !(only_spawns() && all_passed())) return Action::observe;
       if (all_passed()) return Action::done;
       if (!has_probe_) return Action::probe;
       if (!tried_ || now_ < deadline_) return due_ ? Action::poll : Action::wait;
@@ -120,7 +120,7 @@ MIRAKURU_DECL StartFSM::Action StartFSM::next() {
 MIRAKURU_DECL StartFSM::Action StartFSM::next_of_closing() {
   const auto failure = exited_ ? Action::exit : Action::time_out;
   if (all_passed())  // and the process has ended
-    return valid_after_exit_.back() && exit_code() == 0 ? Action::done : failure;
+    return only_spawns() || (valid_after_exit_.back() && exit_code() == 0) ? Action::done : failure;
   if (!has_probe_) return takes_last_look() ? Action::probe : failure;
   if (!closed_) return Action::close;
   if (due_) return Action::poll;

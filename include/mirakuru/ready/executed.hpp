@@ -37,6 +37,8 @@ class ExecutedProbe final : public Probe {
 
 /// The first check of a command that is executed later, on another machine.
 struct ExecutedCheck {
+  static constexpr bool valid_after_exit = true;  // the news of both may come together
+
   [[nodiscard]] std::string describe() const { return "its execution"; }
   [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const {
     return std::make_unique<ExecutedProbe>(process);

@@ -87,7 +87,7 @@ fi
   R=$?
   trap '' PIPE
   exec 5>&-
-  [ "$R" -le 128 ] || R=$((128 - R))
+  [ "$R" -le 128 ] || [ "$R" -gt 192 ] || R=$((128 - R))
   say end "$R"
 } <"$F" | {
   if [ -n "$I" ]; then

@@ -67,7 +67,8 @@ MIRAKURU_DECL LaunchRequest Podman::launch(LaunchRequest request) const {
     throw std::invalid_argument{"Podman needs either an image or a root file system"};
   detail::check_container(request);
   const auto name = detail::unit_name(request.id);
-  std::vector<std::string> words{program, "run", "--rm", "--name=" + name};
+  // The output is kept here: a log of the engine's own would grow without limit.
+  std::vector<std::string> words{program, "run", "--rm", "--name=" + name, "--log-driver=none"};
   if (detail::reads_input(request.in)) words.emplace_back("--interactive");
   if (request.terminal) words.emplace_back("--tty");
   detail::move_surroundings(request, words);

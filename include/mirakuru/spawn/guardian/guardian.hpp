@@ -187,6 +187,7 @@ class [[gnu::visibility("hidden")]] Guardian {
     left = syscalls::least(left, relays_.pause());
     left = syscalls::least(left, leases_.pause(time));
     left = syscalls::least(left, link_.pause(time));
+    if (end_told_at_ != 0) left = syscalls::least(left, end_told_at_ - time);
     if (left < 0) left = 0;
     const timespec limit{.tv_sec = left / second, .tv_nsec = left % second};
 
@@ -321,8 +322,7 @@ class [[gnu::visibility("hidden")]] Guardian {
       link_.drop();
     }
     if (news == end) {
-      leases_.leader_ended(link_.exit_code(), false);
-      report(Report::ended, leader_, link_.exit_code());
+      end_told_at_ = syscalls::now() + time_for_output;
       link_.order('g');
     }
     if (news == paused) report(Report::paused, 0, 1);
@@ -332,9 +332,14 @@ class [[gnu::visibility("hidden")]] Guardian {
   void look_at_link() {
     for (Link::News news; (news = link_.pump(syscalls::now())) != Link::News::none;)
       take_link(news);
+    if (end_told_at_ == 0 || syscalls::now() < end_told_at_) return;
+    end_told_at_ = 0;
+    leases_.leader_ended(link_.exit_code(), false);
+    report(Report::ended, leader_, link_.exit_code());
   }
   /// The local command has ended. Its own end counts only where the far one is unknown.
   void end_link() {
+    end_told_at_ = 0;
     link_.drain([this](Link::News news) { take_link(news); });
     link_.drop();
     if (link_.has_ended())
@@ -446,6 +451,10 @@ class [[gnu::visibility("hidden")]] Guardian {
   std::int64_t orphaned_at_ = 0;  // when the last signals have begun; 0: not yet
   int signal_ = 0;                // the last one that it got to send; 0: none yet
   bool paused_ = false, cleaned_up_ = false;
+  // When the end of a far leader is told at the latest: its connection brings the last output, and
+  // ends soon unless the leader has left others behind.
+  static constexpr std::int64_t time_for_output = 200'000'000;
+  std::int64_t end_told_at_ = 0;  // 0: nothing to tell
   bool group_signalled_ = false;  // the leader's group has got it as a whole
   std::int64_t spread_at_ = 0;    // when all others get it
   std::int64_t look_at_ = 0;      // when to search the tree

@@ -18,9 +18,9 @@ namespace mirakuru::detail {
 
 /// The descriptors of a connection; -1 for none.
 struct LinkEnds {
-  int orders = -1;                ///< the writing end of the local command's standard input
-  int news = -1;                  ///< the reading end of its standard error
-  int input = -1, errors = -1;    ///< the far command's own: read from, and written to
+  int orders = -1;              ///< the writing end of the local command's standard input
+  int news = -1;                ///< the reading end of its standard error
+  int input = -1, errors = -1;  ///< the far command's own: read from, and written to
 };
 
 /// News of a far guardian, and its order. Never blocks, and calls no library.
@@ -96,9 +96,8 @@ class [[gnu::visibility("hidden")]] Link {
                  .events = static_cast<short>(blocked ? POLLOUT : POLLIN),
                  .revents = 0};
     events[1] = {.fd = is_up() && !full_ ? ends_.input : -1, .events = POLLIN, .revents = 0};
-    events[2] = {.fd = is_up() && (waits || full_) ? ends_.orders : -1,
-                 .events = POLLOUT,
-                 .revents = 0};
+    events[2] = {
+        .fd = is_up() && (waits || full_) ? ends_.orders : -1, .events = POLLOUT, .revents = 0};
   }
   /// Copies what is there, and returns the next news; `none` when there is nothing more.
   News pump(std::int64_t now) {
@@ -187,6 +186,12 @@ class [[gnu::visibility("hidden")]] Link {
   News read_news() {
     more_ = false;
     for (int rounds = 0; write_out(); ++rounds) {
+      // The output before the news is in its file.
+      if (const auto news = held_; news != News::none) {
+        held_ = News::none;
+        more_ = true;
+        return news;
+      }
       if (read_ == size_) {
         if (ends_.news < 0) return News::none;
         if (rounds == 8) return more_ = true, News::none;
@@ -203,11 +208,7 @@ class [[gnu::visibility("hidden")]] Link {
           continue;
         }
       }
-      while (read_ < size_)
-        if (const auto news = take(in_[read_++]); news != News::none) {
-          more_ = true;
-          return news;
-        }
+      while (read_ < size_ && held_ == News::none) held_ = take(in_[read_++]);
     }
     return News::none;
   }
@@ -302,8 +303,9 @@ class [[gnu::visibility("hidden")]] Link {
       constexpr timespec at_once = {};
       if (ends_.errors >= 0 && syscalls::call(SYS_ppoll, &ready, 1, &at_once, nullptr, 0) == 0)
         break;
-      const long size =
-          ends_.errors < 0 ? -1 : syscalls::call(SYS_write, ends_.errors, out_ + done, filled_ - done);
+      const long size = ends_.errors < 0
+                            ? -1
+                            : syscalls::call(SYS_write, ends_.errors, out_ + done, filled_ - done);
       if (size < 0 && errno == EAGAIN && ends_.errors >= 0) break;
       done = size <= 0 ? filled_ : done + static_cast<std::size_t>(size);  // nobody reads it
     }
@@ -313,6 +315,7 @@ class [[gnu::visibility("hidden")]] Link {
   }
 
   LinkEnds ends_;
+  News held_ = News::none;
   bool exists_, up_ = false, ended_ = false, gone_ = false;
   bool full_ = false, more_ = false, input_ends_ = false;
   int exit_code_ = 0, number_ = 0;

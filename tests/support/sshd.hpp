@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSL-1.0
+// An ssh server on loopback, for one test program.
+
+#pragma once
+
+#include <unistd.h>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <mirakuru.hpp>
+#include <mirakuru/kit.hpp>
+
+namespace test {
+
+/// sshd with keys of its own. Nothing is left at the end, nor after the death of the test.
+class Sshd {
+ public:
+  Sshd() {
+    for (const auto* key : {"host", "user", "stranger"})
+      mirakuru::run({"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", dir_ / key});
+    dir_.write("config",
+               mirakuru::render("Port ${port}\nListenAddress 127.0.0.1\n"
+                                "HostKey ${dir}/host\nAuthorizedKeysFile ${dir}/user.pub\n"
+                                "StrictModes no\nUsePAM no\nPidFile none\n"
+                                "PasswordAuthentication no\nMaxStartups 200\n",
+                                {{"port", port_}, {"dir", dir_}}));
+    if (::geteuid() == 0)
+      std::filesystem::create_directories("/run/sshd");  // sshd needs it as root
+    server_.start();
+  }
+
+  /// The launcher that runs commands through it.
+  [[nodiscard]] mirakuru::Ssh ssh(const std::string& key = "user") const {
+    return through(port_.str(), key);
+  }
+  /// The same by another port, which leads there.
+  [[nodiscard]] mirakuru::Ssh through(const std::string& port,
+                                      const std::string& key = "user") const {
+    return {.host = "127.0.0.1",
+            .options = {"-p", port, "-i", (dir_ / key).native(), "-o", "IdentitiesOnly=yes", "-o",
+                        "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"}};
+  }
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] pid_t pid() const { return server_.pid(); }
+
+  /// The reason in words why there can be none here; empty if there can.
+  [[nodiscard]] static std::string why_not() {
+    for (const auto* program : {"/usr/sbin/sshd", "/usr/bin/ssh", "/usr/bin/ssh-keygen"})
+      if (::access(program, X_OK) != 0) return std::string{program} + " is not installed";
+    return {};
+  }
+  /// The server of the program; null, with a message, where there can be none.
+  static Sshd* get() {
+    if (!why_not().empty()) {
+      MESSAGE(why_not());
+      return nullptr;
+    }
+    static Sshd server;
+    return &server;
+  }
+
+ private:
+  mirakuru::TempDir dir_{"sshd"};
+  mirakuru::FreePort port_;
+  mirakuru::TCPExecutor server_{
+      mirakuru::Command{.argv = {"/usr/sbin/sshd", "-D", "-e", "-f", dir_ / "config"},
+                        .scratch = dir_},
+      mirakuru::TCPCheck{"127.0.0.1", port_},
+      mirakuru::TimeoutBudget{.start = std::chrono::seconds{30}}};
+};
+
+}  // namespace test
