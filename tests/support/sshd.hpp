@@ -23,8 +23,10 @@ class Sshd {
                mirakuru::render("Port ${port}\nListenAddress 127.0.0.1\n"
                                 "HostKey ${dir}/host\nAuthorizedKeysFile ${dir}/user.pub\n"
                                 "StrictModes no\nUsePAM no\nPidFile none\n"
-                                "PasswordAuthentication no\nMaxStartups 200\n",
+                                "PasswordAuthentication no\nMaxStartups 200\n"
+                                "SetEnv TMPDIR=${dir}/tmp\n",
                                 {{"port", port_}, {"dir", dir_}}));
+    std::filesystem::create_directory(temporary());
     if (::geteuid() == 0)
       std::filesystem::create_directories("/run/sshd");  // sshd needs it as root
     server_.start();
@@ -43,21 +45,14 @@ class Sshd {
   }
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] pid_t pid() const { return server_.pid(); }
+  /// The directory for temporary files of the commands.
+  [[nodiscard]] std::filesystem::path temporary() const { return dir_ / "tmp"; }
 
   /// The reason in words why there can be none here; empty if there can.
   [[nodiscard]] static std::string why_not() {
     for (const auto* program : {"/usr/sbin/sshd", "/usr/bin/ssh", "/usr/bin/ssh-keygen"})
       if (::access(program, X_OK) != 0) return std::string{program} + " is not installed";
     return {};
-  }
-  /// The server of the program; null, with a message, where there can be none.
-  static Sshd* get() {
-    if (!why_not().empty()) {
-      MESSAGE(why_not());
-      return nullptr;
-    }
-    static Sshd server;
-    return &server;
   }
 
  private:

@@ -10,6 +10,7 @@
 
 #include "errors.hpp"
 #include "files.hpp"
+#include "mark.hpp"
 #include "process.hpp"
 #include "sshd.hpp"
 #include "time.hpp"
@@ -23,6 +24,17 @@ using namespace std::chrono_literals;
 
 namespace {
 
+/// The server of this program; null, with a message, where there can be none.
+test::Sshd* server() {
+  static const auto reason = test::Sshd::why_not();
+  if (!reason.empty()) {
+    MESSAGE(reason);
+    return nullptr;
+  }
+  static test::Sshd only;
+  return &only;
+}
+
 constexpr mk::TimeoutBudget budget{.start = 30s, .stop = 5s};
 
 struct Here {
@@ -33,38 +45,11 @@ struct Here {
   }
 };
 struct There {
-  static bool there_is() { return test::Sshd::get() != nullptr; }
+  static bool there_is() { return server() != nullptr; }
   template <class... Policies>
   static auto make(mk::detail::ResolvedCommand command, Policies... policies) {
-    return mk::Executor{std::move(command), test::Sshd::get()->ssh(), policies...};
+    return mk::Executor{std::move(command), server()->ssh(), policies...};
   }
-};
-
-/// A mark in the environment of all processes of one test.
-class Mark {
- public:
-  Mark() : text_{std::to_string(::getpid()) + '-' + std::to_string(++count)} {}
-
-  /// A shell's line whose processes have it.
-  [[nodiscard]] mk::Command line(const std::string& line) const {
-    return {.argv = line, .env = {{"TEST_MARK", text_}}, .shell = true};
-  }
-  [[nodiscard]] int count_processes() const {
-    int found = 0;
-    test::each_number_in("/proc", [&](pid_t pid, int) {
-      const auto variables = test::slurp("/proc/" + std::to_string(pid) + "/environ");
-      found += variables.find("TEST_MARK=" + text_ + '\0') != variables.npos && test::alive(pid);
-    });
-    return found;
-  }
-  /// True when no process has it, within three seconds.
-  [[nodiscard]] bool all_gone(std::chrono::milliseconds limit = 3s) const {
-    return test::eventually([&] { return count_processes() == 0; }, limit);
-  }
-
- private:
-  static inline int count = 0;
-  std::string text_;
 };
 
 }  // namespace
@@ -100,7 +85,7 @@ SSH_TEST("each stop signal reaches the command") {
 
 SSH_TEST("a signal reaches the whole process group") {
   NEEDS_PLACE;
-  const Mark mark;
+  const test::Mark mark;
   auto executor = Place::make(
       mark.line("trap 'wait; echo leader; exit 0' TERM\n"
                 "(trap 'echo child; exit' TERM; echo ready; while :; do sleep 0.05; done) &\n"
@@ -114,7 +99,7 @@ SSH_TEST("a signal reaches the whole process group") {
 
 SSH_TEST("a process that ignores the stop signal is killed at the end of the budget") {
   NEEDS_PLACE;
-  const Mark mark;
+  const test::Mark mark;
   auto executor = Place::make(mark.line("trap '' TERM; echo ready; while :; do sleep 0.05; done"),
                               mk::BannerCheck{"ready"}, mk::Silent{},
                               mk::TimeoutBudget{.start = 30s, .stop = 1s});
@@ -129,7 +114,7 @@ SSH_TEST("a process that ignores the stop signal is killed at the end of the bud
 
 SSH_TEST("kill() ends the tree, and its exit code is no error") {
   NEEDS_PLACE;
-  const Mark mark;
+  const test::Mark mark;
   auto executor = Place::make(mark.line("echo ready; sleep 300"), mk::BannerCheck{"ready"}, budget);
   executor.start().kill();
   CHECK(executor.exit_code() == -SIGKILL);
@@ -138,7 +123,7 @@ SSH_TEST("kill() ends the tree, and its exit code is no error") {
 
 SSH_TEST("a process in a session of its own ends with stop()") {
   NEEDS_PLACE;
-  const Mark mark;
+  const test::Mark mark;
   auto executor = Place::make(mark.line("setsid sleep 300 & echo ready; sleep 300"),
                               mk::BannerCheck{"ready"}, mk::Silent{}, budget);
   executor.start().stop();
@@ -306,7 +291,7 @@ SSH_TEST("pause() stops all processes, and resume() lets them go on") {
 
 SSH_TEST("it starts again, five times") {
   NEEDS_PLACE;
-  const Mark mark;
+  const test::Mark mark;
   auto executor = Place::make(mark.line("echo ready; sleep 300"), mk::BannerCheck{"ready"}, budget);
   std::size_t descriptors = 0;
   for (int i = 0; i < 5; ++i) {
@@ -340,7 +325,7 @@ SSH_TEST("a missing program and directory are errors of the start, with the reas
 
 SSH_TEST("start_all starts ten at once") {
   NEEDS_PLACE;
-  const Mark mark;
+  const test::Mark mark;
   std::vector<decltype(Place::make("true", mk::BannerCheck{"x"}, budget))> all;
   for (int i = 0; i < 10; ++i)
     all.push_back(
@@ -353,8 +338,8 @@ SSH_TEST("start_all starts ten at once") {
 
 // Through ssh alone.
 
-#define NEEDS_SSHD                      \
-  auto* const sshd = test::Sshd::get(); \
+#define NEEDS_SSHD             \
+  auto* const sshd = server(); \
   if (sshd == nullptr) return
 
 TEST_CASE("Ssh: checks look at the far machine") {
@@ -410,7 +395,7 @@ TEST_CASE("Ssh: a user, descriptors and a terminal cannot go there") {
 
 TEST_CASE("Ssh: the far tree ends when the client is killed, and the error says so") {
   NEEDS_SSHD;
-  const Mark mark;
+  const test::Mark mark;
   mk::Executor executor{
       mark.line("(trap '' TERM; sleep 300) & setsid sleep 300 & echo ready; sleep 300"),
       sshd->ssh(), mk::BannerCheck{"ready"}, mk::Silent{},
@@ -427,7 +412,7 @@ TEST_CASE("Ssh: the far tree ends when the client is killed, and the error says 
 
 TEST_CASE("Ssh: the far tree ends by the strategy when its owner is killed") {
   NEEDS_SSHD;
-  const Mark mark;
+  const test::Mark mark;
   const mk::TempDir dir{"owner"};
   const pid_t owner = ::fork();
   if (owner == 0) {

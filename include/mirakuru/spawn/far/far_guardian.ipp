@@ -22,9 +22,11 @@ namespace mirakuru::detail {
 /// seconds, I not empty for a command that reads; a function `clean_up`, and `prepare` with the
 /// umask and limits, and `host` with the machine's name.
 ///
-/// A group may have zombies alone, where nobody reaps. Two processes run side by side, so that neither ignores SIGINT as a background job does. The
-/// first one starts the command, P, and tells its end. The second one reads the orders. T, below
-/// that, ends the command if no order comes for 10 s; an order is at least an empty line.
+/// A group may have zombies alone, where nobody reaps. SIGTERM ends the command as the end of the
+/// orders does: Slurm sends it to all processes of a job. Two processes run side by side, so that
+/// neither ignores SIGINT as a background job does. The first one starts the command, P, and tells
+/// its end. The second one reads the orders. T, below that, ends the command if no order comes for
+/// 10 s; an order is at least an empty line.
 inline constexpr char far_script[] = R"sh(
 say() { printf '\000mirakuru %s %s\n' "$M" "$*" >&6; }
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
@@ -62,12 +64,13 @@ look() {
   return 1
 }
 exec 3<&0 4>&1 6>&2 2>/dev/null
+trap : HUP INT TERM
 F=/dev/null
 if [ -n "$I" ]; then
-  F=$(mktemp -d)/in
-  mkfifo -m 600 "$F" || { say failed mkfifo 5; exit 125; }
+  F=$(mktemp -d) && F=$F/in && mkfifo -m 600 "$F" || { say failed mkfifo 5; exit 125; }
 fi
 {
+  trap : HUP INT TERM
   exec 3<&- 5>&1 1>&4 4>&-
   (
     P=$(exec sh -c 'echo $PPID')
@@ -97,11 +100,12 @@ fi
   exec 4>&- >/dev/null
   read -r P || { clean_up; exit 126; }
   exec </dev/null
-  trap '' USR1 PIPE
+  trap '' USR1 USR2 PIPE
   K=$(exec sh -c 'echo $PPID')
   (
     trap 'n=0' USR1
-    trap 'kill "$c"; exit' TERM
+    trap 'kill "$c"; exit' USR2
+    trap : HUP INT TERM
     n=0
     while [ "$n" -lt 10 ]; do
       n=$((n + 1))
@@ -109,11 +113,11 @@ fi
       c=$!
       while kill -s 0 "$c"; do wait "$c"; done
     done
-    trap '' TERM
     finish
     kill -s 9 "$K"
   ) 3<&- 6>&- 9>&- &
   T=$!
+  trap 'kill -s USR2 "$T"; finish; exit' HUP INT TERM
   q=
   while IFS= read -r l <&3; do
     case $l in
@@ -129,7 +133,7 @@ fi
     esac
     kill -s USR1 "$T"
   done
-  kill "$T"
+  kill -s USR2 "$T"
   if [ -n "$q" ]; then clean_up; else finish; fi
 }
 )sh";
@@ -149,9 +153,10 @@ finish() {
   while group && [ "$n" -gt 0 ]; do kill -s 9 -- "-$P"; n=$((n - 1)); nap; done
 }
 exec 3<&0 4>&1 6>&2 2>/dev/null
-F=$(mktemp -d)/in
-mkfifo -m 600 "$F" || exit 125
+trap : HUP INT TERM
+F=$(mktemp -d) && F=$F/in && mkfifo -m 600 "$F" || exit 125
 {
+  trap : HUP INT TERM
   exec 3<&- 5>&1 1>&4 4>&-
   (
     P=$(exec sh -c 'echo $PPID')
@@ -165,11 +170,12 @@ mkfifo -m 600 "$F" || exit 125
   exec 4>&- 6>&- >/dev/null
   read -r P || exit 126
   exec </dev/null
-  trap '' USR1 PIPE
+  trap '' USR1 USR2 PIPE
   K=$(exec sh -c 'echo $PPID')
   (
     trap 'n=0' USR1
-    trap 'kill "$c"; exit' TERM
+    trap 'kill "$c"; exit' USR2
+    trap : HUP INT TERM
     n=0
     while [ "$n" -lt 10 ]; do
       n=$((n + 1))
@@ -177,17 +183,17 @@ mkfifo -m 600 "$F" || exit 125
       c=$!
       while kill -s 0 "$c"; do wait "$c"; done
     done
-    trap '' TERM
     kill -s 9 "$K"
     finish
   ) 3<&- 9>&- &
   T=$!
+  trap 'kill -s USR2 "$T"; finish; exit' HUP INT TERM
   while IFS= read -r l <&3; do
     printf '%s\n' "$l" >&9
     kill -s USR1 "$T"
     [ "$l" != q ] || break
   done
-  kill "$T"
+  kill -s USR2 "$T"
   finish
 }
 )sh";

@@ -352,8 +352,18 @@ class [[gnu::visibility("hidden")]] Guardian {
   void run_clean_up();
   /// Once: a container that is being made gets its name later, and the one at the end finds it.
   void clean_up_before_kill() {
-    if (!cleaned_up_) run_clean_up();
+    if (cleaned_up_) return;
     cleaned_up_ = true;
+    // A launcher such as srun ends its own best.
+    if (link_.exists() && !leader_ended_ && clean_up_count_ > 0) {
+      syscalls::call(SYS_kill, -leader_, SIGTERM);
+      siginfo_t info{};
+      for (int tries = 0; tries < 500 && info.si_pid == 0; ++tries) {
+        syscalls::nap(1'000'000);
+        syscalls::call(SYS_waitid, P_PID, leader_, &info, WEXITED | WNOHANG | WNOWAIT, nullptr);
+      }
+    }
+    run_clean_up();
   }
 
   void on_owner_exit() {
