@@ -5,7 +5,7 @@ test_packages="$quickstart_packages doctest-dev pkg-config python3 nginx-light r
 full_packages="$test_packages cmake gdb clang-19 clang-format-19 libclang-rt-19-dev libc++-19-dev
   libc++abi-19-dev libssl-dev openssl postgresql-15 etcd-server mosquitto libgtest-dev catch2
   libboost-test-dev doxygen memcached mosquitto-clients openssh-server mariadb-server-core
-  mariadb-client-core"
+  mariadb-client-core munge slurmctld slurmd slurm-client"
 
 install_packages() {
   if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
@@ -44,7 +44,7 @@ install_packages() {
   # Only the programs are wanted: a service that comes along starts neither now nor at the next boot.
   units=
   if [ -d /run/systemd/system ]; then
-    for unit in nginx redis-server postgresql etcd mosquitto memcached ssh; do
+    for unit in nginx redis-server postgresql etcd mosquitto memcached ssh munge slurmctld slurmd; do
       case $known in
         *$unit*) systemctl cat "$unit.service" >/dev/null 2>&1 || units="$units $unit.service" ;;
       esac

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <chrono>
+#include <csignal>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <mirakuru.hpp>
+#include <mirakuru/kit.hpp>
+
+#include "files.hpp"
+#include "process.hpp"
+#include "programs.hpp"
+#include "slurm.hpp"
+#include "time.hpp"
+#include "words.hpp"
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+using test::contains;
+using Strings = std::vector<std::string>;
+
+namespace {
+
+/// A cluster of one node with two processors, which the tests share.
+test::SlurmCluster* cluster() {
+  static const auto reason = test::SlurmCluster::why_not();
+  if (!reason.empty()) {
+    MESSAGE("skipped: ", reason);
+    return nullptr;
+  }
+  static const auto shared =
+      std::make_unique<test::SlurmCluster>(test::SlurmOptions{.nodes = 1, .cpus = 2});
+  return shared.get();
+}
+
+/// A line of the shell with the mark among its words, for srun's environment of the cluster.
+mk::Command script(const test::SlurmCluster& slurm, const std::string& line,
+                   const std::string& mark) {
+  return {.argv = Strings{"sh", "-c", line + "\nexit", mark}, .env = slurm.env()};
+}
+constexpr auto ignores_all = "trap '' TERM INT HUP; echo up; while :; do sleep 1; done";
+constexpr mk::TimeoutBudget budget{.start = 30s, .stop = 10s};
+
+bool nothing_left(const test::SlurmCluster& slurm, const std::string& mark) {
+  return test::eventually([&] { return test::processes_matching(mark) == 0; }, 20s) &&
+         test::eventually([&] { return slurm.run({"squeue", "-h"}) == ""; }, 20s);
+}
+
+}  // namespace
+
+TEST_CASE("Slurm: the request runs srun with the choices as its words") {
+  const mk::LaunchRequest request{.words = {"a b", ""}, .id = "7:ab,c"};
+  const auto launched = mk::Slurm{.partition = "debug",
+                                  .tasks = 2,
+                                  .cpus = 3,
+                                  .memory = "500M",
+                                  .time = "10:00",
+                                  .options = {"--nice=5"},
+                                  .program = "/opt/slurm/bin/srun"}
+                            .launch(request);
+  const auto line = test::line(launched.words);
+  CHECK(launched.words.front() == "/opt/slurm/bin/srun");
+  for (const char* const word : {"--job-name=mirakuru-7-ab-c", "--ntasks=2", "--partition=debug",
+                                 "--cpus-per-task=3", "--mem=500M", "--time=10:00", "--nice=5"})
+    CHECK_MESSAGE(contains(line, word), line);
+  REQUIRE(launched.clean_up.size() == 1);
+  CHECK(contains(test::line(launched.clean_up[0]), "/opt/slurm/bin/scancel"));
+}
+
+TEST_CASE("Slurm: a number of tasks or processors that cannot be is refused") {
+  const mk::LaunchRequest request{.words = {"true"}};
+  CHECK_THROWS_AS((void)mk::Slurm{.tasks = 0}.launch(request), std::invalid_argument);
+  CHECK_THROWS_AS((void)mk::Slurm{.cpus = -1}.launch(request), std::invalid_argument);
+}
+
+TEST_CASE("Slurm: a command runs as a job, and its exit code is the service's") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  const auto mark = test::mark();
+  mk::Executor job{script(*slurm, "echo on $SLURMD_NODENAME; echo words >&2; exit 7", mark),
+                   mk::Slurm{.partition = "debug"}, budget};
+  job.start();
+  CHECK(test::eventually([&] { return !job.running(); }, 20s));
+  CHECK(job.exit_code() == 7);
+  CHECK(contains(job.output(), "on node1\n"));
+  CHECK(contains(job.err_output(), "words\n"));
+  CHECK(nothing_left(*slurm, mark));
+}
+
+TEST_CASE("Slurm: the stop signal reaches the command") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  const auto mark = test::mark();
+  mk::Executor job{
+      script(*slurm, "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.1; done", mark),
+      mk::Slurm{}, mk::BannerCheck{"up"}, budget};
+  job.start();
+  job.stop();
+  CHECK(contains(job.output(), "bye\n"));
+  CHECK(nothing_left(*slurm, mark));
+}
+
+TEST_CASE("Slurm: a command that ignores all signals is killed, at once by kill()") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  const auto mark = test::mark();
+  mk::Executor job{script(*slurm, ignores_all, mark), mk::Slurm{}, mk::BannerCheck{"up"}, budget};
+  job.start();
+  const test::Elapsed elapsed;
+  job.kill();
+  CHECK(nothing_left(*slurm, mark));
+  CHECK(elapsed < 20s);  // KillWait is 30 s
+}
+
+TEST_CASE("Slurm: a job that waits in the queue says why, and is cancelled") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  const auto mark = test::mark();
+  mk::Executor first{script(*slurm, "echo up; while :; do sleep 0.1; done", mark),
+                     mk::Slurm{.cpus = 2}, mk::BannerCheck{"up"}, budget};
+  first.start();
+  mk::Executor second{script(*slurm, "echo up; while :; do sleep 0.1; done", mark),
+                      mk::Slurm{.cpus = 2}, mk::BannerCheck{"up"},
+                      mk::TimeoutBudget{.start = 3s, .stop = 10s}};
+  std::string message;
+  try {
+    second.start();
+  } catch (const mk::TimeoutExpired& error) {
+    message = error.what();
+  }
+  CHECK_MESSAGE(contains(message, "PENDING: Resources"), message);
+  CHECK(test::eventually([&] { return slurm->run({"squeue", "-h", "-o", "%T"}) == "RUNNING\n"; },
+                         20s));
+  first.stop();
+  CHECK(nothing_left(*slurm, mark));
+}
+
+TEST_CASE("Slurm: nothing is left of a job if its owner is killed") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  const auto mark = test::mark();
+  test::Program owner{[&](const test::Wire& wire) {
+    mk::Executor job{script(*slurm, ignores_all, mark), mk::Slurm{}, mk::BannerCheck{"up"},
+                     mk::TimeoutBudget{.start = 30s, .stop = 1s}};
+    job.start();
+    wire.say("up");
+    wire.hear();
+  }};
+  REQUIRE(owner.hear() == "up");
+  CHECK(test::commands_matching(mark) > 0);
+  owner.kill();
+  CHECK(nothing_left(*slurm, mark));
+}
+
+TEST_CASE("Slurm: nothing is left, at whichever moment of the start the owner is killed") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  for (int round = 0; round < 12; ++round) {
+    const auto mark = test::mark();
+    test::Program owner{[&](const test::Wire& wire) {
+      mk::Executor job{script(*slurm, ignores_all, mark), mk::Slurm{}, mk::BannerCheck{"up"},
+                       mk::TimeoutBudget{.start = 30s, .stop = 1s}};
+      wire.say("starts");
+      job.start();
+      wire.hear();
+    }};
+    REQUIRE(owner.hear() == "starts");
+    const test::Elapsed elapsed;
+    test::eventually([&] { return elapsed >= round * 20ms; });
+    owner.kill();
+    CHECK_MESSAGE(nothing_left(*slurm, mark), "killed after " << round * 20 << " ms");
+  }
+}
+
+TEST_CASE("Slurm: a partition that does not exist is an error at once, in Slurm's words") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  const auto mark = test::mark();
+  mk::Executor job{script(*slurm, "echo up; sleep 100", mark), mk::Slurm{.partition = "nope"},
+                   mk::BannerCheck{"up"}, budget};
+  std::string message;
+  const test::Elapsed elapsed;
+  try {
+    job.start();
+  } catch (const mk::ExecutorError& error) {
+    message = error.what();
+  }
+  CHECK_MESSAGE(contains(message, "Invalid partition name specified"), message);
+  CHECK(elapsed < 20s);
+  CHECK(nothing_left(*slurm, mark));
+}
