@@ -24,9 +24,10 @@ class Sshd {
                                 "HostKey ${dir}/host\nAuthorizedKeysFile ${dir}/user.pub\n"
                                 "StrictModes no\nUsePAM no\nPidFile none\n"
                                 "PasswordAuthentication no\nMaxStartups 200\n"
-                                "SetEnv TMPDIR=${dir}/tmp\n",
+                                "SetEnv TMPDIR=${dir}/tmp HOME=${dir}/home\n",
                                 {{"port", port_}, {"dir", dir_}}));
-    std::filesystem::create_directory(temporary());
+    // What the user's own shell reads at a login may take long.
+    for (const auto* name : {"tmp", "home"}) std::filesystem::create_directory(dir_ / name);
     if (::geteuid() == 0)
       std::filesystem::create_directories("/run/sshd");  // sshd needs it as root
     server_.start();

@@ -47,8 +47,12 @@ constexpr auto ignores_all = "trap '' TERM INT HUP; echo up; while :; do sleep 1
 constexpr mk::TimeoutBudget budget{.start = 30s, .stop = 10s};
 
 bool nothing_left(const test::SlurmCluster& slurm, const std::string& mark) {
-  return test::eventually([&] { return test::processes_matching(mark) == 0; }, 20s) &&
-         test::eventually([&] { return slurm.run({"squeue", "-h"}) == ""; }, 20s);
+  const bool gone = test::eventually([&] { return test::processes_matching(mark) == 0; }, 20s);
+  const bool cancelled =
+      test::eventually([&] { return slurm.run({"squeue", "-h"}) == ""; }, 40s);  // KillWait is 30 s
+  CHECK(gone);
+  CHECK(cancelled);
+  return gone && cancelled;
 }
 
 }  // namespace

@@ -316,7 +316,11 @@ class [[gnu::visibility("hidden")]] Guardian {
   /// Tells the owner the news of the far guardian.
   void take_link(Link::News news) {
     using enum Link::News;
-    if (news == up) report(Report::up, link_.number(), 0, link_.text());
+    if (news == up) {
+      report(Report::up, link_.number(), 0, link_.text());
+      // The launcher may have taken the last signal for itself, and gone on.
+      if (signal_ != 0) link_.signal(signal_, false);
+    }
     if (news == failed) {
       report(Report::far_failed, 0, link_.number(), link_.text());
       link_.drop();

@@ -156,7 +156,7 @@ class [[gnu::visibility("hidden")]] Link {
     pollfd event{.fd = ends_.input, .events = POLLIN, .revents = 0};
     constexpr timespec at_once = {};
     if (syscalls::call(SYS_ppoll, &event, 1, &at_once, nullptr, 0) <= 0) return;
-    char bytes[512], line[3 + 5 * sizeof bytes];
+    char bytes[800], line[3 + 5 * sizeof bytes];
     // Nothing may be read that cannot be sent.
     pollfd room{.fd = ends_.orders, .events = POLLOUT, .revents = 0};
     if (syscalls::call(SYS_ppoll, &room, 1, &at_once, nullptr, 0) <= 0) return void(full_ = true);
@@ -171,6 +171,11 @@ class [[gnu::visibility("hidden")]] Link {
     line[filled++] = 'i';
     for (long i = 0; i < size; ++i) {
       const auto byte = static_cast<unsigned char>(bytes[i]);
+      // The far shell reads each byte by a call of its own.
+      if (byte >= ' ' && byte <= '~' && byte != '\\') {
+        line[filled++] = bytes[i];
+        continue;
+      }
       line[filled++] = '\\';
       line[filled++] = '0';
       line[filled++] = static_cast<char>('0' + byte / 64);
