@@ -5,7 +5,8 @@ test_packages="$quickstart_packages doctest-dev pkg-config python3 nginx-light r
 full_packages="$test_packages cmake gdb clang-19 clang-format-19 libclang-rt-19-dev libc++-19-dev
   libc++abi-19-dev libssl-dev openssl postgresql-15 etcd-server mosquitto libgtest-dev catch2
   libboost-test-dev doxygen memcached mosquitto-clients openssh-server mariadb-server-core
-  mariadb-client-core munge slurmctld slurmd slurm-client"
+  mariadb-client-core munge slurmctld slurmd slurm-client
+  podman crun catatonit busybox-static"
 
 install_packages() {
   if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
