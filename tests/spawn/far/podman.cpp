@@ -44,11 +44,11 @@ TEST_CASE("Podman: the options come before the image, the command behind it") {
                                    .options = {"--init"}}
                             .launch(request);
   const auto name = mk::detail::unit_name("1:0");
-  CHECK(launched.words == std::vector<std::string>{"podman", "run", "--rm", "--name=" + name,
-                                                   "--workdir=/srv", "--env=A=one\ntwo",
-                                                   "--env=B=", "--publish=8080:80",
-                                                   "--volume=/host:/inside", "--init", "nginx:1",
-                                                   "nginx", "-g", "daemon off;"});
+  CHECK(launched.words ==
+        std::vector<std::string>{"podman", "run", "--rm", "--name=" + name, "--log-driver=none",
+                                 "--workdir=/srv", "--env=A=one\ntwo",
+                                 "--env=B=", "--publish=8080:80", "--volume=/host:/inside",
+                                 "--init", "nginx:1", "nginx", "-g", "daemon off;"});
   CHECK(launched.env.empty());
   CHECK(launched.cwd.empty());
   CHECK(launched.clean_up ==

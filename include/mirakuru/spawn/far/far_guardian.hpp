@@ -13,7 +13,7 @@ namespace mirakuru::detail {
 
 /// One line of a shell that reads its program from the first line of its standard input. It has
 /// nothing to quote, so any login shell hands it on.
-inline constexpr char far_shell[] = R"sh(IFS= read -r s && eval "$(printf %b "$s")")sh";
+inline constexpr char far_shell[] = R"sh(IFS= read -r mk_s && eval "$(printf %b "$mk_s")")sh";
 
 /// The name of a job or a container, for the service with an id: one for each executor.
 [[nodiscard]] std::string unit_name(const std::string& id);

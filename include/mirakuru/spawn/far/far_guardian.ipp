@@ -17,9 +17,10 @@
 
 namespace mirakuru::detail {
 
-/// The far guardian. Variables come before it: M the mark, U the value of mirakuru_uuid, D the
-/// directory, W the words, N the program's name, S the last signals as "NUMBER:NAPS", B their
-/// seconds, I not empty for a command that reads; a function `clean_up`, and `prepare` with the
+/// The far guardian. Variables come before it, each behind "mk_", as the login may have exported
+/// shorter names: M the mark, U the value of mirakuru_uuid, D the directory, W the words, N the
+/// program's name, L where it is looked up, S the last signals as "NUMBER:NAPS", B their seconds, I
+/// not empty for a command that reads; functions `clean_up`, `host`, and `prepare` with the
 /// umask and limits, and `host` with the machine's name.
 ///
 /// A group may have zombies alone, where nobody reaps. SIGTERM ends the command as the end of the
@@ -28,172 +29,178 @@ namespace mirakuru::detail {
 /// its end. The second one reads the orders. T, below that, ends the command if no order comes for
 /// 10 s; an order is at least an empty line.
 inline constexpr char far_script[] = R"sh(
-say() { printf '\000mirakuru %s %s\n' "$M" "$*" >&6; }
+say() { printf '\000mirakuru %s %s\n' "$mk_M" "$*" >&6; }
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
-marked() { grep -lF "mirakuru_uuid=$U" /proc/[0-9]*/environ; }
-group() { kill -s 0 -- "-$P" && { [ ! -r /proc/self/stat ] || lives; }; }
-lives() { cat /proc/[0-9]*/stat | grep -q ") [^XZ] [0-9]* $P "; }
+marked() { [ -z "$mk_U" ] || grep -lF "mirakuru_uuid=$mk_U" /proc/[0-9]*/environ; }
+send() { kill -s "$1" -- "-$mk_P" || kill -s "$1" "-$mk_P"; }
+group() { send 0 && { [ ! -r /proc/self/stat ] || lives; }; }
+lives() { cat /proc/[0-9]*/stat | grep -q ") [^XZ] [0-9]* $mk_P "; }
 alive() { group || [ -n "$(marked)" ]; }
-sig() { kill -s "$1" -- "-$P" || kill -s "$1" "$P"; }
-rest() { for f in $(marked); do f=${f#/proc/}; kill -s "$1" "${f%/*}"; done; }
-step() { sig "$1"; while group && [ "$(date +%s)" -lt "$t" ]; do nap; done; rest "$1"; }
+sig() { send "$1" || kill -s "$1" "$mk_P"; }
+rest() { for mk_f in $(marked); do mk_f=${mk_f#/proc/}; kill -s "$1" "${mk_f%/*}"; done; }
+step() { sig "$1"; while group && [ "$(date +%s)" -lt "$mk_t" ]; do nap; done; rest "$1"; }
 finish() {
-  [ -n "$I" ] && exec 9>&-
-  t=$(($(date +%s) + B + 1))
-  for s in $S; do
+  [ -n "$mk_I" ] && exec 9>&-
+  mk_t=$(($(date +%s) + mk_B + 1))
+  for mk_s in $mk_S; do
     alive || break
-    step "${s%:*}" &
-    n=${s#*:}
-    while [ "$n" -gt 0 ] && [ "$(date +%s)" -lt "$t" ] && alive; do n=$((n - 1)); nap; done
+    step "${mk_s%:*}" &
+    mk_n=${mk_s#*:}
+    while [ "$mk_n" -gt 0 ] && [ "$(date +%s)" -lt "$mk_t" ] && alive; do mk_n=$((mk_n - 1)); nap; done
   done
   clean_up
-  n=100
-  while alive && [ "$n" -gt 0 ]; do sig 9; rest 9; n=$((n - 1)); nap; done
+  mk_n=100
+  while alive && [ "$mk_n" -gt 0 ]; do sig 9; rest 9; mk_n=$((mk_n - 1)); nap; done
 }
 look() {
-  case $N in
-    */*) set -- "$N" ;;
-    *) IFS=:; set -f; set -- $L; set +f; unset IFS; for d; do shift; set -- "$@" "${d:-.}/$N"; done ;;
+  case $mk_N in
+    */*) set -- "$mk_N" ;;
+    *) IFS=:; set -f; set -- $mk_L; set +f; unset IFS; for mk_d; do shift; set -- "$@" "${mk_d:-.}/$mk_N"; done ;;
   esac
-  E=2
-  for f; do
-    [ -e "$f" ] || continue
-    [ -f "$f" ] && [ -x "$f" ] && return 0
-    E=13
+  mk_E=2
+  for mk_f; do
+    [ -e "$mk_f" ] || continue
+    [ -f "$mk_f" ] && [ -x "$mk_f" ] && return 0
+    mk_E=13
   done
   return 1
 }
 exec 3<&0 4>&1 6>&2 2>/dev/null
-trap : HUP INT TERM
-F=/dev/null
-if [ -n "$I" ]; then
-  F=$(mktemp -d) && F=$F/in && mkfifo -m 600 "$F" || { say failed mkfifo 5; exit 125; }
+trap '' HUP INT TERM
+mk_F=/dev/null
+if [ -n "$mk_I" ]; then
+  mk_F=$(mktemp -d) && mk_F=$mk_F/in && mkfifo -m 600 "$mk_F" || { say failed mkfifo 5; exit 125; }
 fi
 {
-  trap : HUP INT TERM
   exec 3<&- 5>&1 1>&4 4>&-
   (
-    P=$(exec sh -c 'echo $PPID')
-    if [ -n "$D" ] && ! cd -- "$D"; then
-      E=13
-      [ -e "$D" ] || E=2
-      [ ! -e "$D" ] || [ -d "$D" ] || E=20
-      say failed chdir "$E"
+    trap - HUP INT TERM
+    mk_P=$(exec sh -c 'echo $PPID')
+    if [ -n "$mk_D" ] && ! cd -- "$mk_D"; then
+      mk_E=13
+      [ -e "$mk_D" ] || mk_E=2
+      [ ! -e "$mk_D" ] || [ -d "$mk_D" ] || mk_E=20
+      say failed chdir "$mk_E"
       exit 126
     fi
-    look || { say failed execve "$E"; exit 127; }
+    look || { say failed execve "$mk_E"; exit 127; }
     prepare || { say failed ulimit 1; exit 126; }
-    echo "$P" >&5
-    say up "$P" "$(host)"
-    eval "exec setsid env $W 2>&6 5>&- 6>&-"
+    echo "$mk_P" >&5
+    say up "$mk_P" "$(host)"
+    eval "exec setsid env $mk_W 2>&6 5>&- 6>&-"
   )
-  R=$?
+  mk_R=$?
   trap '' PIPE
   exec 5>&-
-  [ "$R" -le 128 ] || [ "$R" -gt 192 ] || R=$((128 - R))
-  say end "$R"
-} <"$F" | {
-  if [ -n "$I" ]; then
-    exec 9>"$F"
-    rm -rf "${F%/in}"
+  [ "$mk_R" -le 128 ] || [ "$mk_R" -gt 192 ] || mk_R=$((128 - mk_R))
+  say end "$mk_R"
+} <"$mk_F" | {
+  trap mk_X=1 HUP INT TERM
+  if [ -n "$mk_I" ]; then
+    exec 9>"$mk_F"
+    rm -rf "${mk_F%/in}"
   fi
   exec 4>&- >/dev/null
-  read -r P || { clean_up; exit 126; }
+  read -r mk_P || { clean_up; exit 126; }
   exec </dev/null
   trap '' USR1 USR2 PIPE
-  K=$(exec sh -c 'echo $PPID')
+  mk_K=$(exec sh -c 'echo $PPID')
   (
-    trap 'n=0' USR1
-    trap 'kill "$c"; exit' USR2
-    trap : HUP INT TERM
-    n=0
-    while [ "$n" -lt 10 ]; do
-      n=$((n + 1))
+    trap 'mk_n=0' USR1
+    trap 'kill "$mk_c"; exit' USR2
+    trap '' HUP INT TERM
+    mk_n=0
+    while [ "$mk_n" -lt 10 ]; do
+      mk_n=$((mk_n + 1))
       sleep 1 &
-      c=$!
-      while kill -s 0 "$c"; do wait "$c"; done
+      mk_c=$!
+      while kill -s 0 "$mk_c"; do wait "$mk_c"; done
     done
     finish
-    kill -s 9 "$K"
+    kill -s 9 "$mk_K"
   ) 3<&- 6>&- 9>&- &
-  T=$!
-  trap 'kill -s USR2 "$T"; finish; exit' HUP INT TERM
-  q=
-  while IFS= read -r l <&3; do
-    case $l in
+  mk_T=$!
+  trap 'kill -s USR2 "$mk_T"; finish; exit' HUP INT TERM
+  [ -z "$mk_X" ] || kill -s TERM "$mk_K"
+  mk_q=
+  while IFS= read -r mk_l <&3; do
+    case $mk_l in
       s9) clean_up; sig 9; rest 9 ;;
-      s*) t=$(($(date +%s) + B + 1)); step "${l#s}" 3<&- 9>&- & ;;
-      l*) kill -s "${l#l}" "$P" ;;
+      s*) mk_t=$(($(date +%s) + mk_B + 1)); step "${mk_l#s}" 3<&- 9>&- & ;;
+      l*) kill -s "${mk_l#l}" "$mk_P" ;;
       p) sig 19; say paused ;;
       c) sig 18; rest 18 ;;
-      i*) printf %b "${l#i}" >&9 ;;
+      i*) printf %b "${mk_l#i}" >&9 ;;
       e) exec 9>&- ;;
       g) (while alive; do nap; done; say gone) 3<&- 9>&- & ;;
-      q) q=1; break ;;
+      q) mk_q=1; break ;;
     esac
-    kill -s USR1 "$T"
+    kill -s USR1 "$mk_T"
   done
-  kill -s USR2 "$T"
-  if [ -n "$q" ]; then clean_up; else finish; fi
+  kill -s USR2 "$mk_T"
+  if [ -n "$mk_q" ]; then clean_up; else finish; fi
 }
 )sh";
 
 /// The same for a command with a far guardian of its own: it hands on each order.
 inline constexpr char relay_script[] = R"sh(
-say() { printf '\000mirakuru %s %s\n' "$M" "$*" >&6; }
+say() { printf '\000mirakuru %s %s\n' "$mk_M" "$*" >&6; }
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
-group() { kill -s 0 -- "-$P" && { [ ! -r /proc/self/stat ] || lives; }; }
-lives() { cat /proc/[0-9]*/stat | grep -q ") [^XZ] [0-9]* $P "; }
+send() { kill -s "$1" -- "-$mk_P" || kill -s "$1" "-$mk_P"; }
+group() { send 0 && { [ ! -r /proc/self/stat ] || lives; }; }
+lives() { cat /proc/[0-9]*/stat | grep -q ") [^XZ] [0-9]* $mk_P "; }
 finish() {
   exec 9>&-
-  n=$(((B + 3) * 20))
-  while [ "$n" -gt 0 ] && group; do n=$((n - 1)); nap; done
+  mk_n=$(((mk_B + 3) * 20))
+  while [ "$mk_n" -gt 0 ] && group; do mk_n=$((mk_n - 1)); nap; done
   clean_up
-  n=100
-  while group && [ "$n" -gt 0 ]; do kill -s 9 -- "-$P"; n=$((n - 1)); nap; done
+  mk_n=100
+  while group && [ "$mk_n" -gt 0 ]; do send 9; mk_n=$((mk_n - 1)); nap; done
 }
 exec 3<&0 4>&1 6>&2 2>/dev/null
-trap : HUP INT TERM
-F=$(mktemp -d) && F=$F/in && mkfifo -m 600 "$F" || exit 125
+trap '' HUP INT TERM
+mk_F=$(mktemp -d) && mk_F=$mk_F/in && mkfifo -m 600 "$mk_F" || exit 125
 {
-  trap : HUP INT TERM
   exec 3<&- 5>&1 1>&4 4>&-
   (
-    P=$(exec sh -c 'echo $PPID')
-    echo "$P" >&5
-    eval "exec setsid env $W 2>&6 5>&- 6>&-"
+    trap - HUP INT TERM
+    mk_P=$(exec sh -c 'echo $PPID')
+    echo "$mk_P" >&5
+    eval "exec setsid env $mk_W 2>&6 5>&- 6>&-"
   )
   say left "$?"
-} <"$F" | {
-  exec 9>"$F"
-  rm -rf "${F%/in}"
+} <"$mk_F" | {
+  trap mk_X=1 HUP INT TERM
+  exec 9>"$mk_F"
+  rm -rf "${mk_F%/in}"
   exec 4>&- 6>&- >/dev/null
-  read -r P || exit 126
+  read -r mk_P || exit 126
   exec </dev/null
   trap '' USR1 USR2 PIPE
-  K=$(exec sh -c 'echo $PPID')
+  mk_K=$(exec sh -c 'echo $PPID')
   (
-    trap 'n=0' USR1
-    trap 'kill "$c"; exit' USR2
-    trap : HUP INT TERM
-    n=0
-    while [ "$n" -lt 10 ]; do
-      n=$((n + 1))
+    trap 'mk_n=0' USR1
+    trap 'kill "$mk_c"; exit' USR2
+    trap '' HUP INT TERM
+    mk_n=0
+    while [ "$mk_n" -lt 10 ]; do
+      mk_n=$((mk_n + 1))
       sleep 1 &
-      c=$!
-      while kill -s 0 "$c"; do wait "$c"; done
+      mk_c=$!
+      while kill -s 0 "$mk_c"; do wait "$mk_c"; done
     done
-    kill -s 9 "$K"
+    kill -s 9 "$mk_K"
     finish
   ) 3<&- 9>&- &
-  T=$!
-  trap 'kill -s USR2 "$T"; finish; exit' HUP INT TERM
-  while IFS= read -r l <&3; do
-    printf '%s\n' "$l" >&9
-    kill -s USR1 "$T"
-    [ "$l" != q ] || break
+  mk_T=$!
+  trap 'kill -s USR2 "$mk_T"; finish; exit' HUP INT TERM
+  [ -z "$mk_X" ] || kill -s TERM "$mk_K"
+  while IFS= read -r mk_l <&3; do
+    printf '%s\n' "$mk_l" >&9
+    kill -s USR1 "$mk_T"
+    [ "$mk_l" != q ] || break
   done
-  kill -s USR2 "$T"
+  kill -s USR2 "$mk_T"
   finish
 }
 )sh";
@@ -294,6 +301,9 @@ MIRAKURU_DECL LaunchRequest below_far_guardian(LaunchRequest request,
 
   std::vector<std::string> env;
   if (request.clean_env) env.emplace_back("-i");
+  // Not by the shell, which needs PATH, and whose names are words.
+  if (!request.clean_env)
+    for (const auto& name : request.unset) env.insert(env.end(), {"-u", name});
   for (const auto& [name, value] : request.env) env.push_back(name + '=' + value);
   if (!relays && !request.id.empty() && !request.env.contains("mirakuru_uuid"))
     env.push_back("mirakuru_uuid=" + request.id);
@@ -303,12 +313,13 @@ MIRAKURU_DECL LaunchRequest below_far_guardian(LaunchRequest request,
 
   const auto uuid = relays ? request.far->mark : make_uuid();
   const auto path = request.env.find("PATH");
-  std::string script = "M=" + uuid + " U=" + quoted(request.id) + " D=" + quoted(request.cwd) +
-                       " N=" + quoted(request.words.at(0)) + " S=" + quoted(last_signals(request)) +
-                       " B=" + std::to_string(std::min<long long>(seconds, 86'400)) +
-                       " I=" + (reads_input(request.in) ? "1" : "") + '\n';
-  script += "W=" + quoted(quote_words(env)) + '\n';
-  script += "L=" +
+  std::string script = "mk_M=" + uuid + " mk_U=" + quoted(request.id) +
+                       " mk_D=" + quoted(request.cwd) + " mk_N=" + quoted(request.words.at(0)) +
+                       " mk_S=" + quoted(last_signals(request)) +
+                       " mk_B=" + std::to_string(std::min<long long>(seconds, 86'400)) +
+                       " mk_I=" + (reads_input(request.in) ? "1" : "") + " mk_X=\n";
+  script += "mk_W=" + quoted(quote_words(env)) + '\n';
+  script += "mk_L=" +
             (path != request.env.end() ? quoted(path->second)
              : request.clean_env       ? "/bin:/usr/bin"
                                        : "$PATH") +
@@ -318,7 +329,6 @@ MIRAKURU_DECL LaunchRequest below_far_guardian(LaunchRequest request,
   char digits[8];
   std::snprintf(digits, sizeof digits, "%04o", static_cast<unsigned>(mask));
   script += std::string{"prepare() { umask "} + digits;
-  if (!request.unset.empty()) script += "; unset " + quote_words(request.unset);
   for (const auto& limit : request.limits) script += " && { " + ulimit_of(limit) + "; }";
   script += "; }\nhost() { echo \"" + host + "\"; }\nclean_up() {\n:\n";
   for (const auto& command : request.clean_up)

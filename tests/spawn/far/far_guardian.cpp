@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <doctest/doctest.h>
+#include <string>
+
+#include <mirakuru.hpp>
+#include <mirakuru/kit.hpp>
+
+#include "words.hpp"
+
+namespace mk = mirakuru;
+using namespace std::chrono_literals;
+
+// The far guardian in each shell that is there, without a connection.
+
+namespace {
+
+/// A launcher that runs commands below a far guardian on this machine.
+struct Near {
+  static constexpr mk::Guarantee guarantee = mk::Guarantee::far_group_ends_with_connection;
+  static constexpr bool runs_here = false, executes_later = true;
+
+  std::vector<std::string> shell;
+
+  [[nodiscard]] mk::LaunchRequest launch(mk::LaunchRequest request) const {
+    auto words = shell;
+    words.insert(words.end(), {"-c", mk::detail::far_shell});
+    return mk::detail::below_far_guardian(std::move(request), std::move(words), "this machine");
+  }
+  [[nodiscard]] mk::GuardedProcess spawn(const mk::LaunchRequest& request) const {
+    return mk::GuardedSpawner{}.spawn(launch(request));
+  }
+};
+
+template <class Shell>
+struct In {
+  static bool there_is() {
+    static const bool found =
+        mk::run(mk::Shell{std::string{"command -v "} + Shell::words()[0]}, mk::Accept{1, 127})
+            .exit_code == 0;
+    if (!found) MESSAGE("not installed: ", Shell::words()[0]);
+    return found;
+  }
+  template <class... Policies>
+  static auto make(mk::detail::ResolvedCommand command, Policies... policies) {
+    return mk::Executor{std::move(command), Near{Shell::words()}, policies...};
+  }
+};
+struct DashWords {
+  static std::vector<std::string> words() { return {"dash"}; }
+};
+struct BashWords {
+  static std::vector<std::string> words() { return {"bash", "--posix"}; }
+};
+struct BusyboxWords {
+  static std::vector<std::string> words() { return {"busybox", "sh"}; }
+};
+using Dash = In<DashWords>;
+using Bash = In<BashWords>;
+using Busybox = In<BusyboxWords>;
+
+/// One far guardian that hands on to another one.
+struct Twice {
+  static bool there_is() { return true; }
+  template <class... Policies>
+  static auto make(mk::detail::ResolvedCommand command, Policies... policies) {
+    return mk::Executor{std::move(command), mk::Over{Near{{"sh"}}, Near{{"sh"}}}, policies...};
+  }
+};
+
+}  // namespace
+
+#define FAR_TEST(name) TEST_CASE_TEMPLATE("far guardian: " name, Place, Dash, Bash, Busybox, Twice)
+#include "far_scenarios.hpp"
+
+TEST_CASE("far guardian: it ends the command when it hears nothing for ten seconds") {
+  const test::Mark mark;
+  mk::Executor executor{mark.line("setsid sleep 300 & echo ready; sleep 300"), Near{{"sh"}},
+                        mk::BannerCheck{"ready"}, mk::Silent{}, budget};
+  executor.start();
+  // The local guardian sends the heartbeats.
+  const auto guardian = test::parent_of(executor.pid());
+  ::kill(guardian, SIGSTOP);
+  CHECK_FALSE(mark.all_gone(5s));
+  CHECK(mark.all_gone(15s));
+  ::kill(guardian, SIGCONT);
+  CHECK(test::eventually([&] { return !executor.running(); }, 20s));
+}
+
+TEST_CASE("far guardian: SIGTERM to its processes ends the command") {
+  const test::Mark mark;
+  mk::Executor executor{mark.line("setsid sleep 300 & echo ready; sleep 300"), Near{{"sh"}},
+                        mk::BannerCheck{"ready"}, mk::Silent{}, budget};
+  executor.start();
+  // The local command is the main shell; its group has the others, too.
+  for (const pid_t pid : test::children_of(executor.pid())) ::kill(pid, SIGTERM);
+  ::kill(executor.pid(), SIGTERM);
+  CHECK(mark.all_gone(8s));
+  CHECK(test::eventually([&] { return !executor.running(); }, 20s));
+}
+
+TEST_CASE("far guardian: its clean-up commands run at the end") {
+  const mk::TempDir dir{"clean"};
+  struct Cleaning : Near {
+    std::string file;
+    [[nodiscard]] mk::LaunchRequest launch(mk::LaunchRequest request) const {
+      request.clean_up.push_back({"sh", "-c", "echo clean >>\"$0\"", file});
+      return Near::launch(std::move(request));
+    }
+    [[nodiscard]] mk::GuardedProcess spawn(const mk::LaunchRequest& request) const {
+      return mk::GuardedSpawner{}.spawn(launch(request));
+    }
+  };
+  mk::Executor executor{mk::Shell{"echo ready; sleep 300"},
+                        Cleaning{{{"sh"}}, (dir / "log").native()}, mk::BannerCheck{"ready"},
+                        budget};
+  executor.start().stop();
+  CHECK(test::slurp(dir / "log") == "clean\n");
+  executor.start().kill();
+  CHECK(test::slurp(dir / "log").starts_with("clean\nclean\n"));
+}
