@@ -38,7 +38,7 @@ void pause(long ms) {
   ::ppoll(nullptr, 0, &time, nullptr);
 }
 
-constexpr mk::TimeoutBudget budget{.start = 5s, .stop = 20ms};
+constexpr mk::TimeoutBudget budget{.start = 30s, .stop = 20ms};
 
 /// The commands of the services, which use every way of escape.
 struct Place {

@@ -14,6 +14,7 @@
 #include "files.hpp"
 #include "process.hpp"
 #include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
@@ -63,13 +64,16 @@ TEST_CASE("run: it takes the policies of an executor in any order") {
 }
 
 TEST_CASE("run: it is bounded, and leaves nothing") {
+  const auto mark = test::mark();
+  const auto words = test::helper("sleep", "60000", mark);
   const test::Elapsed elapsed;
-  CHECK(message_of<mk::TimeoutExpired>([] {
-          mk::run({"sleep", "7301"}, mk::TimeoutBudget{.start = 200ms});
-        }).starts_with("timed out after 200 ms\n  command: sleep 7301\n"));
+  CHECK(message_of<mk::TimeoutExpired>([&] {
+          mk::run(words, mk::TimeoutBudget{.start = 200ms});
+        }).starts_with("timed out after 200 ms\n  command: " + test::line(words) + '\n'));
   CHECK(elapsed < 5s);
-  CHECK(test::processes_matching("sleep 7301") == 0);
-  CHECK(mk::run(mk::Shell{"sleep 7302 & setsid sleep 7302 & echo done"}).output == "done\n");
-  CHECK(test::processes_matching("sleep 7302") == 0);
+  CHECK(test::processes_matching(mark) == 0);
+  const auto sleeper = test::line(words);
+  CHECK(mk::run(mk::Shell{sleeper + " & setsid " + sleeper + " & echo done"}).output == "done\n");
+  CHECK(test::processes_matching(mark) == 0);
   CHECK(mk::run({"sh", "-c", "head -c 3000000 /dev/zero"}).output.size() == 3'000'000);
 }

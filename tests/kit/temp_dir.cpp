@@ -27,6 +27,7 @@
 #include "files.hpp"
 #include "process.hpp"
 #include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 namespace fs = std::filesystem;
@@ -166,10 +167,12 @@ TEST_CASE("TempDir: the guardian removes it when the test is killed") {
 
 TEST_CASE("TempDir: one that is kept after the start stays, whatever its service does") {
   const Place place;
+  const auto mark = test::mark();
   in_killed_child([&] {
     auto* const directory = new mk::TempDir{"service"};
     static std::optional<mk::OutputExecutor> service;
-    service.emplace(mk::Command{.argv = "chmod 700 .; echo ready; exec sleep 300",
+    service.emplace(mk::Command{.argv = "chmod 700 .; echo ready; exec " +
+                                        test::line(test::helper("sleep", "60000", mark)),
                                 .cwd = *directory,
                                 .scratch = *directory,
                                 .shell = true},
@@ -178,7 +181,7 @@ TEST_CASE("TempDir: one that is kept after the start stays, whatever its service
     directory->keep();
     return std::optional{service->pid()};
   });
-  CHECK(test::eventually([] { return test::processes_matching("sleep 300") == 0; }, 20s));
+  CHECK(test::eventually([&] { return test::processes_matching(mark) == 0; }, 20s));
   CHECK(place.entries() == 1);
 }
 
@@ -254,7 +257,8 @@ TEST_CASE("TempDir: one that is just being made is not left over for others") {
       }
   }};
   int lost = 0;
-  for (int i = 0; i < 3000; ++i) {
+  const test::Elapsed elapsed;  // the other one may have to let go of many locks first
+  for (int i = 0; i < 3000 && elapsed < 10s; ++i) {
     const mk::TempDir directory;
     lost += !fs::is_directory(directory.path()) || !fs::exists(directory.path().native() + ".lock");
   }

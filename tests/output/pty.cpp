@@ -10,6 +10,7 @@
 #include "errors.hpp"
 #include "process.hpp"
 #include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
@@ -65,8 +66,10 @@ TEST_CASE("Pty: another input leaves standard input alone") {
 }
 
 TEST_CASE("Pty: the tree ends when the test stops it") {
-  mk::Executor tree{mk::Shell{"setsid sleep 7501 & sleep 7501 & echo up; wait"}, mk::Pty{},
-                    mk::BannerCheck{"up"}, in_time, mk::Silent{}};
+  const auto mark = test::mark();
+  const auto sleeper = test::line(test::helper("sleep", "60000", mark));
+  mk::Executor tree{mk::Shell{"setsid " + sleeper + " & " + sleeper + " & echo up; wait"},
+                    mk::Pty{}, mk::BannerCheck{"up"}, in_time, mk::Silent{}};
   tree.start().stop();
-  CHECK(test::processes_matching("sleep 7501") == 0);
+  CHECK(test::processes_matching(mark) == 0);
 }

@@ -14,6 +14,7 @@
 #include "files.hpp"
 #include "process.hpp"
 #include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
@@ -119,17 +120,17 @@ TEST_CASE("Tee: a reader that does not read holds nobody up") {
 }
 
 TEST_CASE("Tee: a program that never stops to print ends with its owner") {
-  const test::TempDir directory;
+  const auto mark = test::mark();
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   CHECK(test::in_child([&] {
           ::dup2(null, 2);
-          mk::Executor service{mk::Shell{"exec yes 7701"}, mk::Tee{},
+          mk::Executor service{mk::Shell{"exec yes " + mark}, mk::Tee{},
                                mk::TimeoutBudget{.start = 30s, .stop = 1s}};
           service.start();
           ::raise(SIGKILL);
           return false;
         }) == 128 + SIGKILL);
-  CHECK(test::eventually([] { return test::processes_matching("yes 7701") == 0; }));
+  CHECK(test::eventually([&] { return test::processes_matching(mark) == 0; }));
   ::close(null);
 }
 

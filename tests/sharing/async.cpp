@@ -72,7 +72,8 @@ TEST_CASE("async_start: of shared executors one starts the service, the other jo
 
 TEST_CASE("async_start: a starter that is cancelled gives way to those that wait") {
   const Service service;
-  auto one = service.executor("300"), two = service.executor("300"), three = service.executor("0");
+  auto one = service.executor("1500"), two = service.executor("1500"),
+       three = service.executor("0");
   asio::io_context context;
   std::string first, second, third;
   asio::cancellation_signal signals[2];

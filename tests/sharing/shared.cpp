@@ -8,6 +8,7 @@
 #include <csignal>
 #include <filesystem>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -96,45 +97,60 @@ TEST_CASE("Shared: programs that begin at once share one start") {
 }
 
 TEST_CASE("Shared: the service outlives its starter, and lives on for the linger time") {
-  Service service;
-  service.linger = 400ms;
-  auto first = service.program();
-  const auto leader = first.hear();
-  auto second = service.program();
-  CHECK(second.hear() == leader);
-  first.kill();
-  auto third = service.program();
-  CHECK(third.hear() == leader);
-  third.kill();
-  const test::Elapsed since;
-  CHECK(second.end() == 0);
-  CHECK(test::connects("127.0.0.1", std::stoi(service.port)));
-  CHECK(service.all_gone());
-  CHECK(since >= 400ms);
-  CHECK(since < 1400ms * (test::sanitized ? 5 : 1));
+  bool listens = false;
+  std::chrono::nanoseconds late = 1h;
+  // A busy machine may be late itself.
+  for (auto linger = 400ms; linger < 5s && !(listens && late < 1s); linger *= 2) {
+    Service service;
+    service.linger = linger;
+    auto first = service.program();
+    const auto leader = first.hear();
+    auto second = service.program();
+    CHECK(second.hear() == leader);
+    first.kill();
+    auto third = service.program();
+    CHECK(third.hear() == leader);
+    third.kill();
+    const test::Elapsed since;
+    CHECK(second.end() == 0);
+    listens = test::connects("127.0.0.1", std::stoi(service.port));
+    CHECK(service.all_gone(linger + 5s));
+    CHECK(since >= linger);
+    late = since.time() - linger;
+  }
+  CHECK(listens);
+  CHECK(late < 1s);
 }
 
 TEST_CASE("Shared: a newcomer within the linger time keeps the service") {
-  Service service;
-  service.linger = 1s;
-  auto first = service.program();
-  const auto leader = first.hear();
-  CHECK(first.end() == 0);
-  auto second = service.program();
-  CHECK(second.hear() == leader);
-  const test::Elapsed since;
-  CHECK_FALSE(test::eventually([&] { return service.count() == 0; }, 1200ms));
-  CHECK(second.end() == 0);
-  CHECK(service.all_gone());
+  bool kept = false;
+  // A newcomer may be late on a busy machine.
+  for (auto linger = 500ms; linger < 5s && !kept; linger *= 2) {
+    Service service;
+    service.linger = linger;
+    auto first = service.program();
+    const auto leader = first.hear();
+    CHECK(first.end() == 0);
+    auto second = service.program();
+    kept = second.hear() == leader;
+    CHECK_FALSE(test::eventually([&] { return service.count() == 0; }, linger + 200ms));
+    CHECK(second.end() == 0);
+    CHECK(service.all_gone(linger + 5s));
+  }
+  CHECK(kept);
 }
 
 TEST_CASE("Shared: a newcomer during the end waits for it, and starts the service anew") {
   Service service;
   service.linger = 0ms;
-  const auto words = test::helper("trap", "TERM", "exit=0", "after=500", service.mark);
+  const test::TempDir directory;
+  const auto ends = directory / "ends";
+  const Strings words{"sh", "-c",
+                      "trap 'touch " + ends + "; sleep 0.5; exit 0' TERM; echo ready; " +
+                          "while :; do sleep 0.01; done # " + service.mark};
   const auto program = [&] {
     return Program{[&](const Wire& wire) {
-      mk::Executor shared{words, service.shared()};
+      mk::Executor shared{words, mk::BannerCheck{"ready"}, service.shared()};
       shared.start();
       wire.say(std::to_string(shared.pid()));
       wire.hear();
@@ -143,6 +159,7 @@ TEST_CASE("Shared: a newcomer during the end waits for it, and starts the servic
   auto first = program();
   const auto leader = std::atoi(first.hear().c_str());
   first.kill();
+  REQUIRE(test::eventually([&] { return test::exists(ends); }));
   auto second = program();
   const auto next = std::atoi(second.hear().c_str());
   CHECK(next > 0);
@@ -199,29 +216,41 @@ TEST_CASE("Shared: a fork of the dead starter does not hold up those that wait")
 }
 
 TEST_CASE("Shared: the starter's failure is the error of all that wait, with its whole message") {
-  const Service service;
-  const auto words = test::helper("exit", "3", "after=700", "err=no luck today\\n", service.mark);
-  const auto program = [&] {
-    return Program{[&](const Wire& wire) {
-      mk::Executor shared{words, mk::BannerCheck{"never"}, service.shared()};
-      try {
-        shared.start();
-      } catch (const mk::ProcessExitedWithError& error) {
-        wire.say(std::to_string(error.exit_code()) + ' ' + error.what());
-      }
-    }};
-  };
-  auto first = program();
-  REQUIRE(test::eventually([&] { return service.count() == 1; }));
-  auto second = program(), third = program();
-  const auto own = first.hear();
-  CHECK(own.starts_with("3 exited with a non-zero code: 3 before it was ready"));
-  CHECK(test::contains(own, "no luck today"));
-  const auto expected = own + "\n  note: another program has tried to start the shared service '" +
-                        service.name + '\'';
-  CHECK(second.hear() == expected);
-  CHECK(third.hear() == expected);
-  CHECK(service.all_gone());
+  const std::string note = "\n  note: another program has tried to start the shared service '";
+  std::string second_hears;
+  // Those that come after the failure start it themselves: a busy machine may need more time.
+  for (int after = 700; after < 10'000 && !test::contains(second_hears, note); after *= 3) {
+    const Service service;
+    const auto words = test::helper("exit", "3", "after=" + std::to_string(after),
+                                    "err=no luck today\\n", service.mark);
+    const auto program = [&] {
+      return Program{[&](const Wire& wire) {
+        mk::Executor shared{words, mk::BannerCheck{"never"}, service.shared()};
+        try {
+          shared.start();
+        } catch (const mk::ProcessExitedWithError& error) {
+          wire.say(std::to_string(error.exit_code()) + ' ' + error.what());
+        }
+      }};
+    };
+    auto first = program();
+    REQUIRE(test::eventually([&] { return service.count() == 1; }));
+    auto second = program(), third = program();
+    const auto own = first.hear();
+    CHECK(own.starts_with("3 exited with a non-zero code: 3 before it was ready"));
+    CHECK(test::contains(own, "no luck today"));
+    const auto expected = own + note + service.name + '\'';
+    second_hears = second.hear();
+    const auto third_hears = third.hear();
+    if (test::contains(second_hears, note) && test::contains(third_hears, note)) {
+      CHECK(second_hears == expected);
+      CHECK(third_hears == expected);
+    } else {
+      second_hears.clear();
+    }
+    CHECK(service.all_gone());
+  }
+  CHECK(test::contains(second_hears, note));
 }
 
 TEST_CASE("Shared: errors before the spawn reach those that wait, with their types") {
@@ -421,7 +450,8 @@ TEST_CASE("Shared: a stop that ends by input or command leaves, and the guardian
 }
 
 TEST_CASE("Shared: nothing of the programs stays open in the service and its guardian") {
-  const Service service;
+  Service service;
+  service.linger = 4s;  // all looks come within it
   auto runner = mk::detail::make_pipe();
   REQUIRE(::fcntl(runner.writing.get(), F_SETFD, 0) == 0);  // as a runner's pipe
   auto first = Program{[&](const Wire& wire) {
@@ -447,19 +477,22 @@ TEST_CASE("Shared: nothing of the programs stays open in the service and its gua
   const auto count = [&](const std::string& kind) {
     int found = 0;
     const auto directory = "/proc/" + std::to_string(guardian) + "/fd";
+    std::error_code closed_since;
     for (const auto& entry : std::filesystem::directory_iterator{directory})
-      found += std::filesystem::read_symlink(entry.path()).string().starts_with(kind) ? 1 : 0;
+      found += std::filesystem::read_symlink(entry.path(), closed_since).string().starts_with(kind);
     return found;
   };
   // The listener, and the channel to the owner.
-  CHECK(test::eventually([&] { return count("socket:") == 2; }, 250ms));
+  CHECK(test::eventually([&] { return count("socket:") == 2; }));
   CHECK(count("/") == 2);      // the output
   CHECK(count("pipe:") == 1);  // the service's input
+  ::kill(leader, SIGKILL);
   CHECK(service.all_gone());
 }
 
 TEST_CASE("Shared: a program may leave, and join again") {
-  const Service service;
+  Service service;
+  service.linger = 1s;
   auto shared = service.executor();
   shared.start();
   const auto leader = shared.pid();
@@ -675,13 +708,14 @@ TEST_CASE("Shared: a program that waits too long says which one starts the servi
   const Service service;
   auto first = service.program("5000");
   REQUIRE(test::eventually([&] { return service.count() == 1; }));
-  mk::Executor shared{service.words("5000"), mk::TCPCheck{"127.0.0.1", std::stoi(service.port)},
-                      service.shared(), mk::TimeoutBudget{.start = 100ms}};
-  const auto message = test::message_of<mk::TimeoutExpired>([&] { shared.start(); });
-  CHECK(
-      message.starts_with("the shared service '" + service.name + "' is not ready after 100 ms\n"));
-  CHECK(test::contains(message, "note: pid " + std::to_string(first.pid()) + " starts it"));
-  CHECK_FALSE(shared.running());
+  const auto start = [&](std::chrono::milliseconds budget) {
+    mk::Executor{service.words("5000"), mk::TCPCheck{"127.0.0.1", std::stoi(service.port)},
+                 service.shared(), mk::TimeoutBudget{.start = budget}}
+        .start();
+  };
+  const auto message = test::message_of_timeout(
+      100ms, start, "note: pid " + std::to_string(first.pid()) + " starts it");
+  CHECK(message.starts_with("the shared service '" + service.name + "' is not ready after "));
   first.kill();
   CHECK(service.all_gone());
 }

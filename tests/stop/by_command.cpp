@@ -11,6 +11,7 @@
 #include "files.hpp"
 #include "process.hpp"
 #include "time.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
@@ -62,14 +63,16 @@ TEST_CASE_TEMPLATE("StopByCommand: the signals follow at once if it fails", Spaw
 
 TEST_CASE_TEMPLATE("StopByCommand: one that hangs costs its wait, and is gone", Spawner,
                    mk::GuardedSpawner, mk::DirectSpawner) {
+  const auto mark = test::mark();
   mk::Executor executor{
       "sleep 300", in_time, Spawner{},
-      mk::StopByCommand{.command = {"sleep", "7401"}, .wait = 100ms, .stop = SIGINT}};
+      mk::StopByCommand{
+          .command = {test::helper(), "sleep", "60000", mark}, .wait = 100ms, .stop = SIGINT}};
   executor.start();
   const test::Elapsed elapsed;
   executor.stop();
   CHECK(executor.exit_code() == -SIGINT);
   CHECK(elapsed >= 100ms);
   CHECK(elapsed < 5s);
-  CHECK(test::processes_matching("sleep 7401") == 0);
+  CHECK(test::processes_matching(mark) == 0);
 }

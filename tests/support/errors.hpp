@@ -86,6 +86,19 @@ inline std::string timeless(std::string message, const std::string& marker = ", 
   return message;
 }
 
+/// The message of the time-out of `start(budget)`, which has `part`. A busy machine may need more
+/// time until it has: each try has twice the budget of the one before.
+template <class Start>
+std::string message_of_timeout(std::chrono::milliseconds budget, Start start,
+                               const std::string& part) {
+  std::string message;
+  for (int tries = 0; tries < 8 && message.find(part) == message.npos; ++tries, budget *= 2)
+    message = message_of<mirakuru::TimeoutExpired>([&] { start(budget); });
+  CAPTURE(message);
+  CHECK(message.find(part) != message.npos);
+  return message;
+}
+
 /// Checks that `start` times out when its budget is over, and that its message is as `expected`. A
 /// busy machine may be late with the server or with the clock: it has five tries.
 template <class Start, class Expected>

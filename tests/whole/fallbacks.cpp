@@ -108,7 +108,7 @@ const std::vector<Host> hosts = {
     {"a forked child that stays", false, 7, [] { return forks_a_child = true; }},
 };
 
-constexpr auto start_budget = 10s, stop_budget = 1s, tolerance = 2s;
+constexpr auto start_budget = 10s, stop_budget = 1s, tolerance = 4s;
 
 /// The helper where every user may execute it.
 class PublicHelper {

@@ -199,20 +199,23 @@ TEST_CASE("pause: nobody of the tree runs, until resume()") {
 }
 
 TEST_CASE("pause: kill(), the destructor and the owner's death end a paused tree in time") {
+  const auto mark = test::mark();
+  const auto sleeper = test::line(test::helper("sleep", "60000", mark));
+  const mk::Shell command{"setsid " + sleeper + " & exec " + sleeper};
   const test::Elapsed elapsed;
   {
-    mk::Executor killed{mk::Shell{"setsid sleep 7601 & exec sleep 7601"}, in_time, mk::Silent{}};
+    mk::Executor killed{command, in_time, mk::Silent{}};
     killed.start().pause().kill();
     killed.start().pause();
   }
-  CHECK(test::processes_matching("sleep 7601") == 0);
-  CHECK(test::in_child([] {
-          mk::SimpleExecutor owned{mk::Shell{"setsid sleep 7602 & exec sleep 7602"}};
+  CHECK(test::processes_matching(mark) == 0);
+  CHECK(test::in_child([&] {
+          mk::SimpleExecutor owned{command};
           owned.start().pause();
           ::raise(SIGKILL);
           return false;
         }) == 128 + SIGKILL);
-  CHECK(test::eventually([] { return test::processes_matching("sleep 7602") == 0; }));
+  CHECK(test::eventually([&] { return test::processes_matching(mark) == 0; }));
   CHECK(elapsed < 20s);
 }
 

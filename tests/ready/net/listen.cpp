@@ -99,11 +99,12 @@ TEST_CASE("ListenCheck: a stranger's listener does not count") {
 
 TEST_CASE("ListenCheck: the message of a time-out has the ports that the tree listens on") {
   const test::Port asked, real;
-  mk::Executor server{helper("listen", "127.0.0.1", real.str()),
-                      mk::ListenCheck{.port = asked.number()}, mk::TimeoutBudget{.start = 500ms}};
-  const auto message = message_of<mk::TimeoutExpired>([&] { server.start(); });
-  CHECK(message.find("note: it listens on 127.0.0.1:" + real.str() + " (pid ") !=
-        std::string::npos);
+  const auto start = [&](std::chrono::milliseconds budget) {
+    mk::Executor{helper("listen", "127.0.0.1", real.str()), mk::ListenCheck{.port = asked.number()},
+                 mk::TimeoutBudget{.start = budget}}
+        .start();
+  };
+  test::message_of_timeout(100ms, start, "note: it listens on 127.0.0.1:" + real.str() + " (pid ");
 }
 
 TEST_CASE("ListenCheck: a listener before the start is AlreadyRunning") {

@@ -381,7 +381,7 @@ TEST_CASE("TCPCheck: localhost is ready at ::1 while 127.0.0.1 never answers") {
     return true;
   };
   mk::Executor server{listener("::1", port, "v6only=1", "delay=200", tag), appears,
-                      mk::TCPCheck{"localhost", port.number()}, mk::TimeoutBudget{.start = 5s}};
+                      mk::TCPCheck{"localhost", port.number()}, mk::TimeoutBudget{.start = 20s}};
   CHECK_NOTHROW(server.start());
   CHECK(server.running());
   server.stop();

@@ -208,15 +208,18 @@ TEST_CASE("FdCheck: a service that ends first is an error with its exit code") {
 }
 
 TEST_CASE("FdCheck: a time-out tells the bytes so far, or that there are none") {
-  const auto times_out = [](const std::string& line) {
-    mk::Executor service{mk::Shell{line}, mk::FdCheck{.fd = 5}, mk::TimeoutBudget{.start = 200ms}};
-    return message_of<mk::TimeoutExpired>([&] { service.start(); });
+  const auto times_out = [](const std::string& line, const std::string& part) {
+    const auto start = [&](std::chrono::milliseconds budget) {
+      mk::Executor{mk::Shell{line}, mk::FdCheck{.fd = 5}, mk::TimeoutBudget{.start = budget}}
+          .start();
+    };
+    return test::message_of_timeout(100ms, start, part);
   };
-  const auto nothing = times_out("exec sleep 300");
+  const auto nothing = times_out(
+      "exec sleep 300", "\n  note: nothing was written to descriptor 5; the service must ");
   CHECK(contains(nothing, "\n  waited for: a line on descriptor 5, for "));
-  CHECK(contains(nothing, "\n  note: nothing was written to descriptor 5; the service must "));
-  const auto half = times_out("printf half >&5; exec sleep 300");
-  CHECK(contains(half, "\n  last answer: 'half', without a newline\n"));
+  const auto half =
+      times_out("printf half >&5; exec sleep 300", "\n  last answer: 'half', without a newline\n");
   CHECK_FALSE(contains(half, "nothing was written"));
 }
 

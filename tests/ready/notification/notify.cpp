@@ -345,21 +345,21 @@ TEST_CASE("NotifyCheck: ERRNO= and STOPPING=1 fail at once, with the last status
 }
 
 TEST_CASE("NotifyCheck: a time-out tells the last status, or that nothing was sent") {
-  const auto times_out = [](const std::vector<std::string>& words) {
-    mk::Executor service{words, mk::NotifyCheck{}, mk::TimeoutBudget{.start = 300ms}};
-    return message_of<mk::TimeoutExpired>([&] { service.start(); });
+  const auto times_out = [](const std::vector<std::string>& words, const std::string& part) {
+    const auto start = [&](std::chrono::milliseconds budget) {
+      mk::Executor{words, mk::NotifyCheck{}, mk::TimeoutBudget{.start = budget}}.start();
+    };
+    return test::message_of_timeout(100ms, start, part);
   };
-  const auto busy = times_out(notify("STATUS=loading 7 %"));
+  const auto busy = times_out(notify("STATUS=loading 7 %"), "\n  last answer: loading 7 %\n");
   CHECK(contains(busy, "\n  waited for: READY=1 at NOTIFY_SOCKET, for "));
-  CHECK(contains(busy, "\n  last answer: loading 7 %\n"));
   CHECK_FALSE(contains(busy, "nothing was sent"));
-  CHECK(contains(times_out({"sleep", "300"}),
-                 "\n  note: nothing was sent to NOTIFY_SOCKET; the service must support it"));
-  CHECK(contains(times_out(notify("EXTEND_TIMEOUT_USEC=9000000")),
-                 "\n  note: it has asked for more time by EXTEND_TIMEOUT_USEC="));
-  CHECK(contains(times_out(notify("READY=0")), "\n  last answer: its last message: 'READY=0'"));
-  CHECK(contains(times_out(notify("READY=", "pad=100000")),
-                 "last answer: its last message: 'READY="));
+  times_out({"sleep", "300"},
+            "\n  note: nothing was sent to NOTIFY_SOCKET; the service must support it");
+  times_out(notify("EXTEND_TIMEOUT_USEC=9000000"),
+            "\n  note: it has asked for more time by EXTEND_TIMEOUT_USEC=");
+  times_out(notify("READY=0"), "\n  last answer: its last message: 'READY=0'");
+  times_out(notify("READY=", "pad=100000"), "last answer: its last message: 'READY=");
 }
 
 TEST_CASE("NotifyCheck: a service that ends first is an error with its exit code and last status") {
@@ -459,12 +459,17 @@ TEST_CASE("NotifyCheck: inside the composed checks") {
   mk::Executor within{words, mk::Within{20s, mk::NotifyCheck{}},
                       mk::FailsOn{mk::BannerCheck{"FATAL"}}, in_time};
   CHECK(within.start().running());
-  mk::Executor late{notify("STATUS=slow"), mk::Within{200ms, mk::NotifyCheck{}}, in_time};
-  CHECK(contains(message_of<mk::TimeoutExpired>([&] { late.start(); }), "last answer: slow"));
-  mk::Executor out{notify("STOPPING=1"), mk::AnyOf{mk::NotifyCheck{}, mk::BannerCheck{"never"}},
-                   mk::TimeoutBudget{.start = 300ms}};
-  CHECK(contains(message_of<mk::TimeoutExpired>([&] { out.start(); }),
-                 "READY=1 at NOTIFY_SOCKET: the service has sent STOPPING=1; "));
+  const auto late = [](std::chrono::milliseconds limit) {
+    mk::Executor{notify("STATUS=slow"), mk::Within{limit, mk::NotifyCheck{}}, in_time}.start();
+  };
+  test::message_of_timeout(100ms, late, "last answer: slow");
+  const auto out = [](std::chrono::milliseconds budget) {
+    mk::Executor{notify("STOPPING=1"), mk::AnyOf{mk::NotifyCheck{}, mk::BannerCheck{"never"}},
+                 mk::TimeoutBudget{.start = budget}}
+        .start();
+  };
+  test::message_of_timeout(100ms, out,
+                           "READY=1 at NOTIFY_SOCKET: the service has sent STOPPING=1; ");
   mk::Executor fails{words, mk::FailsOn{mk::NotifyCheck{}}, mk::BannerCheck{"never"}, in_time};
   CHECK(contains(message_of<mk::ExecutorError>([&] { fails.start(); }),
                  "it fails on READY=1 at NOTIFY_SOCKET"));
