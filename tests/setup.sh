@@ -45,7 +45,8 @@ install_packages() {
   # Only the programs are wanted: a service that comes along starts neither now nor at the next boot.
   units=
   if [ -d /run/systemd/system ]; then
-    for unit in nginx redis-server postgresql etcd mosquitto memcached ssh munge slurmctld slurmd; do
+    for unit in nginx redis-server postgresql etcd mosquitto memcached ssh munge slurmctld slurmd \
+      podman; do
       case $known in
         *$unit*) systemctl cat "$unit.service" >/dev/null 2>&1 || units="$units $unit.service" ;;
       esac

@@ -52,9 +52,10 @@ concept ProcessHandle = std::movable<T> && requires(T handle, const T& seen, int
 /// A spawner that starts the command by another program changes the words in its copy of the
 /// request and hands that to another spawner.
 ///
-/// Without a member `static constexpr Guarantee guarantee` it promises `Guarantee::group_only`. With
-/// `static constexpr bool runs_here = false` the command runs on another machine, or as another
-/// program's child: checks that look at processes, files and sockets of this one are an error.
+/// Without a member `static constexpr Guarantee guarantee` it promises `Guarantee::group_only`.
+/// With `static constexpr bool runs_here = false` the command runs on another machine, or as
+/// another program's child: checks that look at processes, files and sockets of this one are an
+/// error.
 template <class T>
 concept Spawner = requires(const T& spawner, const LaunchRequest& request) {
   { spawner.spawn(request) } -> ProcessHandle;

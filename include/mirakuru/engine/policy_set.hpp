@@ -201,11 +201,10 @@ struct PolicySet {
   /// In order; those without data cost no space in a basic_tuple.
   using GivenChecks = decltype(hana::filter(hana::tuple_t<Policies...>, is_on<Axis::check>));
   /// A command on another machine is executed some time after the spawn.
-  using CheckTypes =
-      decltype(hana::concat(std::declval<std::conditional_t<TellsExecution<Spawner>,
-                                                            hana::tuple<hana::type<ExecutedCheck>>,
-                                                            hana::tuple<>>>(),
-                            std::declval<GivenChecks>()));
+  using CheckTypes = decltype(hana::concat(
+      std::declval<std::conditional_t<TellsExecution<Spawner>,
+                                      hana::tuple<hana::type<ExecutedCheck>>, hana::tuple<>>>(),
+      std::declval<GivenChecks>()));
   using Checks = typename decltype(+hana::unpack(std::declval<CheckTypes>(),
                                                  hana::template_<hana::basic_tuple>))::type;
 

@@ -237,9 +237,10 @@ MIRAKURU_DECL void GuardedProcess::take_far(const detail::Report& report) {
     if (far_->host.empty()) far_->host = text;
   }
   if (report.kind == Kind::far_failed)
-    throw SpawnFailure{
-        text == "chdir" ? place_ : "cannot run " + far_->command.program + " on " + far_->command.place,
-        {report.value, std::generic_category()}};
+    throw SpawnFailure{text == "chdir"
+                           ? place_
+                           : "cannot run " + far_->command.program + " on " + far_->command.place,
+                       {report.value, std::generic_category()}};
   if (report.kind != Kind::unlinked) return;
   if (far_->executed)
     trouble_ = "the connection to " + far_->command.place + " has ended" +
