@@ -4,6 +4,7 @@
 
 #include <mirakuru.hpp>
 #include <mirakuru/kit.hpp>
+#include <mirakuru/spawn/far/far_guardian.hpp>
 
 #include "words.hpp"
 

@@ -6,6 +6,7 @@
 
 #include <mirakuru.hpp>
 #include <mirakuru/kit.hpp>
+#include <mirakuru/spawn/far/far_guardian.hpp>
 
 #include "files.hpp"
 #include "podman.hpp"

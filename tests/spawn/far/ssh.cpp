@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <doctest/doctest.h>
+#include <sys/wait.h>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -7,6 +8,7 @@
 
 #include <mirakuru.hpp>
 #include <mirakuru/kit.hpp>
+#include <mirakuru/spawn/far/far_guardian.hpp>
 
 #include "errors.hpp"
 #include "files.hpp"
