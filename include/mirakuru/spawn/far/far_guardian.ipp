@@ -27,7 +27,7 @@ namespace mirakuru::detail {
 /// orders does: Slurm sends it to all processes of a job. Two processes run side by side, so that
 /// neither ignores SIGINT as a background job does. The first one starts the command, P, and tells
 /// its end. The second one reads the orders. T, below that, ends the command if no order comes for
-/// 10 s; an order is at least an empty line.
+/// 10 s; an order is at least an empty line. T is there when it has closed the output of its own.
 inline constexpr char far_script[] = R"sh(
 say() { printf '\000mirakuru %s %s\n' "$mk_M" "$*" >&6; }
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
@@ -105,10 +105,11 @@ fi
   exec </dev/null
   trap '' USR1 USR2 PIPE
   mk_K=$(exec sh -c 'echo $PPID')
-  (
+  mk_T=$( (
     trap 'mk_n=0' USR1
-    trap 'kill "$mk_c"; exit' USR2
+    trap 'kill -s 9 "$mk_c"; exit' USR2
     trap '' HUP INT TERM
+    exec >/dev/null
     mk_n=0
     while [ "$mk_n" -lt 10 ]; do
       mk_n=$((mk_n + 1))
@@ -118,8 +119,7 @@ fi
     done
     finish
     kill -s 9 "$mk_K"
-  ) 3<&- 6>&- 9>&- &
-  mk_T=$!
+  ) 3<&- 6>&- 9>&- & echo $!)
   trap 'kill -s USR2 "$mk_T"; finish; exit' HUP INT TERM
   [ -z "$mk_X" ] || kill -s TERM "$mk_K"
   mk_q=
@@ -178,10 +178,11 @@ mk_F=$(mktemp -d) && mk_F=$mk_F/in && mkfifo -m 600 "$mk_F" || exit 125
   exec </dev/null
   trap '' USR1 USR2 PIPE
   mk_K=$(exec sh -c 'echo $PPID')
-  (
+  mk_T=$( (
     trap 'mk_n=0' USR1
-    trap 'kill "$mk_c"; exit' USR2
+    trap 'kill -s 9 "$mk_c"; exit' USR2
     trap '' HUP INT TERM
+    exec >/dev/null
     mk_n=0
     while [ "$mk_n" -lt 10 ]; do
       mk_n=$((mk_n + 1))
@@ -191,8 +192,7 @@ mk_F=$(mktemp -d) && mk_F=$mk_F/in && mkfifo -m 600 "$mk_F" || exit 125
     done
     kill -s 9 "$mk_K"
     finish
-  ) 3<&- 9>&- &
-  mk_T=$!
+  ) 3<&- 9>&- & echo $!)
   trap 'kill -s USR2 "$mk_T"; finish; exit' HUP INT TERM
   [ -z "$mk_X" ] || kill -s TERM "$mk_K"
   while IFS= read -r mk_l <&3; do
