@@ -130,7 +130,8 @@ MIRAKURU_DECL void Guardian::run() {
     if (leader_ended_ || syscalls::now() >= spin_until_) wait();
   }
   leases_.end();
-  run_clean_up();
+  // A far side that has said that all is gone needs none.
+  if (!link_.is_gone()) run_clean_up();
   if (group_ >= 0) syscalls::remove_directories(AT_FDCWD, group_path_);
   if (scratch_ >= 0 && owner_left_) remove_scratch();
 }

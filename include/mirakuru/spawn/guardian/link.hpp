@@ -50,6 +50,8 @@ class [[gnu::visibility("hidden")]] Link {
   /// True while the far guardian takes orders.
   [[nodiscard]] bool is_up() const noexcept { return up_ && !gone_ && ends_.orders >= 0; }
   [[nodiscard]] bool was_up() const noexcept { return up_; }
+  /// True when it has said that nothing of its command lives.
+  [[nodiscard]] bool is_gone() const noexcept { return gone_; }
   /// True when the far guardian has told the exit code of its command.
   [[nodiscard]] bool has_ended() const noexcept { return ended_; }
   [[nodiscard]] int exit_code() const noexcept { return exit_code_; }
