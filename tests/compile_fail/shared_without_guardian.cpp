@@ -3,7 +3,7 @@
 
 namespace mk = mirakuru;
 
-// error: mirakuru: a shared service is kept by a guardian, which the spawner does not have
+// error: mirakuru: a shared service is kept by a guardian of this machine, which the spawner
 
 int main() {
 #if defined(CONTROL)
