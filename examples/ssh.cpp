@@ -15,10 +15,11 @@ int main() {
   mk::FreePort port;
   for (const auto* key : {"host", "user"})
     mk::run({"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", dir / key});
-  dir.write("config", mk::render("Port ${port}\nListenAddress 127.0.0.1\nHostKey ${dir}host\n"
-                                 "AuthorizedKeysFile ${dir}user.pub\nStrictModes no\nUsePAM no\n"
-                                 "PidFile none\n",
-                                 {{"port", port}, {"dir", dir / ""}}));
+  dir.write("config",
+            mk::render("Port ${port}\nListenAddress 127.0.0.1\nHostKey ${dir}host\n"
+                       "AuthorizedKeysFile ${dir}user.pub\nStrictModes no\nUsePAM no\n"
+                       "PidFile none\nSetEnv HOME=${dir}\n",  // not what your own shell reads
+                       {{"port", port}, {"dir", dir / ""}}));
   if (::geteuid() == 0) std::filesystem::create_directories("/run/sshd");  // sshd needs it as root
   mk::TCPExecutor sshd{{"/usr/sbin/sshd", "-D", "-e", "-f", dir / "config"},
                        mk::TCPCheck{"127.0.0.1", port}};
