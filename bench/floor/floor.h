@@ -24,6 +24,8 @@ struct floor_guarded {
 int floor_guard(char* const* argv, struct floor_guarded* process);
 // Ends the tree by SIGTERM, and returns when it is gone.
 void floor_end(struct floor_guarded* process);
+// Finds a process and all its descendants, and returns their number.
+int floor_find_tree(pid_t root, pid_t* tree, int most);
 // Opens an unlinked file for output.
 int floor_output(void);
 

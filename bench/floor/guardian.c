@@ -37,19 +37,7 @@ static long long now_ms(void) {
 // Each process below the guardian, by the lists of children.
 static void signal_tree(pid_t root, int number) {
   static pid_t tree[4096];
-  int count = 0;
-  tree[count++] = root;
-  for (int i = 0; i < count; ++i) {
-    char path[64], list[16384];
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", tree[i], tree[i]);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    const ssize_t n = fd < 0 ? 0 : read(fd, list, sizeof list - 1);
-    if (fd >= 0) close(fd);
-    list[n < 0 ? 0 : n] = '\0';
-    char* at = list;
-    for (long child; count < 4096 && (child = strtol(at, &at, 10)) > 0;)
-      tree[count++] = (pid_t)child;
-  }
+  const int count = floor_find_tree(root, tree, 4096);
   for (int i = 1; i < count; ++i) kill(tree[i], number);
 }
 

@@ -31,10 +31,9 @@ void floor_stop(pid_t pid) {
   waitpid(pid, NULL, 0);
 }
 
-void floor_stop_tree(pid_t pid) {
-  static pid_t tree[4096];
+int floor_find_tree(pid_t root, pid_t* tree, int most) {
   int count = 0;
-  tree[count++] = pid;
+  tree[count++] = root;
   for (int i = 0; i < count; ++i) {
     char path[64], list[16384];
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", tree[i], tree[i]);
@@ -43,9 +42,15 @@ void floor_stop_tree(pid_t pid) {
     if (fd >= 0) close(fd);
     list[n < 0 ? 0 : n] = '\0';
     char* at = list;
-    for (long child; count < 4096 && (child = strtol(at, &at, 10)) > 0;)
+    for (long child; count < most && (child = strtol(at, &at, 10)) > 0;)
       tree[count++] = (pid_t)child;
   }
+  return count;
+}
+
+void floor_stop_tree(pid_t pid) {
+  static pid_t tree[4096];
+  const int count = floor_find_tree(pid, tree, 4096);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   for (int i = 0; i < count; ++i) kill(tree[i], SIGTERM);
   while (waitpid(-1, NULL, 0) > 0) continue;
