@@ -104,6 +104,19 @@ TEST_CASE("Over: a job by ssh ends when the local client is killed") {
   CHECK(job.nothing_left());
 }
 
+TEST_CASE("Over: a job by ssh outlives a wait in the queue that is longer than the silence") {
+  NEEDS(Job);
+  Job job;
+  auto first = job.make("echo ready; exec sleep 12", {.tasks = 8}, mk::BannerCheck{"ready"});
+  first.start();
+  auto second = job.make("echo ready; exec sleep 300", {}, mk::BannerCheck{"ready"});
+  const test::Elapsed elapsed;
+  second.start();  // when the first has ended
+  CHECK(elapsed >= 10s);
+  second.stop();
+  CHECK(job.nothing_left());
+}
+
 TEST_CASE("Over: a container by ssh has its environment, and is removed") {
   if (!test::Podman::why_not().empty() || !test::Sshd::why_not().empty()) {
     MESSAGE("skipped: ", test::Podman::why_not(), test::Sshd::why_not());

@@ -167,11 +167,11 @@ TEST_CASE("Link: a signal is an order, once the command is up") {
   far.link->signal(SIGTERM, false);
   far.link->signal(SIGUSR1, true);
   CHECK(far.pump() == News::none);
-  CHECK(far.orders.take().empty());
+  CHECK(far.orders.take() == "\n");
   far.news.put(Far::line("up 42 node7"));
   CHECK(far.pump() == News::up);
   CHECK(far.pump() == News::none);
-  CHECK(far.orders.take() == "l10\ns15\n\n");
+  CHECK(far.orders.take() == "l10\ns15\n");
   far.link->signal(SIGKILL, false);
   CHECK(far.orders.take() == "s9\n");
 }
@@ -223,6 +223,16 @@ TEST_CASE("Link: a heartbeat is due every two seconds") {
   far.time += 1;
   CHECK(far.pump() == News::none);
   CHECK(far.orders.take() == "\n");
+}
+
+TEST_CASE("Link: heartbeats come also before the command is up, and nothing spins") {
+  Far far;
+  for (int beat = 0; beat < 3; ++beat) {
+    CHECK(far.pump() == News::none);
+    CHECK(far.orders.take() == "\n");
+    CHECK(far.link->pause(far.time) == Link::heartbeat);
+    far.time += Link::heartbeat;
+  }
 }
 
 TEST_CASE("Link: a far guardian that may end hears it, and its input ends") {

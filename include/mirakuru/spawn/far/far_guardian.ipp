@@ -20,8 +20,8 @@ namespace mirakuru::detail {
 /// The far guardian. Variables come before it, each behind "mk_", as the login may have exported
 /// shorter names: M the mark, U the value of mirakuru_uuid, D the directory, W the words, N the
 /// program's name, L where it is looked up, S the last signals as "NUMBER:NAPS", B their seconds, I
-/// not empty for a command that reads; functions `clean_up`, `host`, and `prepare` with the
-/// umask and limits, and `host` with the machine's name.
+/// not empty for a command that reads; functions `clean_up`, `prepare` with the umask and limits,
+/// and `host` with the machine's name.
 ///
 /// A group may have zombies alone, where nobody reaps. SIGTERM ends the command as the end of the
 /// orders does: Slurm sends it to all processes of a job. Two processes run side by side, so that

@@ -17,8 +17,8 @@ namespace mirakuru {
 /// options changes that, and makes standard output a terminal there. The environment of this
 /// process goes there, as always with srun. The rest is as for `Ssh`, with a shell on each node.
 ///
-/// `stop()` and the owner's death end the tree there; in the end the guardian cancels the job by
-/// its name. If the guardian is killed, the far side ends after 10 s of silence, and a job that
+/// `stop()` and the owner's death end the tree there. A job that has not ended by that is cancelled
+/// by its name. If the guardian is killed, the far side ends after 10 s of silence, and a job that
 /// waits in the queue stays there. An `ExecCheck` runs on a node of the same job.
 ///
 /// Rests on srun(1), squeue(1), scancel(1) and sinfo(1), from the directory of `program`.

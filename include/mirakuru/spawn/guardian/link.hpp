@@ -103,13 +103,14 @@ class [[gnu::visibility("hidden")]] Link {
   }
   /// Copies what is there, and returns the next news; `none` when there is nothing more.
   News pump(std::int64_t now) {
+    // Also while the command waits, as in a queue: a guardian on the way listens, too.
+    if (ends_.orders >= 0 && now >= beat_at_) {
+      send("\n", 1);
+      beat_at_ = now + heartbeat;
+    }
     if (is_up()) {
       send_signals();
       send_input();
-      if (now >= beat_at_) {
-        send("\n", 1);
-        beat_at_ = now + heartbeat;
-      }
     }
     return read_news();
   }
