@@ -450,7 +450,7 @@ TEST_CASE("StartFSM: the timeline has the moments and the attempts of each check
   CHECK(checks[1].attempts == 2);
 }
 
-TEST_CASE("StartFSM: a process is looked at once a second without news") {
+TEST_CASE("StartFSM: a process is looked at each second, or after half of it by the way") {
   mk::Timeline timeline;
   const bool valid[] = {false};
   StartFSM waiting{valid, timeline};
@@ -463,9 +463,12 @@ TEST_CASE("StartFSM: a process is looked at once a second without news") {
   REQUIRE(waiting.next() == Action::probe);
   waiting.probed();
   waiting.polled({}, true);
-  waiting.resume(epoch + 999ms, false, false);
+  waiting.resume(epoch + 499ms, false, false);
   CHECK(waiting.next() == Action::wait);
-  waiting.resume(epoch + 1s, false, false);
+  mk::WaitSet waits;
+  waiting.wait(waits, true);
+  CHECK(waits.deadline() == epoch + 1s);
+  waiting.resume(epoch + 500ms, false, false);
   CHECK(waiting.next() == Action::observe);
 }
 

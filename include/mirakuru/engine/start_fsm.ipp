@@ -10,7 +10,9 @@ namespace mirakuru::detail {
 
 MIRAKURU_DECL void StartFSM::resume(TimePoint now, bool process_news, bool probe_due) {
   now_ = now;
-  process_news_ |= process_news || now >= observe_at_;
+  // Whoever is awake looks early: one wake-up less.
+  constexpr std::chrono::milliseconds early{500};
+  process_news_ |= process_news || now >= observe_at_ - early;
   due_ |= probe_due;
   judge();
 }
