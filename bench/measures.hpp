@@ -27,11 +27,6 @@ namespace mk = mirakuru;
 
 // Ready ------------------------------------------------------------------------------------------
 
-inline std::string a_place(const std::string& verb) {
-  if (verb == "fd") return "3";
-  return verb == "tcp" || verb == "http" ? test::Port{}.str() : "";
-}
-
 enum { latency, share, before, processor };
 
 // `share` is the latency divided by its limit for TCP and HTTP: 2 % of the service's start-up time
@@ -50,7 +45,7 @@ inline double seen_before(const Service& service, const std::string& verb, doubl
 template <class Executor, class MakeCheck>
 Values start_ours(const std::string& verb, Delay delay, MakeCheck make_check) {
   const FilesInMemory memory;
-  const Service service{verb, delay, a_place(verb)};
+  const Service service{verb, delay};
   Executor executor{service.words(), make_check(service)};
   const double begin = processor_ms();
   executor.start();
@@ -63,15 +58,15 @@ Values start_ours(const std::string& verb, Delay delay, MakeCheck make_check) {
 using Await = int (*)(const Service&, int out);
 using Open = void (*)();
 
-// `open` makes the service's channel before the spawn; null if there is none.
+// `open` makes the service's channel before the spawn; null if there is none. The guardian in C
+// makes the same promises, as the processor time has the spawn in it.
 inline Values start_floor(const std::string& verb, Delay delay, Await await, Open open) {
   const FilesInMemory memory;
-  const Service service{verb, delay, a_place(verb)};
+  const Service service{verb, delay};
   const double begin = processor_ms();
-  const mk::detail::UniqueFd out{::floor_output()};
   if (open != nullptr) open();
-  const ByHand process{service.words(), out.get()};
-  const int looks = await(service, out.get());
+  const GuardedByHand process{service.words()};
+  const int looks = await(service, process.out());
   auto values = waited(service, begin, 0);
   require(looks > 0, verb);
   values[before] = seen_before(service, verb, looks);
@@ -99,20 +94,16 @@ inline Values cycle_by_hand() {
   const Stopwatch watch;
   ByHand process{sleeper};
   const double started = watch.ms();
-  process.stop(::floor_stop);
+  process.stop();
   const double stopped = watch.ms();
   return {stopped, started, stopped - started};
 }
 
 inline Values guarded_by_hand() {
-  std::vector<char*> words;
-  for (const auto& word : sleeper) words.push_back(const_cast<char*>(word.c_str()));
-  words.push_back(nullptr);
-  floor_guarded process{};
   const Stopwatch watch;
-  require(::floor_guard(words.data(), &process) != 0, "floor_guard");
+  GuardedByHand process{sleeper};
   const double started = watch.ms();
-  ::floor_end(&process);
+  process.stop();
   const double stopped = watch.ms();
   return {stopped, started, stopped - started};
 }
@@ -156,11 +147,10 @@ inline Values stop_tree() {
 
 inline Values stop_tree_by_hand() {
   const Service service{"tree", 0us, "50"};
-  const mk::detail::UniqueFd out{::floor_output()};
-  ByHand process{service.words(), out.get()};
-  require(::floor_await_banner(out.get(), "ready") > 0, "tree");
+  GuardedByHand process{service.words()};
+  require(::floor_await_banner(process.out(), "ready") > 0, "tree");
   const Stopwatch watch;
-  process.stop(::floor_stop_tree);
+  process.stop();
   return {watch.ms()};
 }
 
@@ -200,15 +190,12 @@ inline Values flood_by_hand(std::size_t size, bool banner) {
 
 constexpr int many = 100;
 
-// 100 services, each ready after 200 ms. The limit adds the time of a hundred starts.
+// 100 services, each ready after 200 ms.
 inline std::vector<std::unique_ptr<Service>> services() {
   std::vector<std::unique_ptr<Service>> made;
-  for (int i = 0; i < many; ++i)
-    made.push_back(std::make_unique<Service>("tcp", 200ms, a_place("tcp")));
+  for (int i = 0; i < many; ++i) made.push_back(std::make_unique<Service>("tcp", 200ms));
   return made;
 }
-
-inline Values among_limit(double total, double one) { return {total, total / (200 + many * one)}; }
 
 inline std::vector<mk::TCPExecutor> executors_of(const std::vector<std::unique_ptr<Service>>& all) {
   std::vector<mk::TCPExecutor> executors;
@@ -218,7 +205,6 @@ inline std::vector<mk::TCPExecutor> executors_of(const std::vector<std::unique_p
 }
 
 inline Values start_many() {
-  const double one = ten(cycle<mk::GuardedSpawner>, start);
   const auto all = services();
   auto executors = executors_of(all);
   asio::io_context context;
@@ -230,7 +216,7 @@ inline Values start_many() {
   context.run();
   const double total = watch.ms();
   require(good == many, "async_start");
-  return among_limit(total, one);
+  return {total};
 }
 
 inline Values start_all_of_many() {
@@ -246,7 +232,7 @@ inline Values start_group() {
   constexpr std::size_t levels = 4, width = 3;
   std::vector<std::unique_ptr<Service>> all;
   for (std::size_t i = 0; i < levels * width; ++i)
-    all.push_back(std::make_unique<Service>("tcp", 50ms, a_place("tcp")));
+    all.push_back(std::make_unique<Service>("tcp", 50ms));
   auto executors = executors_of(all);
   mk::Group group;
   for (std::size_t i = 0; i < executors.size(); ++i) {
@@ -264,7 +250,7 @@ inline Values start_group() {
 // Its critical path: four such services, one after the other.
 inline Values start_in_a_row() {
   std::vector<std::unique_ptr<Service>> all;
-  for (int i = 0; i < 4; ++i) all.push_back(std::make_unique<Service>("tcp", 50ms, a_place("tcp")));
+  for (int i = 0; i < 4; ++i) all.push_back(std::make_unique<Service>("tcp", 50ms));
   auto executors = executors_of(all);
   const Stopwatch watch;
   for (auto& executor : executors) executor.start();
@@ -272,17 +258,16 @@ inline Values start_in_a_row() {
 }
 
 inline Values start_many_by_hand() {
-  const double one = ten(cycle_by_hand, start);
   const auto all = services();
-  std::vector<std::unique_ptr<ByHand>> processes;
+  std::vector<std::unique_ptr<GuardedByHand>> processes;
   std::vector<int> ports;
   const Stopwatch watch;
   for (const auto& service : all) {
     ports.push_back(service->port());
-    processes.push_back(std::make_unique<ByHand>(service->words()));
+    processes.push_back(std::make_unique<GuardedByHand>(service->words()));
   }
   require(::floor_await_tcp(ports.data(), many) > 0, "tcp");
-  return among_limit(watch.ms(), one);
+  return {watch.ms()};
 }
 
 // Services ---------------------------------------------------------------------------------------

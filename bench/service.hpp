@@ -16,15 +16,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
-// The ports, files and waits of the tests serve here, too.
+#include <mirakuru/kit.hpp>
+
+// The files and waits of the tests serve here, too.
 #include "../tests/support/files.hpp"
-#include "../tests/support/net.hpp"
 #include "../tests/support/time.hpp"
 #include "floor/floor.h"
 #include "page.h"
@@ -107,11 +109,13 @@ class Directory {
   std::string path_ = temporary() + "/mirakuru-bench-XXXXXX";
 };
 
-// A run of child.c, and the page that it writes.
+// A run of child.c, and the page that it writes. Its place is a port, a descriptor, or a file.
 class Service {
  public:
   explicit Service(std::string verb, Delay delay = 0us, std::string place = "")
       : verb_{std::move(verb)}, place_{std::move(place)}, delay_{delay} {
+    if (verb_ == "tcp" || verb_ == "http") place_ = port_.emplace().str();
+    if (verb_ == "fd") place_ = "3";
     if (place_.empty()) place_ = directory_ / "place";
     const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     require(fd >= 0 && ::ftruncate(fd, sizeof *page_) == 0, path_);
@@ -138,6 +142,7 @@ class Service {
 
  private:
   Directory directory_;
+  std::optional<mirakuru::FreePort> port_;  // many services look for one at the same time
   std::string verb_, place_, path_ = directory_ / "page";
   Delay delay_;
   page* page_ = nullptr;
@@ -155,16 +160,42 @@ class ByHand {
   }
   ByHand(const ByHand&) = delete;
   ~ByHand() {
-    stop(::floor_stop);
+    stop();
     ::floor_forget();
   }
 
-  void stop(void (*how)(pid_t)) {
-    if (pid_ > 0) how(std::exchange(pid_, 0));
+  void stop() {
+    if (pid_ > 0) ::floor_stop(std::exchange(pid_, 0));
   }
 
  private:
   pid_t pid_ = 0;
+};
+
+// The same below a guardian in C.
+class GuardedByHand {
+ public:
+  explicit GuardedByHand(const std::vector<std::string>& words) {
+    std::vector<char*> argv;
+    for (const auto& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+    argv.push_back(nullptr);
+    require(::floor_guard(argv.data(), &process_) != 0, "floor_guard " + words[0]);
+  }
+  GuardedByHand(const GuardedByHand&) = delete;
+  ~GuardedByHand() {
+    if (runs_) stop();
+    ::floor_forget();
+  }
+
+  int out() const { return process_.out; }
+  void stop() {
+    runs_ = false;
+    ::floor_end(&process_);
+  }
+
+ private:
+  floor_guarded process_{};
+  bool runs_ = true;
 };
 
 // A measurement in a fork of this process. Many can run at the same time.

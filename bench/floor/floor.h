@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// The floor of each row: the same task by hand in C, for this one case. It reports no error and
-// looks after no process.
+// The floor of each row: the same task by hand in C, for this one case. It reports no error.
 #pragma once
 
 #include <sys/types.h>
@@ -10,11 +9,10 @@ extern "C" {
 #endif
 
 // Starts a program with its standard output in `out`; -1: the caller's. Returns 0 on failure.
+// Nothing looks after it.
 pid_t floor_spawn(char* const* argv, int out);
 // Ends the process and returns when it is gone.
 void floor_stop(pid_t pid);
-// The same for the process and its descendants. The caller must have no other children.
-void floor_stop_tree(pid_t pid);
 // A process below a guardian, with an input and two files for its output.
 struct floor_guarded {
   pid_t guardian, leader;
@@ -24,8 +22,6 @@ struct floor_guarded {
 int floor_guard(char* const* argv, struct floor_guarded* process);
 // Ends the tree by SIGTERM, and returns when it is gone.
 void floor_end(struct floor_guarded* process);
-// Finds a process and all its descendants, and returns their number.
-int floor_find_tree(pid_t root, pid_t* tree, int most);
 // Opens an unlinked file for output.
 int floor_output(void);
 

@@ -34,10 +34,27 @@ static long long now_ms(void) {
   return time.tv_sec * 1000LL + time.tv_nsec / 1000000;
 }
 
-// Each process below the guardian, by the lists of children.
+// A process and all its descendants, by the lists of children.
+static int find_tree(pid_t root, pid_t* tree, int most) {
+  int count = 0;
+  tree[count++] = root;
+  for (int i = 0; i < count; ++i) {
+    char path[64], list[16384];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", tree[i], tree[i]);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd < 0 ? 0 : read(fd, list, sizeof list - 1);
+    if (fd >= 0) close(fd);
+    list[n < 0 ? 0 : n] = '\0';
+    char* at = list;
+    for (long child; count < most && (child = strtol(at, &at, 10)) > 0;)
+      tree[count++] = (pid_t)child;
+  }
+  return count;
+}
+
 static void signal_tree(pid_t root, int number) {
   static pid_t tree[4096];
-  const int count = floor_find_tree(root, tree, 4096);
+  const int count = find_tree(root, tree, 4096);
   for (int i = 1; i < count; ++i) kill(tree[i], number);
 }
 
@@ -61,7 +78,12 @@ static void become(char* const* argv, const int* streams, int channel, pid_t gua
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   for (int i = 0; i < 3; ++i) dup2(streams[i], i);
-  syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
+  const int given = floor_given >= 0;
+  if (given) {
+    channel = fcntl(channel, F_DUPFD_CLOEXEC, 4);
+    dup2(floor_given, 3);
+  }
+  syscall(SYS_close_range, 3 + given, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
   execvp(argv[0], argv);
   tell(channel, failed, errno);
   _exit(127);
@@ -86,7 +108,10 @@ static void guard(char* const* argv, const int* streams, int channel, int owner,
   const int events = signalfd(-1, &news, SFD_CLOEXEC | SFD_NONBLOCK);
   const pid_t self = getpid();
   const pid_t leader = spawn(argv, streams, channel);
-  if (leader < 0) return tell(channel, failed, errno);
+  if (leader < 0) {
+    tell(channel, failed, errno);
+    return;
+  }
   const int kept[] = {channel, owner, events};
   close_but(kept, 3);
   if (chdir("/") != 0) return;
@@ -97,7 +122,10 @@ static void guard(char* const* argv, const int* streams, int channel, int owner,
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
       if (pid == leader) leader_status = status, leader_lives = 0, look_at = now_ms() + 2;
-    if (pid < 0) return tell(channel, ended, leader_status);
+    if (pid < 0) {
+      tell(channel, ended, leader_status);
+      return;
+    }
     const long long now = now_ms();
     if (kill_at >= 0 && now >= kill_at) number = SIGKILL, look_at = now;
     if (number != 0 && look_at >= 0 && now >= look_at) {
@@ -142,6 +170,8 @@ int floor_guard(char* const* argv, struct floor_guarded* process) {
   close(ends[1]);
   close(input[0]);
   close(owner);
+  if (floor_given >= 0) close(floor_given);
+  floor_given = -1;
   process->channel = ends[0];
   process->input = input[1];
   struct message message = {failed, 0};

@@ -5,7 +5,6 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,32 +28,6 @@ pid_t floor_spawn(char* const* argv, int out) {
 void floor_stop(pid_t pid) {
   kill(pid, SIGTERM);
   waitpid(pid, NULL, 0);
-}
-
-int floor_find_tree(pid_t root, pid_t* tree, int most) {
-  int count = 0;
-  tree[count++] = root;
-  for (int i = 0; i < count; ++i) {
-    char path[64], list[16384];
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", tree[i], tree[i]);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    const ssize_t n = fd < 0 ? 0 : read(fd, list, sizeof list - 1);
-    if (fd >= 0) close(fd);
-    list[n < 0 ? 0 : n] = '\0';
-    char* at = list;
-    for (long child; count < most && (child = strtol(at, &at, 10)) > 0;)
-      tree[count++] = (pid_t)child;
-  }
-  return count;
-}
-
-void floor_stop_tree(pid_t pid) {
-  static pid_t tree[4096];
-  const int count = floor_find_tree(pid, tree, 4096);
-  prctl(PR_SET_CHILD_SUBREAPER, 1);
-  for (int i = 0; i < count; ++i) kill(tree[i], SIGTERM);
-  while (waitpid(-1, NULL, 0) > 0) continue;
-  prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 int floor_output(void) {

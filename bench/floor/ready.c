@@ -18,10 +18,10 @@
 
 #include "floor.h"
 
-static time_t now(void) {
+static long now_ms(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec;
+  return time.tv_sec * 1000L + time.tv_nsec / 1000000;
 }
 
 static void pause_us(long time) {
@@ -35,6 +35,7 @@ static int channel = -1;
 // Closing an inotify descriptor takes ten milliseconds on a busy machine: the kernel waits until no
 // processor can still have an event. So it is closed later.
 static int events = -1;
+static long began;
 
 void floor_forget(void) {
   if (events >= 0) close(events);
@@ -45,16 +46,24 @@ void floor_forget(void) {
 
 static void watch(const char* path, uint32_t mask) {
   floor_forget();
+  began = now_ms();
   events = inotify_init1(IN_CLOEXEC);
   inotify_add_watch(events, path, mask);
 }
 
-// Waits for an event. Returns 0 after 20 seconds without one.
-static int changed(void) {
+// Waits for an event, or for `longest` milliseconds, as an event may get lost. Returns 0 when 20
+// seconds have gone.
+static int changed(long longest) {
   char buffer[4096];
   struct pollfd in = {.fd = events, .events = POLLIN};
-  const struct timespec limit = {.tv_sec = 20};
-  return ppoll(&in, 1, &limit, NULL) == 1 && read(events, buffer, sizeof buffer) > 0;
+  if (poll(&in, 1, (int)longest) == 1) return read(events, buffer, sizeof buffer) > 0;
+  return now_ms() - began < 20000;
+}
+
+// The same for a file that is not there yet: file systems without events exist.
+static int appeared(void) {
+  const long pause = (now_ms() - began) / 2;
+  return changed(pause < 20 ? 20 : pause > 1000 ? 1000 : pause);
 }
 
 int floor_await_banner(int out, const char* banner) {
@@ -73,7 +82,7 @@ int floor_await_banner(int out, const char* banner) {
       if (memmem(block, end, banner, size) != NULL) return looks;
       kept = end < size ? end : size - 1;
       memmove(block, block + end - kept, kept);
-    } else if (changed()) {
+    } else if (changed(1000)) {
       ++looks;
     } else {
       return -1;
@@ -91,7 +100,7 @@ static void watch_parent(const char* path, uint32_t mask) {
 int floor_await_file(const char* path) {
   watch_parent(path, 0);
   int looks = 1;
-  while (looks > 0 && access(path, F_OK) != 0) looks = changed() ? looks + 1 : -1;
+  while (looks > 0 && access(path, F_OK) != 0) looks = appeared() ? looks + 1 : -1;
   return looks;
 }
 
@@ -99,7 +108,7 @@ int floor_await_log(const char* path, const char* text) {
   char buffer[4096];
   watch_parent(path, IN_MODIFY);
   int looks = 1;
-  for (int log = -1; looks > 0; looks = changed() ? looks + 1 : -1) {
+  for (int log = -1; looks > 0; looks = appeared() ? looks + 1 : -1) {
     if (log < 0) log = open(path, O_RDONLY | O_CLOEXEC);
     const ssize_t n = log < 0 ? 0 : pread(log, buffer, sizeof buffer, 0);
     if (n > 0 && memmem(buffer, (size_t)n, text, strlen(text)) != NULL) {
@@ -127,7 +136,7 @@ int floor_await_unix(const char* path) {
   for (; (fd = connects((struct sockaddr*)&address, sizeof address)) < 0 && looks > 0; ++looks) {
     if (errno == ECONNREFUSED)  // bound, but not listening yet: there is no event
       pause_us(50);
-    else if (!changed())
+    else if (!appeared())
       looks = -2;
   }
   if (fd >= 0) close(fd);
@@ -142,8 +151,8 @@ static int connects_to(int port) {
 }
 
 int floor_await_tcp(int* ports, int count) {
-  const time_t limit = now() + 20;
-  for (int looks = 1; now() < limit; ++looks) {
+  const long limit = now_ms() + 20000;
+  for (int looks = 1; now_ms() < limit; ++looks) {
     for (int i = 0; i < count;) {
       const int fd = connects_to(ports[i]);
       if (fd < 0) {
@@ -161,8 +170,8 @@ int floor_await_tcp(int* ports, int count) {
 
 int floor_await_http(int port) {
   static const char request[] = "HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-  const time_t limit = now() + 20;
-  for (int looks = 1; now() < limit; ++looks) {
+  const long limit = now_ms() + 20000;
+  for (int looks = 1; now_ms() < limit; ++looks) {
     char answer[4096] = "";
     const int fd = connects_to(port);
     if (fd >= 0) {
@@ -198,8 +207,8 @@ void floor_open_fd(void) {
 static int await_text(const char* text) {
   char buffer[4096];
   struct pollfd in = {.fd = channel, .events = POLLIN};
-  const struct timespec limit = {.tv_sec = 20};
-  for (int looks = 1; ppoll(&in, 1, &limit, NULL) == 1; ++looks) {
+  for (int looks = 1; looks <= 20; ++looks) {
+    if (poll(&in, 1, 1000) == 0) continue;
     const ssize_t n = read(channel, buffer, sizeof buffer);
     if (n <= 0) return -1;
     if (memmem(buffer, (size_t)n, text, strlen(text)) != NULL) return looks;
