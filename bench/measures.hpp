@@ -67,8 +67,8 @@ inline Values start_floor(const std::string& verb, Delay delay, Await await, Ope
   if (open != nullptr) open();
   const GuardedByHand process{service.words()};
   const int looks = await(service, process.out());
+  require(looks > 0 && process.lives(), verb);  // a service may say so, and die
   auto values = waited(service, begin, 0);
-  require(looks > 0, verb);
   values[before] = seen_before(service, verb, looks);
   return values;
 }

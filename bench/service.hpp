@@ -188,6 +188,7 @@ class GuardedByHand {
   }
 
   int out() const { return process_.out; }
+  bool lives() const { return ::floor_lives(&process_) != 0; }
   void stop() {
     runs_ = false;
     ::floor_end(&process_);

@@ -20,6 +20,8 @@ struct floor_guarded {
 };
 // Starts it, and returns when the program is executed. Returns 0 on failure.
 int floor_guard(char* const* argv, struct floor_guarded* process);
+// True if the process and its guardian live.
+int floor_lives(const struct floor_guarded* process);
 // Ends the tree by SIGTERM, and returns when it is gone.
 void floor_end(struct floor_guarded* process);
 // Opens an unlinked file for output.

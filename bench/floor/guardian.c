@@ -181,6 +181,14 @@ int floor_guard(char* const* argv, struct floor_guarded* process) {
   return message.kind == spawned;
 }
 
+int floor_lives(const struct floor_guarded* process) {
+  struct pollfd ends[] = {{process->channel, POLLIN, 0}, {process->leader_fd, POLLIN, 0}};
+  siginfo_t info = {.si_pid = 0};
+  return poll(ends, 2, 0) == 0 &&
+         waitid(P_PID, (id_t)process->guardian, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == 0;
+}
+
 void floor_end(struct floor_guarded* process) {
   const unsigned char order = SIGTERM;
   send(process->channel, &order, 1, MSG_NOSIGNAL);
