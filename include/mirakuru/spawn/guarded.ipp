@@ -5,10 +5,12 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <algorithm>
+#include <charconv>
 #include <cinttypes>
 #include <cstddef>
 #include <fstream>
 #include <new>
+#include <optional>
 #include <string_view>
 
 #include <mirakuru/error.hpp>
@@ -27,15 +29,31 @@ namespace mirakuru {
 
 namespace detail {
 
-/// True if a debugger or tracer sees the calls of this process. Rests on /proc/PID/status.
-inline bool is_traced() {
-  constexpr std::string_view field = "\nTracerPid:\t";
-  char text[512];  // it is one of the first fields
-  const auto size = syscalls::read_file("/proc/self/status", text);
-  const std::string_view status{text, static_cast<std::size_t>(size)};
-  const auto at = status.find(field);
-  return at != status.npos && at + field.size() < status.size() && status[at + field.size()] != '0';
-}
+/// The facts about this process that its guardian needs. Rests on /proc/PID/status.
+struct OwnStatus {
+  bool traced = false;  // a debugger or tracer sees its calls
+  // Bit 0 is signal 1. All, where /proc does not tell.
+  std::uint64_t ignored_or_handled = ~std::uint64_t{0};
+
+  [[nodiscard]] static OwnStatus read() {
+    char text[4096];
+    const auto size = syscalls::read_file("/proc/self/status", text);
+    const std::string_view status{text, static_cast<std::size_t>(size)};
+    const auto number = [&](std::string_view field, int base) -> std::optional<std::uint64_t> {
+      const auto at = status.find(field);
+      std::uint64_t value = 0;
+      if (at == status.npos) return {};
+      const auto* const begin = status.data() + at + field.size();
+      if (std::from_chars(begin, status.data() + status.size(), value, base).ptr == begin)
+        return {};
+      return value;
+    };
+    OwnStatus found{.traced = number("\nTracerPid:\t", 10).value_or(0) != 0};
+    const auto ignored = number("\nSigIgn:\t", 16), handled = number("\nSigCgt:\t", 16);
+    if (ignored && handled) found.ignored_or_handled = *ignored | *handled;
+    return found;
+  }
+};
 
 /// True if the next child begins a pid namespace of its own.
 inline bool child_begins_namespace() {
@@ -71,9 +89,9 @@ inline bool child_begins_namespace() {
 /// Clones the guardian. Throws `std::system_error`.
 ///
 /// It has no signal at its end: neither the host's handlers nor its wait() notice it.
-inline pid_t clone_guardian(Guardian& guardian) {
+inline pid_t clone_guardian(Guardian& guardian, bool traced) {
   pid_t pid = -1;
-  if (is_traced() && !child_begins_namespace()) pid = clone_by_helper(guardian);
+  if (traced && !child_begins_namespace()) pid = clone_by_helper(guardian);
   if (pid < 0) pid = ::clone(Guardian::main, guardian.stack_top(), 0, &guardian);
   if (pid < 0) throw_errno("clone");
   return pid;
@@ -92,12 +110,14 @@ inline pid_t fork_guardian(const LaunchRequest& request, const LocalExec& exec, 
     const LaunchRequest command{.words = words};
     clean_up.push_back({command, local_exec(command)});
   }
+  const auto status = OwnStatus::read();
   const Guardian::Task task{.request = request,
                             .exec = exec,
                             .last_signals = last.entries(),
                             .channel = channel,
                             .owner = owner.get(),
                             .owner_id = ::getpid(),
+                            .signals_to_reset = status.ignored_or_handled,
                             .mark = mark,
                             .area = under_valgrind() ? ArgumentArea{} : area,
                             .modules = instrumented() ? nullptr : Modules::of_this_process(),
@@ -109,7 +129,7 @@ inline pid_t fork_guardian(const LaunchRequest& request, const LocalExec& exec, 
   auto* const guardian = new (pages.begin()) Guardian{task};
   const SignalsBlocked blocked;
   const LargeMemoryLeftOut left_out{guardian->needed()};
-  return clone_guardian(*guardian);
+  return clone_guardian(*guardian, status.traced);
 }
 
 /// Opens a directory that the guardian removes after the owner's death, and locks it as in use: by

@@ -50,8 +50,9 @@ class [[gnu::visibility("hidden")]] Guardian {
     const LocalExec& exec;
     std::span<const TimedSignal> last_signals;  // counted from the clock's begin
     int channel;
-    int owner;       // a pidfd; -1 where the kernel has none
-    pid_t owner_id;  // as the owner sees it
+    int owner;                       // a pidfd; -1 where the kernel has none
+    pid_t owner_id;                  // as the owner sees it
+    std::uint64_t signals_to_reset;  // those the owner ignores or handles; bit 0 is signal 1
     RlimitTag mark;
     ArgumentArea area;
     const Modules* modules;  // null: the owner's memory stays
@@ -90,12 +91,12 @@ class [[gnu::visibility("hidden")]] Guardian {
   void remove_scratch();
   void close_others(bool streams_too);
 
-  /// Resets all handlers, as `execve` keeps ignored signals. An ignored SIGCHLD would also take the
-  /// exit status of children away.
+  /// Resets what the owner has set, as `execve` keeps ignored signals. An ignored SIGCHLD would
+  /// also take the exit status of children away.
   void reset_signals() {
     const unsigned long defaults[4] = {};  // the kernel's struct sigaction in its largest form
     for (int signal = 1; signal <= 64; ++signal)
-      if (signal != SIGKILL && signal != SIGSTOP)
+      if ((signals_to_reset_ >> (signal - 1) & 1) != 0)
         syscalls::call(SYS_rt_sigaction, signal, defaults, nullptr, sizeof(std::uint64_t));
   }
 
@@ -438,6 +439,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   // Its orders.
   int channel_, owner_, group_, group_kill_, scratch_, scratch_lock_;
   pid_t owner_id_;
+  std::uint64_t signals_to_reset_;
   ArgumentArea area_;
   Child child_;
   Relays relays_;

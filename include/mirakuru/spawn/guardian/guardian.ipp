@@ -34,6 +34,7 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task, StringArena arena)
       scratch_{task.scratch.directory.get()},
       scratch_lock_{task.scratch.lock.get()},
       owner_id_{task.owner_id},
+      signals_to_reset_{task.signals_to_reset},
       area_{task.area},
       child_{task.request, task.exec, arena},
       relays_{task.request.relays, arena},
