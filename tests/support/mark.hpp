@@ -23,6 +23,8 @@ class Mark {
   [[nodiscard]] mirakuru::Command line(const std::string& line) const {
     return {.argv = line, .env = {{"TEST_MARK", text_}}, .shell = true};
   }
+  /// The value of TEST_MARK.
+  [[nodiscard]] const std::string& text() const { return text_; }
   [[nodiscard]] int count_processes() const {
     int found = 0;
     each_number_in("/proc", [&](pid_t pid, int) {

@@ -99,6 +99,27 @@ TEST_CASE("far guardian: SIGTERM to its processes ends the command") {
   CHECK(test::eventually([&] { return !executor.running(); }, 20s));
 }
 
+TEST_CASE_TEMPLATE("far guardian: it kills the command when its first shell is killed", Words,
+                   DashWords, BashWords, BusyboxWords) {
+  if (!In<Words>::there_is()) return;
+  const test::Mark mark;
+  auto words = Words::words();
+  words.insert(words.end(), {"-c", mk::detail::far_shell});
+  const auto launched = mk::detail::below_far_guardian(
+      {.words = {"sh", "-c", "trap '' TERM; setsid sleep 300 & sleep 300; exit"},
+       .env = {{"TEST_MARK", mark.text()}},
+       .id = mark.text(),
+       .stop_budget = 60s},
+      std::move(words), "this machine", "echo here");
+  // No guardian is here, and nobody closes the orders.
+  mk::Executor shell{launched.words, mk::DirectSpawner{}, mk::Silent{}};
+  shell.start().write(launched.far->opening);
+  REQUIRE(test::eventually([&] { return mark.count_processes() == 3; }, 10s));
+  ::kill(shell.pid(), SIGKILL);
+  CHECK(test::eventually([&] { return !shell.running(); }, 5s));
+  CHECK(mark.all_gone(8s));
+}
+
 TEST_CASE("far guardian: its clean-up commands run at the end") {
   const mk::TempDir dir{"clean"};
   struct Cleaning : Near {

@@ -28,10 +28,21 @@ namespace mirakuru::detail {
 /// neither ignores SIGINT as a background job does. The first one starts the command, P, and tells
 /// its end. The second one reads the orders. T, below that, ends the command if no order comes for
 /// 10 s; an order is at least an empty line. T is there when it has closed the output of its own.
+/// G is for a grep that looks behind a null character, as that of busybox does not.
+/// If the first shell, $$, was killed, T kills the command: Slurm kills those that it finds, and
+/// keeps the orders of the others open.
 inline constexpr char far_script[] = R"sh(
 say() { printf '\000mirakuru %s %s\n' "$mk_M" "$*" >&6; }
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
-marked() { [ -z "$mk_U" ] || grep -lF "mirakuru_uuid=$mk_U" /proc/[0-9]*/environ; }
+marked() {
+  [ -n "$mk_U" ] || return 0
+  if [ -n "$mk_G" ]; then
+    grep -lF "mirakuru_uuid=$mk_U" /proc/[0-9]*/environ
+  else
+    head -c 1000000 /proc/[0-9]*/environ | tr '\000' '\n' |
+      awk -v "mk_u=mirakuru_uuid=$mk_U" '/^==> / { f = $2 } $0 == mk_u { print f }'
+  fi
+}
 send() { kill -s "$1" -- "-$mk_P" || kill -s "$1" "-$mk_P"; }
 group() { send 0 && { [ ! -r /proc/self/stat ] || lives; }; }
 lives() { cat /proc/[0-9]*/stat | grep -q ") [^XZ] [0-9]* $mk_P "; }
@@ -67,6 +78,7 @@ look() {
 }
 exec 3<&0 4>&1 6>&2 2>/dev/null
 trap '' HUP INT TERM
+printf 'a\000b' | grep -qF b && mk_G=1
 mk_F=/dev/null
 if [ -n "$mk_I" ]; then
   mk_F=$(mktemp -d) && mk_F=$mk_F/in && mkfifo -m 600 "$mk_F" || { say failed mkfifo 5; exit 125; }
@@ -111,12 +123,13 @@ fi
     trap '' HUP INT TERM
     exec >/dev/null
     mk_n=0
-    while [ "$mk_n" -lt 10 ]; do
+    while kill -s 0 "$$" && [ "$mk_n" -lt 10 ]; do
       mk_n=$((mk_n + 1))
       sleep 1 &
       mk_c=$!
       while kill -s 0 "$mk_c"; do wait "$mk_c"; done
     done
+    kill -s 0 "$$" || mk_S=
     finish
     kill -s 9 "$mk_K"
   ) 3<&- 6>&- 9>&- & echo $!)
@@ -184,7 +197,7 @@ mk_F=$(mktemp -d) && mk_F=$mk_F/in && mkfifo -m 600 "$mk_F" || exit 125
     trap '' HUP INT TERM
     exec >/dev/null
     mk_n=0
-    while [ "$mk_n" -lt 10 ]; do
+    while kill -s 0 "$$" && [ "$mk_n" -lt 10 ]; do
       mk_n=$((mk_n + 1))
       sleep 1 &
       mk_c=$!
