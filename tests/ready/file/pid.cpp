@@ -184,7 +184,9 @@ TEST_CASE("PidCheck: the process in the file must be alive, if that is asked for
   const test::TempDir directory;
   const auto file = directory / "pid";
   const auto outcome = [&](const std::string& content, std::chrono::nanoseconds budget) {
-    mk::PidExecutor executor{{test::helper(), "touch", file, "content=" + content},
+    // The time of a file is that of the kernel's last tick, which may be before the spawn.
+    mk::PidExecutor executor{mk::Shell{"sleep 0.02; exec " + test::helper() + " touch " + file +
+                                       " 'content=" + content + "'"},
                              mk::PidCheck{.path = file, .alive = true},
                              mk::TimeoutBudget{.start = budget}};
     std::string message = "started";

@@ -88,7 +88,8 @@ class PidProbe final : public FileProbe {
     const auto pid = file.pid;
     const auto before = std::exchange(unfinished_, 0);
     const std::chrono::nanoseconds wall = std::chrono::system_clock::now().time_since_epoch();
-    if (pid != 0 && file.written < wall - process_.waited(now) && !file.is_current()) {
+    const auto spawned = wall - process_.waited(Clock::now());
+    if (pid != 0 && file.written < spawned && !file.is_current()) {
       left_over_ = true;
       return not_ready(
           process_lives(pid)
