@@ -15,6 +15,7 @@
 
 #include <mirakuru.hpp>
 
+#include "growth.hpp"
 #include "measures.hpp"
 #include "report.hpp"
 #include "service.hpp"
@@ -260,6 +261,7 @@ int run(std::vector<std::string> words) {
   add_output(rows);
   add_many(rows);
   add_services(rows);
+  add_growth(rows, quick, unless_memory);
   std::erase_if(rows, [&](const Row& row) {
     const auto& name = row.metrics[0].name;
     return !wanted.empty() && std::none_of(wanted.begin(), wanted.end(), [&](const auto& word) {
