@@ -246,9 +246,8 @@ inline void add_growth(std::vector<Row>& rows, bool quick,
   for (const int size : sizes) {
     const auto name = [=](const char* what) { return growth_name(10, size, what); };
     const Bound bound = size == largest ? flat : Bound{};
-    const Bound by_hand = size == largest ? Bound{.at_most = 1.3} : Bound{};
     rows.push_back({.metrics = {{name("start"), start_of_one},
-                                {"  to a guardian by hand", to_by_hand, by_hand, ""},
+                                {"  to a guardian by hand", to_by_hand, bound, ""},
                                 {name("stop"), stop_of_one, bound},
                                 {name("running()"), running_of_one, bound, "us"},
                                 {name("running() in turn"), running_in_turn, {}, "us"},
@@ -278,7 +277,7 @@ inline void add_growth(std::vector<Row>& rows, bool quick,
                                 {name("its processor time"), processor_of_mb, bound}},
                     .ours = [=] { return output_of(size); },
                     .floor = [] { return output_of(10); },
-                    .rounds = 5,
+                    .rounds = 3,
                     .quick_rounds = 3,
                     .skip = first_of(unless_memory(bytes), unless_room_for_output(bytes))});
   }
@@ -291,7 +290,7 @@ inline void add_growth(std::vector<Row>& rows, bool quick,
                                    size == largest ? flat : Bound{}}},
                       .ours = [=] { return tree_of(size); },
                       .floor = [=] { return tree_of(small); },
-                      .rounds = 10,
+                      .rounds = 5,
                       .quick_rounds = 5,
                       .skip = unless_room_for(size)});
 }
