@@ -15,6 +15,16 @@
 
 namespace test {
 
+/// The number of live processes whose environment has the variable "NAME=value".
+inline int processes_with(const std::string& variable) {
+  int found = 0;
+  each_number_in("/proc", [&](pid_t pid, int) {
+    const auto variables = '\0' + slurp("/proc/" + std::to_string(pid) + "/environ");
+    found += variables.find('\0' + variable + '\0') != variables.npos && alive(pid);
+  });
+  return found;
+}
+
 class Mark {
  public:
   Mark() : text_{std::to_string(::getpid()) + '-' + std::to_string(++count_)} {}
@@ -25,14 +35,7 @@ class Mark {
   }
   /// The value of TEST_MARK.
   [[nodiscard]] const std::string& text() const { return text_; }
-  [[nodiscard]] int count_processes() const {
-    int found = 0;
-    each_number_in("/proc", [&](pid_t pid, int) {
-      const auto variables = slurp("/proc/" + std::to_string(pid) + "/environ");
-      found += variables.find("TEST_MARK=" + text_ + '\0') != variables.npos && alive(pid);
-    });
-    return found;
-  }
+  [[nodiscard]] int count_processes() const { return processes_with("TEST_MARK=" + text_); }
   /// True when no process has it, within a time.
   [[nodiscard]] bool all_gone(std::chrono::milliseconds limit = std::chrono::seconds{3}) const {
     return eventually([&] { return count_processes() == 0; }, limit);

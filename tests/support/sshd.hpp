@@ -11,6 +11,8 @@
 #include <mirakuru.hpp>
 #include <mirakuru/kit.hpp>
 
+#include "mark.hpp"
+
 namespace test {
 
 /// sshd with keys of its own. Nothing is left at the end, nor after the death of the test.
@@ -46,6 +48,10 @@ class Sshd {
   }
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] pid_t pid() const { return server_.pid(); }
+  /// The number of commands and far guardians, orphans too.
+  [[nodiscard]] int count_processes() const {
+    return processes_with("TMPDIR=" + temporary().native());
+  }
   /// The directory for temporary files of the commands.
   [[nodiscard]] std::filesystem::path temporary() const { return dir_ / "tmp"; }
 

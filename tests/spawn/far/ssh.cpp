@@ -14,6 +14,8 @@
 #include "files.hpp"
 #include "mark.hpp"
 #include "process.hpp"
+#include "programs.hpp"
+#include "relay.hpp"
 #include "sshd.hpp"
 #include "time.hpp"
 #include "words.hpp"
@@ -149,6 +151,124 @@ TEST_CASE("Ssh: the far tree ends by the strategy when its owner is killed") {
   CHECK(mark.all_gone(6s));
   CHECK(test::eventually([&] { return test::children_of(sshd->pid()).empty(); }));
   CHECK(test::slurp(dir / "signal") == "term\n");
+}
+
+// The network between the two goes.
+
+namespace {
+
+/// A command that resists, behind a network that can go.
+struct Distant {
+  static constexpr auto stop_budget = 1s, silence = 10s;
+
+  test::Sshd& sshd;
+  test::Mark mark = {};
+  test::Relay relay{sshd.port()};
+
+  [[nodiscard]] auto service() const {
+    return mk::Executor{mark.line("trap '' TERM; setsid sleep 300 & echo ready\n"
+                                  "while :; do sleep 0.05; done"),
+                        sshd.through(relay.port()), mk::BannerCheck{"ready"}, mk::Silent{},
+                        mk::TimeoutBudget{.start = 20s, .stop = stop_budget}};
+  }
+  /// True when sshd's own processes alone are left there. They stay until a side closes.
+  [[nodiscard]] bool far_side_is_empty() const {
+    return mark.count_processes() == 0 && sshd.count_processes() == 0 &&
+           std::filesystem::is_empty(sshd.temporary());
+  }
+  /// True when neither ssh nor its guardian is left here.
+  [[nodiscard]] bool near_side_is_empty() const {
+    return test::processes_matching("-p " + relay.port()) == 0;
+  }
+  [[nodiscard]] bool nothing_left() {
+    relay.close();
+    return test::eventually([&] {
+      return far_side_is_empty() && near_side_is_empty() && test::children_of(sshd.pid()).empty();
+    });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("Ssh: both sides end when the network falls silent, and the error says so") {
+  NEEDS_SSHD;
+  Distant distant{*sshd};
+  auto service = distant.service();
+  service.start();
+  const test::Elapsed elapsed;
+  distant.relay.fall_silent();
+  CHECK_FALSE(distant.far_side_is_empty());
+  CHECK(test::eventually([&] { return !service.running(); }, distant.silence));
+  const auto message = test::message_of<mk::ProcessExitedWithError>([&] { service.check_alive(); });
+  CHECK_MESSAGE(message.find("the connection to 127.0.0.1 has ended") != message.npos, message);
+  CHECK(distant.near_side_is_empty());
+  CHECK(test::eventually([&] { return distant.far_side_is_empty(); },
+                         distant.silence + distant.stop_budget + 3s - elapsed.ms()));
+  CHECK(distant.nothing_left());
+}
+
+TEST_CASE("Ssh: a stop in a silent network takes no longer than its budget") {
+  NEEDS_SSHD;
+  Distant distant{*sshd};
+  auto service = distant.service();
+  service.start();
+  const test::Elapsed elapsed;
+  distant.relay.fall_silent();
+  service.stop();
+  CHECK(elapsed < distant.stop_budget + 3s);
+  CHECK(distant.near_side_is_empty());
+  CHECK(test::eventually([&] { return distant.far_side_is_empty(); },
+                         distant.silence + distant.stop_budget + 3s - elapsed.ms()));
+  CHECK(distant.nothing_left());
+}
+
+TEST_CASE("Ssh: both sides end when the owner is killed in a silent network") {
+  NEEDS_SSHD;
+  Distant distant{*sshd};
+  test::Program owner{[&](const test::Wire& wire) {
+    auto service = distant.service();
+    service.start();
+    wire.say("up");
+    wire.hear();
+  }};
+  REQUIRE(owner.hear() == "up");
+  const test::Elapsed elapsed;
+  distant.relay.fall_silent();
+  owner.kill();
+  CHECK(test::eventually([&] { return distant.near_side_is_empty(); }, distant.stop_budget + 3s));
+  CHECK(test::eventually([&] { return distant.far_side_is_empty(); },
+                         distant.silence + distant.stop_budget + 3s - elapsed.ms()));
+  CHECK(distant.nothing_left());
+}
+
+TEST_CASE("Ssh: a start in a silent network ends with its budget") {
+  NEEDS_SSHD;
+  Distant distant{*sshd};
+  distant.relay.fall_silent();
+  mk::Executor service{"true", sshd->through(distant.relay.port()), mk::BannerCheck{"ready"},
+                       mk::TimeoutBudget{.start = 2s, .stop = distant.stop_budget}};
+  const test::Elapsed elapsed;
+  const auto message = test::message_of<mk::ExecutorError>([&] { service.start(); });
+  CHECK_MESSAGE(message.find("waited for: its execution") != message.npos, message);
+  CHECK(elapsed < 2s + distant.stop_budget + 3s);
+  CHECK(distant.near_side_is_empty());
+  CHECK(distant.nothing_left());
+}
+
+TEST_CASE("Ssh: both sides end when the network closes the connection") {
+  NEEDS_SSHD;
+  Distant distant{*sshd};
+  auto service = distant.service();
+  service.start();
+  const test::Elapsed elapsed;
+  distant.relay.close();
+  CHECK(test::eventually([&] { return !service.running(); }, distant.stop_budget + 3s));
+  const auto message = test::message_of<mk::ProcessExitedWithError>([&] { service.check_alive(); });
+  CHECK_MESSAGE(message.find("the connection to 127.0.0.1 has ended") != message.npos, message);
+  CHECK(distant.near_side_is_empty());
+  CHECK(test::eventually([&] { return distant.far_side_is_empty(); },
+                         distant.stop_budget + 3s - elapsed.ms()));
+  CHECK(distant.nothing_left());
 }
 
 TEST_CASE("Ssh: a launcher's words come from the request alone") {
