@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <chrono>
 #include <csignal>
+#include <map>
 #include <memory>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -11,6 +13,7 @@
 
 #include <mirakuru.hpp>
 #include <mirakuru/kit.hpp>
+#include <mirakuru/spawn/far/far_guardian.hpp>
 
 #include "files.hpp"
 #include "process.hpp"
@@ -197,4 +200,180 @@ TEST_CASE("Slurm: a partition that does not exist is an error at once, in Slurm'
   CHECK_MESSAGE(contains(message, "Invalid partition name specified"), message);
   CHECK(elapsed < 20s);
   CHECK(nothing_left(*slurm, mark));
+}
+
+// Within an allocation of the user's own.
+
+namespace {
+
+/// A job of the user with two processors, and a step on one of them.
+class Allocation {
+ public:
+  explicit Allocation(const test::SlurmCluster& slurm)
+      : slurm_{slurm},
+        job_{mk::Command{.argv = Strings{"salloc", "--ntasks=2", "--job-name=the-users", "sh", "-c",
+                                         "env | grep ^SLURM_\n"
+                                         "srun --exact --ntasks=1 --job-name=own sh -c "
+                                         "'echo up; sleep 1000; exit' &\nwait"},
+                         .env = slurm.env()},
+             mk::BannerCheck{"^up"}, mk::Silent{}, budget} {
+    job_.start();
+    std::istringstream lines{job_.output()};
+    for (std::string line; std::getline(lines, line);)
+      if (const auto at = line.find('='); at != line.npos)
+        env_[line.substr(0, at)] = line.substr(at + 1);
+  }
+  ~Allocation() { slurm_.run({"scancel", id()}); }
+
+  [[nodiscard]] std::string id() const { return env_.at("SLURM_JOB_ID"); }
+  /// A service in the environment that salloc gives.
+  [[nodiscard]] mk::Command command(const std::string& line, const std::string& mark) const {
+    auto all = script(slurm_, line, mark);
+    for (const auto& [name, value] : env_) all.env[name] = value;
+    return all;
+  }
+  /// True when the job runs with the user's step alone, within a time.
+  [[nodiscard]] bool is_as_before(const std::string& mark) {
+    const bool gone = test::eventually([&] { return test::processes_matching(mark) == 0; }, 20s);
+    const bool alone = test::eventually([&] { return steps() == "own\n"; }, 20s);
+    CHECK(gone);
+    CHECK_MESSAGE(alone, steps());
+    CHECK(slurm_.run({"squeue", "-h", "-o", "%j %T"}) == "the-users RUNNING\n");
+    CHECK(job_.running());
+    return gone && alone;
+  }
+  [[nodiscard]] std::string steps() const {
+    return slurm_.run({"squeue", "-s", "-h", "-S", "i", "-o", "%j"});
+  }
+
+ private:
+  const test::SlurmCluster& slurm_;
+  mk::Executor<mk::BannerCheck, mk::Silent, mk::TimeoutBudget> job_;
+  std::map<std::string, std::string> env_;
+};
+
+/// Stops the far guardians of the cluster, as on a node that hangs.
+int stop_far_guardians(const test::SlurmCluster& slurm) {
+  int stopped = 0;
+  const auto conf = "SLURM_CONF=" + (slurm.directory() / "slurm.conf").native();
+  test::each_number_in("/proc", [&](pid_t pid, int) {
+    const auto proc = "/proc/" + std::to_string(pid);
+    const auto words = test::slurp(proc + "/cmdline");
+    if (!contains(words, mk::detail::far_shell) || contains(words, "srun")) return;
+    if (!contains(test::slurp(proc + "/environ"), conf)) return;
+    stopped += ::kill(pid, SIGSTOP) == 0;
+  });
+  return stopped;
+}
+
+}  // namespace
+
+TEST_CASE("Slurm: within an allocation a service is a step, and a stop ends that alone") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  Allocation allocation{*slurm};
+  const auto mark = test::mark();
+  mk::Executor polite{allocation.command("echo $SLURM_JOB_ID; echo up; exec sleep 1000", mark),
+                      mk::Slurm{}, mk::BannerCheck{"up"},
+                      mk::ExecCheck{{"sh", "-c", "test $SLURM_JOB_ID = " + allocation.id()}},
+                      budget};
+  polite.start();
+  CHECK(polite.output() == allocation.id() + "\nup\n");
+  CHECK(contains(allocation.steps(), "mirakuru-"));
+  polite.stop();
+  CHECK(allocation.is_as_before(mark));
+
+  mk::Executor stubborn{allocation.command(ignores_all, mark), mk::Slurm{}, mk::BannerCheck{"up"},
+                        mk::Silent{}, mk::TimeoutBudget{.start = 30s, .stop = 1s}};
+  stubborn.start().stop();
+  CHECK(allocation.is_as_before(mark));
+  stubborn.start().kill();
+  CHECK(allocation.is_as_before(mark));
+}
+
+TEST_CASE("Slurm: within an allocation the owner's death ends the step alone") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  Allocation allocation{*slurm};
+  for (int round = 0; round < 6; ++round) {
+    const auto mark = test::mark();
+    test::Program owner{[&](const test::Wire& wire) {
+      mk::Executor service{allocation.command(ignores_all, mark), mk::Slurm{},
+                           mk::BannerCheck{"up"}, mk::TimeoutBudget{.start = 30s, .stop = 1s}};
+      wire.say("starts");
+      service.start();
+      wire.say("up");
+      wire.hear();
+    }};
+    REQUIRE(owner.hear() == "starts");
+    const test::Elapsed elapsed;
+    if (round == 0)
+      REQUIRE(owner.hear() == "up");
+    else
+      test::eventually([&] { return elapsed >= round * 20ms; });
+    owner.kill();
+    CHECK_MESSAGE(allocation.is_as_before(mark), "round " << round);
+  }
+}
+
+TEST_CASE("Slurm: within an allocation a node that hangs costs the step alone") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  Allocation allocation{*slurm};
+  const auto mark = test::mark();
+  mk::Executor service{allocation.command(ignores_all, mark), mk::Slurm{}, mk::BannerCheck{"up"},
+                       mk::Silent{}, mk::TimeoutBudget{.start = 30s, .stop = 1s}};
+  service.start();
+  CHECK(stop_far_guardians(*slurm) >= 2);
+  ::kill(service.pid(), SIGKILL);  // srun would end the step
+  CHECK(test::eventually([&] { return !service.running(); }, 20s));
+  CHECK(allocation.is_as_before(mark));
+}
+
+TEST_CASE("Slurm: the clean-up ends the step of its name, and nothing else of an allocation") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  Allocation allocation{*slurm};
+  for (const bool by_options : {false, true}) {
+    const auto mark = test::mark();
+    const auto id = "1:" + std::string{by_options ? "b" : "a"};
+    // In the environment of salloc, and as with --jobid among the options.
+    const auto env = by_options ? slurm->env() : allocation.command("", mark).env;
+    const auto clean_up = [&](const std::string& of) {
+      const mk::LaunchRequest request{.words = {"true"}, .id = of};
+      const auto words = mk::Slurm{}.launch(request).clean_up.at(0);
+      mk::run(mk::Command{.argv = words, .env = env}, mk::NoInput{});
+    };
+    mk::Executor step{
+        mk::Command{.argv = Strings{"srun", "--jobid=" + allocation.id(), "--exact", "--ntasks=1",
+                                    "--job-name=" + mk::detail::unit_name(id), "sh", "-c",
+                                    std::string{ignores_all} + "\nexit", mark},
+                    .env = slurm->env()},
+        mk::BannerCheck{"up"}, mk::Silent{}, mk::Signals{.accept = {137}}, budget};
+    step.start();
+    clean_up("1:c");  // somebody else's
+    CHECK(allocation.steps() == "own\n" + mk::detail::unit_name(id) + "\n");
+    const test::Elapsed elapsed;
+    clean_up(id);
+    CHECK(test::eventually([&] { return !step.running(); }, 20s));
+    CHECK(elapsed < 20s);  // KillWait is 30 s
+    CHECK(allocation.is_as_before(mark));
+  }
+}
+
+TEST_CASE("Slurm: a service is a step of the allocation that its options name") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  Allocation allocation{*slurm};
+  const auto mark = test::mark();
+  mk::Executor service{script(*slurm, ignores_all, mark),
+                       mk::Slurm{.options = {"--jobid=" + allocation.id()}},
+                       mk::BannerCheck{"up"},
+                       mk::ExecCheck{{"sh", "-c", "test $SLURM_JOB_ID = " + allocation.id()}},
+                       mk::Silent{},
+                       mk::TimeoutBudget{.start = 30s, .stop = 1s}};
+  service.start();
+  CHECK(contains(allocation.steps(), "mirakuru-"));
+  service.stop();
+  CHECK(allocation.is_as_before(mark));
 }

@@ -17,28 +17,25 @@ inline std::string beside_srun(const std::string& srun, const char* name) {
   return srun.substr(0, srun.rfind('/') + 1) + name;  // npos + 1 is 0
 }
 
-/// Ends a job or a step by its name. A signal to the step comes at once, while Slurm itself waits
-/// for KillWait; a job that waits, or has no step, is cancelled as a whole.
+/// Ends a step by its name. A signal to the step comes at once, while Slurm itself waits for
+/// KillWait. A job that waits, or has no step, is cancelled as a whole. A step may be in another
+/// job, which is the user's own: that has another name, and stays.
 inline constexpr char end_job[] = R"sh(
-if [ -n "$SLURM_JOB_ID" ]; then
-  "$1" -s -h -j "$SLURM_JOB_ID" -o '%i %j' | while read -r i j; do
-    [ "$j" != "$0" ] || "$2" -s KILL "$i"
-  done
-else
-  for j in $("$1" -h -n "$0" -u "$(id -u)" -o %A); do
-    "$2" -s KILL "$j.0"
-  done
-  exec "$2" --name="$0" --user="$(id -u)"
-fi)sh";
+"$1" -s -h -u "$(id -u)" -o '%i %j' | while read -r i j; do
+  [ "$j" != "$0" ] || "$2" -s KILL "$i"
+done
+[ -n "$SLURM_JOB_ID" ] || exec "$2" --name="$0" --user="$(id -u)")sh";
 
 /// Says why the job waits, and ends with 1.
 inline constexpr char why_it_waits[] = R"sh(
 [ -n "$SLURM_JOB_ID" ] || "$1" -h -n "$0" -u "$(id -u)" -o '%T: %r'
 exit 1)sh";
 
-/// Runs srun for the job of a name.
+/// Runs srun in the job that has the step of a name.
 inline constexpr char within_job[] = R"sh(
-j=${SLURM_JOB_ID:-$("$1" -h -n "$0" -u "$(id -u)" -o %A)}
+j=$("$1" -s -h -u "$(id -u)" -o '%i %j' | while read -r i j; do
+  [ "$j" != "$0" ] || echo "${i%%.*}"
+done)
 srun=$2
 shift 2
 exec "$srun" --jobid="${j:?}" --overlap "$@")sh";
