@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <sys/stat.h>
 #include <unistd.h>
 #include <filesystem>
 #include <string>
@@ -18,18 +19,23 @@ namespace test {
 /// sshd with keys of its own. Nothing is left at the end, nor after the death of the test.
 class Sshd {
  public:
-  Sshd() {
+  /// `for_all`: each user of this machine may log in with the key, as far as PAM has no objection.
+  explicit Sshd(bool for_all = false) {
     for (const auto* key : {"host", "user", "stranger"})
       mirakuru::run({"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", dir_ / key});
     dir_.write("config",
                mirakuru::render("Port ${port}\nListenAddress 127.0.0.1\n"
                                 "HostKey ${dir}/host\nAuthorizedKeysFile ${dir}/user.pub\n"
-                                "StrictModes no\nUsePAM no\nPidFile none\n"
+                                "StrictModes no\nUsePAM ${pam}\nPidFile none\n"
                                 "PasswordAuthentication no\nMaxStartups 200\n"
                                 "SetEnv TMPDIR=${dir}/tmp HOME=${dir}/home\n",
-                                {{"port", port_}, {"dir", dir_}}));
+                                {{"port", port_}, {"dir", dir_}, {"pam", for_all ? "yes" : "no"}}));
     // What the user's own shell reads at a login may take long.
     for (const auto* name : {"tmp", "home"}) std::filesystem::create_directory(dir_ / name);
+    if (for_all) {
+      ::chmod(dir_.path().c_str(), 0711);  // the key is theirs to read
+      ::chmod(temporary().c_str(), 01777);
+    }
     if (::geteuid() == 0)
       std::filesystem::create_directories("/run/sshd");  // sshd needs it as root
     server_.start();

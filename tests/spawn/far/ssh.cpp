@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <doctest/doctest.h>
+#include <pwd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <mirakuru.hpp>
 #include <mirakuru/kit.hpp>
@@ -269,6 +273,86 @@ TEST_CASE("Ssh: both sides end when the network closes the connection") {
   CHECK(test::eventually([&] { return distant.far_side_is_empty(); },
                          distant.stop_budget + 3s - elapsed.ms()));
   CHECK(distant.nothing_left());
+}
+
+// As another user.
+
+namespace {
+
+/// A user of this machine, other than root, whose shell runs commands; empty if there is none.
+std::string user_with_shell() {
+  std::string found;
+  ::setpwent();
+  while (const passwd* const entry = ::getpwent()) {
+    const std::string_view shell{entry->pw_shell};
+    const auto name = shell.substr(shell.rfind('/') + 1);
+    const bool runs =
+        (name == "sh" || name == "bash" || name == "dash") && ::access(entry->pw_shell, X_OK) == 0;
+    if (entry->pw_uid != 0 && runs && found.empty()) found = entry->pw_name;
+  }
+  ::endpwent();
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("Ssh: a service runs as the user that logs in, and ends as that one") {
+  NEEDS_SSHD;
+  const auto user = user_with_shell();
+  if (::geteuid() != 0 || user.empty()) {
+    MESSAGE("skipped: ",
+            ::geteuid() != 0 ? "another user's login takes root" : "no user but root has a shell");
+    return;
+  }
+  const test::Sshd server{true};
+  auto ssh = server.ssh();
+  ssh.user = user;
+  std::vector<std::string> login{"ssh", "-o", "BatchMode=yes", "-l", user};
+  login.insert(login.end(), ssh.options.begin(), ssh.options.end());
+  login.insert(login.end(), {ssh.host, "true"});
+  const auto plain = mk::run(login, mk::NoInput{}, mk::Accept{255, 254, 1});
+  if (plain.exit_code != 0) {
+    MESSAGE("skipped: ssh itself cannot log in as ", user, ": ", plain.err_output);
+    return;
+  }
+  const auto nothing_left = [&](const test::Mark& mark) {
+    return mark.all_gone(4s) && test::eventually([&] {
+             return server.count_processes() == 0 && test::children_of(server.pid()).empty() &&
+                    std::filesystem::is_empty(server.temporary());
+           });
+  };
+
+  const test::Mark mark;
+  mk::Executor service{mark.line("trap 'echo bye; exit 0' TERM; id -un; setsid sleep 300 &\n"
+                                 "echo ready; read line; echo got $line\n"
+                                 "while :; do sleep 0.05; done"),
+                       ssh, mk::BannerCheck{"ready"}, mk::ExecCheck{mk::Shell{"id -un >&2"}},
+                       budget};
+  service.start();
+  CHECK(service.output() == user + "\nready\n");
+  service.write("it\n");
+  service.wait_for([&] { return service.output().ends_with("got it\n"); }, 20s);
+  CHECK(mark.count_processes() >= 2);
+  service.stop();
+  CHECK(service.output().ends_with("bye\n"));
+  CHECK(service.exit_code() == 0);
+  CHECK(nothing_left(mark));
+
+  mk::Executor fails{mk::Shell{"exit 7"}, ssh, budget};
+  fails.start().wait(20s);
+  CHECK(fails.exit_code() == 7);
+  CHECK(nothing_left(mark));
+
+  mk::Executor stubborn{mark.line("trap '' TERM; setsid sleep 300 & echo ready\n"
+                                  "while :; do sleep 0.05; done"),
+                        ssh, mk::BannerCheck{"ready"}, mk::Silent{},
+                        mk::TimeoutBudget{.start = 30s, .stop = 1s}};
+  stubborn.start().kill();
+  CHECK(stubborn.exit_code() == -SIGKILL);
+  CHECK(nothing_left(mark));
+  stubborn.start();
+  ::kill(stubborn.pid(), SIGKILL);
+  CHECK(nothing_left(mark));
 }
 
 TEST_CASE("Ssh: a launcher's words come from the request alone") {
