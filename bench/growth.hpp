@@ -162,7 +162,7 @@ inline Values among(int count) {
              by_hand.push_back(guarded_by_hand()[start]);
            }
 
-           // In turn, the data of each is out of the processor's cache.
+           // In turn, the processor's cache may not hold the data of each.
            auto& first = running.all().front();
            const double one = asked_us([&] { return first.running(); });
            auto next = running.all().begin();
