@@ -30,7 +30,8 @@ namespace mirakuru::detail {
 /// 10 s; an order is at least an empty line. T is there when it has closed the output of its own.
 /// G is for a grep that looks behind a null character, as that of busybox does not.
 /// If the first shell, $$, was killed, T kills the command: Slurm kills those that it finds, and
-/// keeps the orders of the others open.
+/// keeps the orders of the others open. So T stays until the end. P is a process of the first
+/// shell's group until it is executed.
 inline constexpr char far_script[] = R"sh(
 say() { printf '\000mirakuru %s %s\n' "$mk_M" "$*" >&6; }
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
@@ -44,12 +45,13 @@ marked() {
   fi
 }
 send() { kill -s "$1" -- "-$mk_P" || kill -s "$1" "-$mk_P"; }
-group() { send 0 && { [ ! -r /proc/self/stat ] || lives; }; }
-lives() { cat /proc/[0-9]*/stat | grep -q ") [^XZ] [0-9]* $mk_P "; }
-alive() { group || [ -n "$(marked)" ]; }
 sig() { send "$1" || kill -s "$1" "$mk_P"; }
+group() { sig 0 && { [ ! -r /proc/self/stat ] || lives; }; }
+lives() { cat /proc/[0-9]*/stat | grep -q -e "^$mk_P (.*) [^XZ] " -e ") [^XZ] [0-9]* $mk_P "; }
+alive() { group || [ -n "$(marked)" ]; }
 rest() { for mk_f in $(marked); do mk_f=${mk_f#/proc/}; kill -s "$1" "${mk_f%/*}"; done; }
 step() { sig "$1"; while group && [ "$(date +%s)" -lt "$mk_t" ]; do nap; done; rest "$1"; }
+end() { kill -s ALRM "$mk_T"; "$1"; kill -s USR2 "$mk_T"; }
 finish() {
   [ -n "$mk_I" ] && exec 9>&-
   mk_t=$(($(date +%s) + mk_B + 1))
@@ -115,10 +117,11 @@ fi
   exec 4>&- >/dev/null
   read -r mk_P || { clean_up; exit 126; }
   exec </dev/null
-  trap '' USR1 USR2 PIPE
+  trap '' USR1 USR2 ALRM PIPE
   mk_K=$(exec sh -c 'echo $PPID')
   mk_T=$( (
     trap 'mk_n=0' USR1
+    trap 'mk_n=-90000' ALRM
     trap 'kill -s 9 "$mk_c"; exit' USR2
     trap '' HUP INT TERM
     exec >/dev/null
@@ -133,7 +136,7 @@ fi
     finish
     kill -s 9 "$mk_K"
   ) 3<&- 6>&- 9>&- & echo $!)
-  trap 'kill -s USR2 "$mk_T"; finish; exit' HUP INT TERM
+  trap 'end finish; exit' HUP INT TERM
   [ -z "$mk_X" ] || kill -s TERM "$mk_K"
   mk_q=
   while IFS= read -r mk_l <&3; do
@@ -150,8 +153,7 @@ fi
     esac
     kill -s USR1 "$mk_T"
   done
-  kill -s USR2 "$mk_T"
-  if [ -n "$mk_q" ]; then clean_up; else finish; fi
+  if [ -n "$mk_q" ]; then end clean_up; else end finish; fi
 }
 )sh";
 
@@ -160,15 +162,17 @@ inline constexpr char relay_script[] = R"sh(
 say() { printf '\000mirakuru %s %s\n' "$mk_M" "$*" >&6; }
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
 send() { kill -s "$1" -- "-$mk_P" || kill -s "$1" "-$mk_P"; }
-group() { send 0 && { [ ! -r /proc/self/stat ] || lives; }; }
-lives() { cat /proc/[0-9]*/stat | grep -q ") [^XZ] [0-9]* $mk_P "; }
+sig() { send "$1" || kill -s "$1" "$mk_P"; }
+group() { sig 0 && { [ ! -r /proc/self/stat ] || lives; }; }
+lives() { cat /proc/[0-9]*/stat | grep -q -e "^$mk_P (.*) [^XZ] " -e ") [^XZ] [0-9]* $mk_P "; }
+end() { kill -s ALRM "$mk_T"; "$1"; kill -s USR2 "$mk_T"; }
 finish() {
   exec 9>&-
   mk_n=$(((mk_B + 3) * 20))
   while [ "$mk_n" -gt 0 ] && group; do mk_n=$((mk_n - 1)); nap; done
   clean_up
   mk_n=100
-  while group && [ "$mk_n" -gt 0 ]; do send 9; mk_n=$((mk_n - 1)); nap; done
+  while group && [ "$mk_n" -gt 0 ]; do sig 9; mk_n=$((mk_n - 1)); nap; done
 }
 exec 3<&0 4>&1 6>&2 2>/dev/null
 trap '' HUP INT TERM
@@ -189,10 +193,11 @@ mk_F=$(mktemp -d) && mk_F=$mk_F/in && mkfifo -m 600 "$mk_F" || exit 125
   exec 4>&- 6>&- >/dev/null
   read -r mk_P || exit 126
   exec </dev/null
-  trap '' USR1 USR2 PIPE
+  trap '' USR1 USR2 ALRM PIPE
   mk_K=$(exec sh -c 'echo $PPID')
   mk_T=$( (
     trap 'mk_n=0' USR1
+    trap 'mk_n=-90000' ALRM
     trap 'kill -s 9 "$mk_c"; exit' USR2
     trap '' HUP INT TERM
     exec >/dev/null
@@ -206,15 +211,14 @@ mk_F=$(mktemp -d) && mk_F=$mk_F/in && mkfifo -m 600 "$mk_F" || exit 125
     kill -s 9 "$mk_K"
     finish
   ) 3<&- 9>&- & echo $!)
-  trap 'kill -s USR2 "$mk_T"; finish; exit' HUP INT TERM
+  trap 'end finish; exit' HUP INT TERM
   [ -z "$mk_X" ] || kill -s TERM "$mk_K"
   while IFS= read -r mk_l <&3; do
     printf '%s\n' "$mk_l" >&9
     kill -s USR1 "$mk_T"
     [ "$mk_l" != q ] || break
   done
-  kill -s USR2 "$mk_T"
-  finish
+  end finish
 }
 )sh";
 
