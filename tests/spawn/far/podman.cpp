@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <doctest/doctest.h>
 #include <csignal>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,33 @@ TEST_CASE("Podman: the options come before the image, the command behind it") {
   CHECK(launched.cwd.empty());
   CHECK(launched.clean_up ==
         std::vector<std::vector<std::string>>{{"podman", "rm", "--force", "--time=0", name}});
+}
+
+TEST_CASE("Podman: docker is asked with the words that it knows") {
+  const auto launched =
+      mk::Podman{.image = "nginx:1", .program = "docker"}.launch(request_for({"true"}));
+  const auto name = mk::detail::unit_name("1:0");
+  CHECK(launched.words.front() == "docker");
+  CHECK(launched.clean_up ==
+        std::vector<std::vector<std::string>>{{"docker", "rm", "--force", name}});
+}
+
+TEST_CASE("Podman: kill() under the name of docker removes the container, too") {
+  const auto* podman = test::Podman::get();
+  if (podman == nullptr) return;
+  const mk::TempDir dir{"docker"};
+  std::filesystem::create_symlink(podman->program(), dir / "docker");
+  auto docker = podman->podman();
+  docker.program = dir / "docker";
+  mk::Executor service{{"sh", "-c", "trap exit TERM; echo up; while :; do sleep 0.1; done"},
+                       docker,
+                       mk::Capture{},
+                       mk::BannerCheck{"up"},
+                       mk::TimeoutBudget{.start = 60s, .stop = 20s}};
+  service.start();
+  CHECK(podman->containers() != "");
+  service.kill();
+  CHECK(nothing_is_left(*podman));
 }
 
 TEST_CASE("Podman: an image and a root file system exclude each other") {
