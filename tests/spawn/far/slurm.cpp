@@ -250,8 +250,14 @@ class Allocation {
     CHECK(job_.running());
     return gone && alone;
   }
+  /// The names of the steps that are on the node. Slurm may keep the entry of one whose srun has
+  /// ended before the launch, which no command of Slurm removes.
   [[nodiscard]] std::string steps() const {
-    return slurm_.run({"squeue", "-s", "-h", "-S", "i", "-o", "%j"});
+    std::istringstream lines{slurm_.run({"squeue", "-s", "-h", "-S", "i", "-o", "%i %j"})};
+    std::string names;
+    for (std::string id, name; lines >> id >> name;)
+      if (test::exists(slurm_.directory() / ("spool-node1/node1_" + id))) names += name + '\n';
+    return names;
   }
 
  private:

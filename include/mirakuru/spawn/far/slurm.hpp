@@ -19,7 +19,9 @@ namespace mirakuru {
 ///
 /// `stop()` and the owner's death end the tree there. A job that has not ended by that is cancelled
 /// by its name. If the guardian is killed, the far side ends after 10 s of silence, and a job that
-/// waits in the queue stays there. An `ExecCheck` runs on a node of the same job.
+/// waits in the queue stays there. An `ExecCheck` runs on a node of the same job. Within an
+/// allocation, Slurm may keep the entry of a step that was ended before its launch: it has no
+/// process, and goes with the allocation.
 ///
 /// Rests on srun(1), squeue(1), scancel(1) and sinfo(1), from the directory of `program`.
 struct Slurm {
