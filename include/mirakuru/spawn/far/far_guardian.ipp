@@ -7,10 +7,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <limits>
+#include <string_view>
 
 #include <mirakuru/command.hpp>
 #include <mirakuru/os/ascii.hpp>
+#include <mirakuru/os/syscalls.hpp>
 #include <mirakuru/os/uuid.hpp>
 #include <mirakuru/spawn/far/far_guardian.hpp>
 #include <mirakuru/stop/schedule.hpp>
@@ -44,7 +47,7 @@ marked() {
       awk -v "mk_u=mirakuru_uuid=$mk_U" '/^==> / { f = $2 } $0 == mk_u { print f }'
   fi
 }
-send() { kill -s "$1" -- "-$mk_P" || kill -s "$1" "-$mk_P"; }
+send() { kill -s "$1" "-$mk_P" || kill -s "$1" -- "-$mk_P"; }
 sig() { send "$1" || kill -s "$1" "$mk_P"; }
 group() { sig 0 && { [ ! -r /proc/self/stat ] || lives; }; }
 lives() { cat /proc/[0-9]*/stat | grep -q -e "^$mk_P (.*) [^XZ] " -e ") [^XZ] [0-9]* $mk_P "; }
@@ -144,7 +147,7 @@ fi
       s9) clean_up; sig 9; rest 9 ;;
       s*) mk_t=$(($(date +%s) + mk_B + 1)); step "${mk_l#s}" 3<&- 9>&- & ;;
       l*) kill -s "${mk_l#l}" "$mk_P" ;;
-      p) sig 19; say paused ;;
+      p) sig 19; rest 19; say paused ;;
       c) sig 18; rest 18 ;;
       i*) printf %b "${mk_l#i}" >&9 ;;
       e) exec 9>&- ;;
@@ -161,7 +164,7 @@ fi
 inline constexpr char relay_script[] = R"sh(
 say() { printf '\000mirakuru %s %s\n' "$mk_M" "$*" >&6; }
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
-send() { kill -s "$1" -- "-$mk_P" || kill -s "$1" "-$mk_P"; }
+send() { kill -s "$1" "-$mk_P" || kill -s "$1" -- "-$mk_P"; }
 sig() { send "$1" || kill -s "$1" "$mk_P"; }
 group() { sig 0 && { [ ! -r /proc/self/stat ] || lives; }; }
 lives() { cat /proc/[0-9]*/stat | grep -q -e "^$mk_P (.*) [^XZ] " -e ") [^XZ] [0-9]* $mk_P "; }
@@ -250,6 +253,20 @@ inline std::string ulimit_of(const ResourceLimit& limit) {
     default:
       return {};
   }
+}
+
+/// umask(2) tells only by a change, which other threads would see. Rests on /proc/PID/status.
+inline mode_t own_umask() {
+  constexpr std::string_view field = "\nUmask:\t";
+  char text[512];  // it is the second field
+  const auto size = syscalls::read_file("/proc/self/status", text);
+  const std::string_view status{text, static_cast<std::size_t>(size)};
+  if (const auto at = status.find(field); at != status.npos)
+    return static_cast<mode_t>(
+        std::strtoul(std::string{status.substr(at + field.size(), 4)}.c_str(), nullptr, 8));
+  const auto mask = ::umask(0);
+  ::umask(mask);
+  return mask;
 }
 
 MIRAKURU_DECL std::string unit_name(const std::string& id) {
@@ -341,10 +358,8 @@ MIRAKURU_DECL LaunchRequest below_far_guardian(LaunchRequest request,
              : request.clean_env       ? "/bin:/usr/bin"
                                        : "$PATH") +
             '\n';
-  const auto mask = ::umask(0);
-  ::umask(mask);
   char digits[8];
-  std::snprintf(digits, sizeof digits, "%04o", static_cast<unsigned>(mask));
+  std::snprintf(digits, sizeof digits, "%04o", static_cast<unsigned>(own_umask()));
   script += std::string{"prepare() { umask "} + digits;
   for (const auto& limit : request.limits) script += " && { " + ulimit_of(limit) + "; }";
   script += "; }\nhost() { echo \"" + host + "\"; }\nclean_up() {\n:\n";

@@ -92,7 +92,8 @@ MIRAKURU_DECL LaunchRequest Podman::launch(LaunchRequest request) const {
   request.words = std::move(words);
   std::vector<std::string> remove{program, "rm", "--force"};
   // Podman waits ten seconds for the container unless it is told; docker does not know the option.
-  if (program.find("docker") == std::string::npos) remove.emplace_back("--time=0");
+  if (program.find("docker", program.rfind('/') + 1) == std::string::npos)
+    remove.emplace_back("--time=0");
   remove.push_back(name);
   request.clean_up.push_back(std::move(remove));
   return request;
