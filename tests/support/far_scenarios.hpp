@@ -226,6 +226,21 @@ FAR_TEST("an input that is a text or nothing ends") {
   CHECK(empty.exit_code() == 0);
 }
 
+FAR_TEST("a command that does not read its input gets its signals") {
+  NEEDS_PLACE;
+  auto executor =
+      Place::make(mk::Shell{"trap 'echo bye; exit 0' TERM; echo ready\n"
+                            "while :; do sleep 0.05; done"},
+                  mk::InputText{std::string(1'000'000, 'y')}, mk::BannerCheck{"ready"}, budget);
+  executor.start();
+  std::this_thread::sleep_for(1s);  // more than all pipes on the way take
+  const test::Elapsed elapsed;
+  executor.stop();
+  CHECK(elapsed < 4s);
+  CHECK(executor.output() == "ready\nbye\n");
+  CHECK(executor.exit_code() == 0);
+}
+
 FAR_TEST("StopByInput ends a command that reads") {
   NEEDS_PLACE;
   auto executor = Place::make(mk::Shell{"cat; echo end"}, mk::StopByInput{}, budget);
@@ -261,6 +276,29 @@ FAR_TEST("pause() stops all processes, and resume() lets them go on") {
   CHECK(test::eventually([&] { return executor.output() != seen; }));
   executor.pause().stop();
   CHECK_FALSE(executor.running());
+}
+
+FAR_TEST("a command that is paused hears the stop signal") {
+  NEEDS_PLACE;
+  auto executor = Place::make(mk::Shell{"trap 'echo bye; exit 0' TERM; echo ready\n"
+                                        "while :; do sleep 0.05; done"},
+                              mk::BannerCheck{"ready"}, budget);
+  executor.start().pause();
+  const test::Elapsed elapsed;
+  executor.stop();
+  CHECK(elapsed < 4s);
+  CHECK(executor.output() == "ready\nbye\n");
+  CHECK(executor.exit_code() == 0);
+}
+
+FAR_TEST("a process that left a command with a mark of its own ends with stop()") {
+  NEEDS_PLACE;
+  const test::Mark mark;
+  auto command = mark.line("setsid sleep 300 & echo ready; sleep 300");
+  command.env["mirakuru_uuid"] = "mine";
+  auto executor = Place::make(command, mk::BannerCheck{"ready"}, mk::Silent{}, budget);
+  executor.start().stop();
+  CHECK(mark.all_gone());
 }
 
 FAR_TEST("it starts again, five times") {

@@ -77,6 +77,7 @@ struct FarCommand {
   std::string program, directory;  ///< the command's, for messages
   std::string place;               ///< the host or engine, for messages
   std::string host = {};           ///< the machine's name here; empty: it tells its own
+  int tasks = 1;                   ///< how many far guardians the local command starts at least
   /// Makes a probe whose reasons say why the command is not executed yet; none if nobody knows.
   std::function<std::shared_ptr<Probe>(const Process&)> why_not_yet = {};
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <doctest/doctest.h>
+#include <csignal>
 #include <string>
+#include <thread>
 
 #include <mirakuru.hpp>
 #include <mirakuru/kit.hpp>
@@ -99,24 +101,77 @@ TEST_CASE("far guardian: SIGTERM to its processes ends the command") {
   CHECK(test::eventually([&] { return !executor.running(); }, 20s));
 }
 
+namespace {
+
+/// A far guardian in a shell, with nobody above it.
+template <class Words>
+struct Alone {
+  mk::LaunchRequest launched;
+  mk::Executor<mk::DirectSpawner, mk::Silent> shell;
+
+  explicit Alone(mk::LaunchRequest request)
+      : launched{[&] {
+          auto words = Words::words();
+          words.insert(words.end(), {"-c", mk::detail::far_shell});
+          return mk::detail::below_far_guardian(std::move(request), std::move(words),
+                                                "this machine", "echo here");
+        }()},
+        shell{launched.words} {
+    shell.start().write(launched.far->opening);
+  }
+};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("far guardian: SIGTERM at any moment of its start is not lost", Words, DashWords,
+                   BashWords, BusyboxWords) {
+  if (!In<Words>::there_is()) return;
+  for (auto delay = 0ms; delay < 60ms; delay += 3ms) {
+    const test::Mark mark;
+    Alone<Words> far{{.words = {"sh", "-c", "sleep 300; exit"},
+                      .env = {{"TEST_MARK", mark.text()}},
+                      .id = mark.text(),
+                      .stop_budget = 1s}};
+    std::this_thread::sleep_for(delay);
+    ::kill(-far.shell.pid(), SIGTERM);
+    CHECK_MESSAGE(test::eventually([&] { return !far.shell.running(); }, 5s), delay.count());
+    CHECK_MESSAGE(mark.all_gone(5s), delay.count());  // not by the silence of ten seconds
+  }
+}
+
+TEST_CASE_TEMPLATE("far guardian: a paused command hears the last signal when the orders end",
+                   Words, DashWords, BashWords, BusyboxWords) {
+  if (!In<Words>::there_is()) return;
+  const test::Mark mark;
+  Alone<Words> far{{.words = {"sh", "-c",
+                              "trap 'echo bye; exit 0' TERM; setsid sleep 300 & echo up\n"
+                              "while :; do sleep 0.05; done"},
+                    .env = {{"TEST_MARK", mark.text()}},
+                    .id = mark.text(),
+                    .steps = {{SIGTERM, 5s}},
+                    .stop_budget = 5s}};
+  REQUIRE(test::eventually([&] { return far.shell.output() == "up\n"; }, 10s));
+  far.shell.write("p\n");
+  REQUIRE(test::eventually(
+      [&] { return far.shell.err_output().find("paused") != std::string::npos; }, 10s));
+  far.shell.close_input();
+  CHECK(test::eventually([&] { return !far.shell.running(); }, 8s));
+  CHECK(far.shell.output() == "up\nbye\n");
+  CHECK(mark.all_gone());
+}
+
 TEST_CASE_TEMPLATE("far guardian: it kills the command when its first shell is killed", Words,
                    DashWords, BashWords, BusyboxWords) {
   if (!In<Words>::there_is()) return;
   const test::Mark mark;
-  auto words = Words::words();
-  words.insert(words.end(), {"-c", mk::detail::far_shell});
-  const auto launched = mk::detail::below_far_guardian(
-      {.words = {"sh", "-c", "trap '' TERM; setsid sleep 300 & sleep 300; exit"},
-       .env = {{"TEST_MARK", mark.text()}},
-       .id = mark.text(),
-       .stop_budget = 60s},
-      std::move(words), "this machine", "echo here");
-  // No guardian is here, and nobody closes the orders.
-  mk::Executor shell{launched.words, mk::DirectSpawner{}, mk::Silent{}};
-  shell.start().write(launched.far->opening);
+  // Nobody closes the orders.
+  Alone<Words> far{{.words = {"sh", "-c", "trap '' TERM; setsid sleep 300 & sleep 300; exit"},
+                    .env = {{"TEST_MARK", mark.text()}},
+                    .id = mark.text(),
+                    .stop_budget = 60s}};
   REQUIRE(test::eventually([&] { return mark.count_processes() == 3; }, 10s));
-  ::kill(shell.pid(), SIGKILL);
-  CHECK(test::eventually([&] { return !shell.running(); }, 5s));
+  ::kill(far.shell.pid(), SIGKILL);
+  CHECK(test::eventually([&] { return !far.shell.running(); }, 5s));
   CHECK(mark.all_gone(8s));
 }
 

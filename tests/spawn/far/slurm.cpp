@@ -107,6 +107,41 @@ TEST_CASE("Slurm: a command runs as a job, and its exit code is the service's") 
   CHECK(nothing_left(*slurm, mark));
 }
 
+TEST_CASE("Slurm: a task that ends before another one is up ends nothing else") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  const auto mark = test::mark();
+  const mk::TempDir dir{"late"};
+  dir.write("late", "#!/bin/sh\n[ $SLURM_PROCID = 0 ] || sleep 1\n");
+  std::filesystem::permissions(dir / "late", std::filesystem::perms::owner_all);
+  mk::Executor job{script(*slurm,
+                          "[ $SLURM_PROCID = 1 ] || exit 0; echo up\n"
+                          "read line; echo got $line; exec sleep 1000",
+                          mark),
+                   mk::Slurm{.tasks = 2, .options = {"--task-prolog=" + (dir / "late").native()}},
+                   mk::BannerCheck{"up"}, budget};
+  job.start().write("it\n");
+  job.wait_for([&] { return job.output() == "up\ngot it\n"; }, 20s);
+  job.stop();
+  CHECK(job.exit_code() == -SIGTERM);
+  CHECK(nothing_left(*slurm, mark));
+}
+
+TEST_CASE("Slurm: the bad end of one task is the service's, and a stop ends the others") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  const auto mark = test::mark();
+  mk::Executor job{
+      script(*slurm, "echo up; [ $SLURM_PROCID = 0 ] || exec sleep 1000\nsleep 1; exit 3", mark),
+      mk::Slurm{.tasks = 2}, mk::BannerCheck{.pattern = "up", .times = 2}, mk::Silent{}, budget};
+  job.start();
+  CHECK(test::eventually([&] { return job.exit_code().has_value(); }, 20s));
+  CHECK(job.exit_code() == 3);
+  CHECK(job.running());  // the other one
+  CHECK_THROWS_AS(job.stop(), mk::ProcessFinishedWithError);
+  CHECK(nothing_left(*slurm, mark));
+}
+
 TEST_CASE("Slurm: the stop signal reaches the command") {
   auto* const slurm = cluster();
   if (slurm == nullptr) return;

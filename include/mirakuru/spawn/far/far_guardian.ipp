@@ -20,24 +20,29 @@
 
 namespace mirakuru::detail {
 
-/// The far guardian. Variables come before it, each behind "mk_", as the login may have exported
-/// shorter names: M the mark, U the value of mirakuru_uuid, D the directory, W the words, N the
-/// program's name, L where it is looked up, S the last signals as "NUMBER:NAPS", B their seconds, I
-/// not empty for a command that reads; functions `clean_up`, `prepare` with the umask and limits,
-/// and `host` with the machine's name.
+/// The far guardian is one shell program of three parts: functions that every one has, those of its
+/// kind, and the processes. Variables come before it, each behind "mk_", as the login may have
+/// exported shorter names: M the mark, U the value of mirakuru_uuid, D the directory, W the words,
+/// N the program's name, L where it is looked up, S the last signals as "NUMBER:NAPS", B their
+/// seconds, I not empty for a command that reads; functions `clean_up`, `prepare` with the umask
+/// and limits, and `host` with the machine's name.
 ///
-/// A group may have zombies alone, where nobody reaps. SIGTERM ends the command as the end of the
-/// orders does: Slurm sends it to all processes of a job. Two processes run side by side, so that
-/// neither ignores SIGINT as a background job does. The first one starts the command, P, and tells
-/// its end. The second one reads the orders. T, below that, ends the command if no order comes for
-/// 10 s; an order is at least an empty line. T is there when it has closed the output of its own.
-/// G is for a grep that looks behind a null character, as that of busybox does not.
-/// If the first shell, $$, was killed, T kills the command: Slurm kills those that it finds, and
-/// keeps the orders of the others open. So T stays until the end. P is a process of the first
-/// shell's group until it is executed.
-inline constexpr char far_script[] = R"sh(
+/// `now` sets mk_u, in seconds of no wall clock where there is another. A group may have zombies
+/// alone, where nobody reaps. A process of another user cannot be asked by a signal.
+inline constexpr char far_functions[] = R"sh(
 say() { printf '\000mirakuru %s %s\n' "$mk_M" "$*" >&6; }
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
+now() { IFS=. read -r mk_u mk_v </proc/uptime || mk_u=$(date +%s); }
+send() { kill -s "$1" "-$mk_P" || kill -s "$1" -- "-$mk_P"; }
+sig() { send "$1" || kill -s "$1" "$mk_P"; }
+lives() { cat /proc/[0-9]*/stat | grep -q -e "^$mk_P (.*) [^XZ] " -e ") [^XZ] [0-9]* $mk_P "; }
+group() { if [ -r /proc/self/stat ]; then lives; else sig 0; fi; }
+end() { kill -s ALRM "$mk_T"; "$1"; kill -s USR2 "$mk_T"; }
+)sh";
+
+/// The kind that has the command. A stop may find it paused, so that SIGCONT comes first. G is for
+/// a grep that looks behind a null character, as that of busybox does not.
+inline constexpr char far_command[] = R"sh(
 marked() {
   [ -n "$mk_U" ] || return 0
   if [ -n "$mk_G" ]; then
@@ -47,22 +52,19 @@ marked() {
       awk -v "mk_u=mirakuru_uuid=$mk_U" '/^==> / { f = $2 } $0 == mk_u { print f }'
   fi
 }
-send() { kill -s "$1" "-$mk_P" || kill -s "$1" -- "-$mk_P"; }
-sig() { send "$1" || kill -s "$1" "$mk_P"; }
-group() { sig 0 && { [ ! -r /proc/self/stat ] || lives; }; }
-lives() { cat /proc/[0-9]*/stat | grep -q -e "^$mk_P (.*) [^XZ] " -e ") [^XZ] [0-9]* $mk_P "; }
 alive() { group || [ -n "$(marked)" ]; }
 rest() { for mk_f in $(marked); do mk_f=${mk_f#/proc/}; kill -s "$1" "${mk_f%/*}"; done; }
-step() { sig "$1"; while group && [ "$(date +%s)" -lt "$mk_t" ]; do nap; done; rest "$1"; }
-end() { kill -s ALRM "$mk_T"; "$1"; kill -s USR2 "$mk_T"; }
+in_time() { now; [ "$mk_u" -lt "$mk_t" ]; }
+step() { sig "$1"; while group && in_time; do nap; done; rest "$1"; }
 finish() {
-  [ -n "$mk_I" ] && exec 9>&-
-  mk_t=$(($(date +%s) + mk_B + 1))
+  exec 9>&-
+  now; mk_t=$((mk_u + mk_B + 1))
+  sig 18; rest 18
   for mk_s in $mk_S; do
     alive || break
     step "${mk_s%:*}" &
     mk_n=${mk_s#*:}
-    while [ "$mk_n" -gt 0 ] && [ "$(date +%s)" -lt "$mk_t" ] && alive; do mk_n=$((mk_n - 1)); nap; done
+    while [ "$mk_n" -gt 0 ] && in_time && alive; do mk_n=$((mk_n - 1)); nap; done
   done
   clean_up
   mk_n=100
@@ -81,94 +83,42 @@ look() {
   done
   return 1
 }
-exec 3<&0 4>&1 6>&2 2>/dev/null
-trap '' HUP INT TERM
-printf 'a\000b' | grep -qF b && mk_G=1
-mk_F=/dev/null
-if [ -n "$mk_I" ]; then
-  mk_F=$(mktemp -d) && mk_F=$mk_F/in && mkfifo -m 600 "$mk_F" || { say failed mkfifo 5; exit 125; }
-fi
-{
-  exec 3<&- 5>&1 1>&4 4>&-
-  (
-    trap - HUP INT TERM
-    mk_P=$(exec sh -c 'echo $PPID')
-    if [ -n "$mk_D" ] && ! cd -- "$mk_D"; then
-      mk_E=13
-      [ -e "$mk_D" ] || mk_E=2
-      [ ! -e "$mk_D" ] || [ -d "$mk_D" ] || mk_E=20
-      say failed chdir "$mk_E"
-      exit 126
-    fi
-    look || { say failed execve "$mk_E"; exit 127; }
-    prepare || { say failed ulimit 1; exit 126; }
-    echo "$mk_P" >&5
-    say up "$mk_P" "$(host)"
-    eval "exec setsid env $mk_W 2>&6 5>&- 6>&-"
-  )
-  mk_R=$?
-  trap '' PIPE
-  exec 5>&-
-  [ "$mk_R" -le 128 ] || [ "$mk_R" -gt 192 ] || mk_R=$((128 - mk_R))
-  say end "$mk_R"
-} <"$mk_F" | {
-  trap mk_X=1 HUP INT TERM
-  if [ -n "$mk_I" ]; then
-    exec 9>"$mk_F"
-    rm -rf "${mk_F%/in}"
+can_run() {
+  if [ -n "$mk_D" ] && ! cd -- "$mk_D"; then
+    mk_E=13
+    [ -e "$mk_D" ] || mk_E=2
+    [ ! -e "$mk_D" ] || [ -d "$mk_D" ] || mk_E=20
+    say failed chdir "$mk_E"
+    return 126
   fi
-  exec 4>&- >/dev/null
-  read -r mk_P || { clean_up; exit 126; }
-  exec </dev/null
-  trap '' USR1 USR2 ALRM PIPE
-  mk_K=$(exec sh -c 'echo $PPID')
-  mk_T=$( (
-    trap 'mk_n=0' USR1
-    trap 'mk_n=-90000' ALRM
-    trap 'kill -s 9 "$mk_c"; exit' USR2
-    trap '' HUP INT TERM
-    exec >/dev/null
-    mk_n=0
-    while kill -s 0 "$$" && [ "$mk_n" -lt 10 ]; do
-      mk_n=$((mk_n + 1))
-      sleep 1 &
-      mk_c=$!
-      while kill -s 0 "$mk_c"; do wait "$mk_c"; done
-    done
-    kill -s 0 "$$" || mk_S=
-    finish
-    kill -s 9 "$mk_K"
-  ) 3<&- 6>&- 9>&- & echo $!)
-  trap 'end finish; exit' HUP INT TERM
-  [ -z "$mk_X" ] || kill -s TERM "$mk_K"
-  mk_q=
-  while IFS= read -r mk_l <&3; do
-    case $mk_l in
-      s9) clean_up; sig 9; rest 9 ;;
-      s*) mk_t=$(($(date +%s) + mk_B + 1)); step "${mk_l#s}" 3<&- 9>&- & ;;
-      l*) kill -s "${mk_l#l}" "$mk_P" ;;
-      p) sig 19; rest 19; say paused ;;
-      c) sig 18; rest 18 ;;
-      i*) printf %b "${mk_l#i}" >&9 ;;
-      e) exec 9>&- ;;
-      g) (while alive; do nap; done; say gone) 3<&- 9>&- & ;;
-      q) mk_q=1; break ;;
-    esac
-    kill -s USR1 "$mk_T"
-  done
-  if [ -n "$mk_q" ]; then end clean_up; else end finish; fi
+  look || { say failed execve "$mk_E"; return 127; }
+  prepare || { say failed ulimit 1; return 126; }
 }
+runs() { say up "$mk_P" "$(host)"; }
+ended() {
+  [ "$1" -le 128 ] || [ "$1" -gt 192 ] || set -- $((128 - $1))
+  say end "$1"
+}
+obey() {
+  case $1 in
+    s9) clean_up; sig 9; rest 9 ;;
+    s*) now; mk_t=$((mk_u + mk_B + 1)); step "${1#s}" 3<&- 9>&- & ;;
+    l*) kill -s "${1#l}" "$mk_P" ;;
+    p) sig 19; rest 19; say paused ;;
+    c) sig 18; rest 18 ;;
+    i*) printf '%s\n' "${1#i}" >&9 ;;
+    e) exec 9>&- ;;
+    g) (while alive && kill -s 0 "$mk_K"; do nap; done; say gone) 3<&- 9>&- & ;;
+  esac
+}
+give() { printf %b "$1" >&9; say taken; }
+lost() { kill -s 0 "$$" || mk_S=; finish; kill -s 9 "$mk_K"; }
+leave() { if [ -n "$1" ]; then end clean_up; else end finish; fi; }
+printf 'a\000b' | grep -qF b && mk_G=1
 )sh";
 
-/// The same for a command with a far guardian of its own: it hands on each order.
-inline constexpr char relay_script[] = R"sh(
-say() { printf '\000mirakuru %s %s\n' "$mk_M" "$*" >&6; }
-nap() { sleep 0.05 2>/dev/null || sleep 1; }
-send() { kill -s "$1" "-$mk_P" || kill -s "$1" -- "-$mk_P"; }
-sig() { send "$1" || kill -s "$1" "$mk_P"; }
-group() { sig 0 && { [ ! -r /proc/self/stat ] || lives; }; }
-lives() { cat /proc/[0-9]*/stat | grep -q -e "^$mk_P (.*) [^XZ] " -e ") [^XZ] [0-9]* $mk_P "; }
-end() { kill -s ALRM "$mk_T"; "$1"; kill -s USR2 "$mk_T"; }
+/// The kind whose command has a far guardian of its own: it hands on each order.
+inline constexpr char far_relay[] = R"sh(
 finish() {
   exec 9>&-
   mk_n=$(((mk_B + 3) * 20))
@@ -177,51 +127,102 @@ finish() {
   mk_n=100
   while group && [ "$mk_n" -gt 0 ]; do sig 9; mk_n=$((mk_n - 1)); nap; done
 }
+can_run() { :; }
+runs() { :; }
+ended() { say left "$1"; }
+obey() { printf '%s\n' "$1" >&9; }
+give() { printf '%s\n' "$1" >&9; }
+lost() { kill -s 9 "$mk_K"; finish; }
+leave() { end finish; }
+mk_I=1
+)sh";
+
+/// Three processes run side by side, so that none ignores SIGINT as a background job does. The
+/// first one starts the command, P, and tells its end. The second one, K, reads the orders, and
+/// never waits for the command. The third one gives it the input.
+///
+/// T, below K, ends the command if no order comes for 10 s; an order is at least an empty line. T
+/// is there when it has closed the output of its own. If the first shell, $$, was killed, T kills
+/// the command: Slurm kills those that it finds, and keeps the orders of the others open. So T
+/// stays until the end.
+///
+/// SIGTERM ends the command as the end of the orders does: Slurm sends it to all processes of a
+/// job. X remembers one that comes before that is possible. The processes begin with ignoring it,
+/// so C is there to end by it meanwhile. P is a process of the first shell's group until it is
+/// executed.
+inline constexpr char far_processes[] = R"sh(
 exec 3<&0 4>&1 6>&2 2>/dev/null
+mk_X= mk_r=
+trap mk_X=1 HUP INT TERM
+mk_F=/dev/null
+if [ -n "$mk_I" ]; then
+  mk_F=$(mktemp -d) && mk_F=$mk_F/in && mkfifo -m 600 "$mk_F" || {
+    say failed mkfifo 5
+    rm -rf "${mk_F%/in}"
+    exit 125
+  }
+fi
+mk_C=$( (exec sleep 10 >/dev/null) 3<&- 4>&- 6>&- & echo $!) || mk_X=1
 trap '' HUP INT TERM
-mk_F=$(mktemp -d) && mk_F=$mk_F/in && mkfifo -m 600 "$mk_F" || exit 125
 {
   exec 3<&- 5>&1 1>&4 4>&-
   (
     trap - HUP INT TERM
     mk_P=$(exec sh -c 'echo $PPID')
-    echo "$mk_P" >&5
+    can_run || exit
+    echo "$mk_P" >&5 || exit
+    runs
     eval "exec setsid env $mk_W 2>&6 5>&- 6>&-"
   )
-  say left "$?"
+  mk_R=$?
+  trap '' PIPE
+  exec 5>&-
+  ended "$mk_R"
 } <"$mk_F" | {
-  trap mk_X=1 HUP INT TERM
-  exec 9>"$mk_F"
-  rm -rf "${mk_F%/in}"
-  exec 4>&- 6>&- >/dev/null
-  read -r mk_P || exit 126
+  trap 'mk_X=1 mk_r=1' HUP INT TERM
+  exec 4>&- 9>&1 >/dev/null
+  until read -r mk_P; do
+    [ -n "$mk_r" ] || { kill -s 9 "$mk_C"; clean_up; exit 126; }
+    mk_r=
+  done
   exec </dev/null
   trap '' USR1 USR2 ALRM PIPE
-  mk_K=$(exec sh -c 'echo $PPID')
-  mk_T=$( (
-    trap 'mk_n=0' USR1
-    trap 'mk_n=-90000' ALRM
-    trap 'kill -s 9 "$mk_c"; exit' USR2
+  while mk_K=$(exec sh -c 'echo $PPID'); [ "$?" -gt 128 ]; do :; done
+  while mk_T=$(
     trap '' HUP INT TERM
-    exec >/dev/null
-    mk_n=0
-    while kill -s 0 "$$" && [ "$mk_n" -lt 10 ]; do
-      mk_n=$((mk_n + 1))
-      sleep 1 &
-      mk_c=$!
-      while kill -s 0 "$mk_c"; do wait "$mk_c"; done
-    done
-    kill -s 9 "$mk_K"
-    finish
-  ) 3<&- 9>&- & echo $!)
+    (
+      trap 'mk_n=0' USR1
+      trap 'mk_n=-90000' ALRM
+      trap 'kill -s 9 "$mk_c"; exit' USR2
+      exec >/dev/null
+      mk_n=0
+      while kill -s 0 "$$" && [ "$mk_n" -lt 10 ]; do
+        mk_n=$((mk_n + 1))
+        sleep 1 &
+        mk_c=$!
+        while kill -s 0 "$mk_c"; do wait "$mk_c"; done
+      done
+      lost
+    ) 3<&- 6>&- 9>&- & echo $!
+  ); [ "$?" -gt 128 ]; do :; done
   trap 'end finish; exit' HUP INT TERM
+  read -r mk_u mk_v mk_f mk_n <"/proc/$mk_C/stat" || mk_f=
+  kill -s 9 "$mk_C" && [ "$mk_f" != Z ] || mk_X=1
   [ -z "$mk_X" ] || kill -s TERM "$mk_K"
-  while IFS= read -r mk_l <&3; do
-    printf '%s\n' "$mk_l" >&9
+  mk_q=
+  while [ -z "$mk_q" ] && IFS= read -r mk_l <&3; do
+    [ "$mk_l" != q ] || mk_q=1
+    obey "$mk_l"
     kill -s USR1 "$mk_T"
-    [ "$mk_l" != q ] || break
   done
-  end finish
+  leave "$mk_q"
+} | {
+  trap '' PIPE
+  exec 3<&- 4>&-
+  [ -n "$mk_I" ] || exit
+  exec 9>"$mk_F"
+  rm -rf "${mk_F%/in}"
+  while IFS= read -r mk_l; do give "$mk_l"; done
 }
 )sh";
 
@@ -351,7 +352,7 @@ MIRAKURU_DECL LaunchRequest below_far_guardian(LaunchRequest request,
                        " mk_D=" + quoted(request.cwd) + " mk_N=" + quoted(request.words.at(0)) +
                        " mk_S=" + quoted(last_signals(request)) +
                        " mk_B=" + std::to_string(std::min<long long>(seconds, 86'400)) +
-                       " mk_I=" + (reads_input(request.in) ? "1" : "") + " mk_X=\n";
+                       " mk_I=" + (reads_input(request.in) ? "1\n" : "\n");
   script += "mk_W=" + quoted(quote_words(env)) + '\n';
   script += "mk_L=" +
             (path != request.env.end() ? quoted(path->second)
@@ -366,7 +367,9 @@ MIRAKURU_DECL LaunchRequest below_far_guardian(LaunchRequest request,
   for (const auto& command : request.clean_up)
     script += "timeout 10 " + quote_words(command) + " </dev/null >/dev/null\n";
   script += "}\n";
-  script += relays ? relay_script : far_script;
+  script += far_functions;
+  script += relays ? far_relay : far_command;
+  script += far_processes;
 
   if (relays)
     request.far->opening.insert(0, encoded(script));

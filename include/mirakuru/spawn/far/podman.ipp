@@ -48,6 +48,7 @@ inline void move_surroundings(LaunchRequest& request, std::vector<std::string>& 
   for (const auto& [name, value] : request.env) words.push_back("--env=" + name + '=' + value);
   request.cwd.clear();
   request.env.clear();
+  request.unset.clear();  // the container inherits nothing
   request.clean_env = false;
 }
 

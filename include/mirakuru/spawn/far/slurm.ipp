@@ -119,6 +119,7 @@ MIRAKURU_DECL LaunchRequest Slurm::launch(LaunchRequest request) const {
       "$(" + detail::quote_words({detail::beside_srun(program, "sinfo")}) +
           R"sh( -h -n "$SLURMD_NODENAME" -o %o || echo "$SLURMD_NODENAME"))sh");
   launched.clean_up.push_back(end);
+  launched.far->tasks = tasks;
   launched.far->why_not_yet = [why](const Process& process) {
     return std::make_shared<detail::QueueProbe>(why, process);
   };

@@ -21,11 +21,10 @@ namespace mirakuru {
 /// the owner's death end the same ones. If that shell is killed, they stay.
 ///
 /// An exit code of 129 to 192 counts as the end by a signal, as in any shell. The first lines of
-/// standard error are ssh's own, such as its warnings. A service that does not read 64 KB of its
-/// input delays its signals.
+/// standard error are ssh's own, such as its warnings.
 ///
-/// A user of the command, a terminal and descriptors cannot go there. Rests on ssh(1), and on sh,
-/// setsid, env, uname, date, sleep, and mktemp with mkfifo for an input, there.
+/// A user of the command, a terminal and descriptors cannot go there. Rests on ssh(1), and there on
+/// sh, setsid, env, uname, date, sleep, cat, grep, and mktemp with mkfifo for an input.
 struct Ssh {
   static constexpr Guarantee guarantee = Guarantee::far_group_ends_with_connection;
   static constexpr bool runs_here = false, executes_later = true;

@@ -243,6 +243,7 @@ class [[gnu::visibility("hidden")]] Guardian {
       spread_at_ = look_at_;
       group_signalled_ = false;
       spin_until_ = 0;
+      if (paused_) suspend(false);
       return;
     }
     const bool leader_alone = scope == Scope::leader && !leader_ended_;

@@ -32,12 +32,14 @@ class [[gnu::visibility("hidden")]] Link {
   enum class News { none, up, failed, end, paused, gone, left };
   static constexpr std::size_t most = 3;  // descriptors that it waits for
   static constexpr std::int64_t heartbeat = 2'000'000'000;
+  /// Lines of input that a far guardian may keep: it must not wait for its command.
+  static constexpr int most_untaken = 8;
 
   [[nodiscard]] static std::size_t extra_size(const std::optional<FarCommand>& far) {
     return far ? far->mark.size() + 2 * buffer_size + 128 : 0;
   }
   Link(const std::optional<FarCommand>& far, const LinkEnds& ends, StringArena& arena)
-      : ends_{ends}, exists_{far.has_value()} {
+      : ends_{ends}, exists_{far.has_value()}, tasks_{far ? far->tasks : 0} {
     if (!exists_) return;
     prefix_ = arena.string('0' + ("mirakuru " + far->mark + ' '));
     prefix_size_ = far->mark.size() + 11;
@@ -52,8 +54,11 @@ class [[gnu::visibility("hidden")]] Link {
   [[nodiscard]] bool was_up() const noexcept { return up_; }
   /// True when it has said that nothing of its command lives.
   [[nodiscard]] bool is_gone() const noexcept { return gone_; }
-  /// True when the far guardian has told the exit code of its command.
-  [[nodiscard]] bool has_ended() const noexcept { return ended_; }
+  /// True when each far guardian that was up has told the exit code of its command, or one a bad
+  /// one.
+  [[nodiscard]] bool has_ended() const noexcept {
+    return exit_code_ != 0 || (ups_ > 0 && ends_told_ >= ups_);
+  }
   [[nodiscard]] int exit_code() const noexcept { return exit_code_; }
   /// The last line of the local command's own, such as an error of ssh.
   [[nodiscard]] const char* last_words() const noexcept { return words_; }
@@ -97,7 +102,9 @@ class [[gnu::visibility("hidden")]] Link {
     events[0] = {.fd = blocked ? ends_.errors : ends_.news,
                  .events = static_cast<short>(blocked ? POLLOUT : POLLIN),
                  .revents = 0};
-    events[1] = {.fd = is_up() && !full_ ? ends_.input : -1, .events = POLLIN, .revents = 0};
+    events[1] = {.fd = is_up() && !full_ && takes_input() ? ends_.input : -1,
+                 .events = POLLIN,
+                 .revents = 0};
     events[2] = {
         .fd = is_up() && (waits || full_) ? ends_.orders : -1, .events = POLLOUT, .revents = 0};
   }
@@ -155,7 +162,7 @@ class [[gnu::visibility("hidden")]] Link {
   }
   void send_input() {
     if (input_ends_) input_ends_ = !order('e');
-    if (ends_.input < 0 || full_) return;
+    if (ends_.input < 0 || full_ || !takes_input()) return;
     pollfd event{.fd = ends_.input, .events = POLLIN, .revents = 0};
     constexpr timespec at_once = {};
     if (syscalls::call(SYS_ppoll, &event, 1, &at_once, nullptr, 0) <= 0) return;
@@ -187,8 +194,14 @@ class [[gnu::visibility("hidden")]] Link {
     }
     line[filled++] = '\n';
     send(line, filled);
+    ++lines_sent_;
     more_ = true;
   }
+  [[nodiscard]] bool takes_input() const noexcept {
+    return lines_sent_ * all_tasks() - lines_taken_ < most_untaken;
+  }
+  /// A user's own options may start more than the launcher knows.
+  [[nodiscard]] int all_tasks() const noexcept { return ups_ > tasks_ ? ups_ : tasks_; }
 
   /// Takes the news out of the stream, and writes the rest to the file of standard error.
   News read_news() {
@@ -265,6 +278,7 @@ class [[gnu::visibility("hidden")]] Link {
       while (c != at && *c == *name) ++c, ++name;
       return c == at && *name == '\0';
     };
+    if (is("taken")) ++lines_taken_;
     const auto news = is("up")       ? News::up
                       : is("failed") ? News::failed
                       : is("end")    ? News::end
@@ -290,17 +304,18 @@ class [[gnu::visibility("hidden")]] Link {
     if (news != News::none) number_ = number_from();
     if (news == News::up) text_from();
     line_size_ = 0;
-    // A job has several tasks. The first start counts, the last end, and a bad exit code.
+    // A job has several tasks. The first start counts, and the last end, or the first bad one.
     if (news == News::up) {
       up_ = true;
       return ++ups_ == 1 ? news : News::none;
     }
     if (news == News::end) {
-      if (exit_code_ == 0) exit_code_ = number_;
-      ended_ = ++ends_told_ >= ups_;
-      return ended_ ? news : News::none;
+      ++ends_told_;
+      if (exit_code_ != 0 || (number_ == 0 && ends_told_ < all_tasks())) return News::none;
+      exit_code_ = number_;
+      return news;
     }
-    return news == News::gone && ++gones_ < ups_ ? News::none : news;
+    return news == News::gone && ++gones_ < all_tasks() ? News::none : news;
   }
 
   /// True if nothing is left to write.
@@ -324,10 +339,11 @@ class [[gnu::visibility("hidden")]] Link {
 
   LinkEnds ends_;
   News held_ = News::none;
-  bool exists_, up_ = false, ended_ = false, gone_ = false;
+  bool exists_, up_ = false, gone_ = false;
   bool full_ = false, more_ = false, input_ends_ = false;
   int exit_code_ = 0, number_ = 0;
-  int ups_ = 0, ends_told_ = 0, gones_ = 0;
+  int tasks_, ups_ = 0, ends_told_ = 0, gones_ = 0;
+  std::int64_t lines_sent_ = 0, lines_taken_ = 0;
   std::uint64_t for_tree_ = 0, for_leader_ = 0;  // signals to send, by number
   std::int64_t beat_at_ = 0;
   char *prefix_ = nullptr, *in_ = nullptr, *out_ = nullptr;
