@@ -16,7 +16,7 @@ namespace {
 /// The first request of a check.
 std::string request_text(const mk::HTTPCheck& check, std::uint16_t port = 0) {
   const auto exchange = mk::detail::Exchange::of(check);
-  return exchange.request(exchange.first_method(), port, 80);
+  return exchange.request(exchange.first_method(), exchange.url.host(), port, 80);
 }
 
 }  // namespace

@@ -726,6 +726,13 @@ TEST_CASE("URL: its parts are host, port and target") {
   CHECK(url.target() == "/a/b?c=d&e");
   CHECK(url.text() == "http://[::1]:8080/a/b?c=d&e#f");
   CHECK(mk::URL{"http://[::1]"}.port() == 80);
+  const mk::URL there{mk::spawned_host, 81, "/a?b"};
+  CHECK(there.host().is_spawned());
+  CHECK(there.port() == 81);
+  CHECK(there.target() == "/a?b");
+  CHECK(there.text() == "http://the spawned host:81/a?b");
+  CHECK_THROWS_AS((mk::URL{mk::spawned_host, 81, "a"}), std::invalid_argument);
+  CHECK_THROWS_AS((mk::URL{mk::spawned_host, 81, "/a b"}), std::invalid_argument);
   CHECK(mk::URL{"http://localhost#top"}.target() == "/");
   CHECK(mk::URL{"http://localhost/?a:b@c"}.host().str() == "localhost");
 }

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include <mirakuru/kit.hpp>
 #include <mirakuru/spawn/far/far_guardian.hpp>
 
+#include "errors.hpp"
 #include "files.hpp"
 #include "podman.hpp"
 #include "process.hpp"
@@ -101,6 +103,46 @@ TEST_CASE("Podman: both outputs and the exit code come back from the container")
   CHECK(result.output.find("\nhome\n") == std::string::npos);  // this is not the machine's root
   CHECK(result.err_output == "bad\n");
   CHECK(nothing_is_left(*podman));
+}
+
+TEST_CASE("Podman: a server in a container has its volume, its directory and its checks") {
+  const auto* podman = test::Podman::get();
+  if (podman == nullptr) return;
+  const mk::FreePort port;
+  auto launcher = podman->podman();
+  launcher.volumes = {{podman->volume(), "/site"}};
+  std::ofstream{podman->volume() + "/index.html"} << "hello";
+  mk::Executor server{mk::Command{.argv = {"httpd", "-f", "-v", "-p", "127.0.0.1:" + port.str()},
+                                  .cwd = "/site",
+                                  .env = {{"GREETING", "good 'morning'"}}},
+                      launcher,
+                      mk::TCPCheck{"127.0.0.1", port},
+                      mk::HTTPCheck{.url = port.url("/index.html"), .body = "hello"},
+                      mk::ExecCheck{mk::Shell{
+                          "test -e /site/index.html && test \"$GREETING\" = \"good 'morning'\""}},
+                      budget};
+  server.start();
+  CHECK(server.port() == port);
+  mk::Executor second{{"true"}, launcher, mk::TCPCheck{"127.0.0.1", port}, budget};
+  CHECK_THROWS_AS(second.start(), mk::AlreadyRunning);
+  server.stop();
+  CHECK(nothing_is_left(*podman));
+
+  mk::Executor never{{"sh", "-c", "while :; do sleep 1; done"},
+                     podman->podman(),
+                     mk::ExecCheck{mk::Shell{"echo not yet >&2; exit 3"}},
+                     mk::TimeoutBudget{.start = 3s, .stop = 0s}};
+  const auto message = test::message_of<mk::TimeoutExpired>([&] { never.start(); });
+  CHECK_MESSAGE(message.find("exited with 3: not yet") != message.npos, message);
+  CHECK(nothing_is_left(*podman));
+}
+
+TEST_CASE("Podman: variables that a command does not inherit are podman's all the same") {
+  auto request = request_for({"true"});
+  request.unset = {"HOME", "PATH"};
+  const auto launched = mk::Podman{.image = "a"}.launch(request);
+  CHECK(launched.unset.empty());
+  CHECK(mk::Podman{.image = "a"}.beside(request, "1:0").unset.empty());
 }
 
 TEST_CASE("Podman: a missing program is an error with the engine's words") {

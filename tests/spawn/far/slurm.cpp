@@ -49,6 +49,17 @@ mk::Command script(const test::SlurmCluster& slurm, const std::string& line,
 constexpr auto ignores_all = "trap '' TERM INT HUP; echo up; while :; do sleep 1; done";
 constexpr mk::TimeoutBudget budget{.start = 30s, .stop = 10s};
 
+/// Answers each request with the name of the host that it was asked by.
+constexpr auto http_server = R"(
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.headers['Host'].encode())
+http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever()
+)";
+
 /// A job that is still to begin shows no process yet, so its entry in the queue counts as well.
 bool nothing_left(const test::SlurmCluster& slurm, const std::string& mark) {
   const test::Elapsed elapsed;
@@ -139,6 +150,41 @@ TEST_CASE("Slurm: the bad end of one task is the service's, and a stop ends the 
   CHECK(job.exit_code() == 3);
   CHECK(job.running());  // the other one
   CHECK_THROWS_AS(job.stop(), mk::ProcessFinishedWithError);
+  CHECK(nothing_left(*slurm, mark));
+}
+
+TEST_CASE("Slurm: checks look at the node of the job") {
+  auto* const slurm = cluster();
+  if (slurm == nullptr) return;
+  const auto mark = test::mark();
+  const mk::FreePort port;
+  mk::Executor server{
+      mk::Command{.argv = Strings{"python3", "-c", http_server, port.str(), mark},
+                  .env = slurm->env()},
+      mk::Slurm{},
+      mk::TCPCheck{mk::spawned_host, port},
+      mk::HTTPCheck{.url = {mk::spawned_host, port, "/"}, .body = "127.0.0.1:" + port.str()},
+      mk::TalkCheck{.host = mk::spawned_host,
+                    .port = port,
+                    .send = "GET / HTTP/1.0\r\n\r\n",
+                    .expect = "200 OK"},
+      mk::ExecCheck{mk::Shell{"test $SLURMD_NODENAME = node1"}},
+      budget};
+  server.start();
+  CHECK(server.port() == port);
+  server.stop();
+  CHECK(nothing_left(*slurm, mark));
+  mk::Executor silent{mk::Command{.argv = Strings{"sleep", "300"}, .env = slurm->env()},
+                      mk::Slurm{}, mk::HTTPCheck{{mk::spawned_host, port, "/health"}},
+                      mk::TimeoutBudget{.start = 3s, .stop = 5s}};
+  std::string message;
+  try {
+    silent.start();
+  } catch (const mk::TimeoutExpired& error) {
+    message = error.what();
+  }
+  CHECK_MESSAGE(contains(message, "HEAD http://the spawned host:" + port.str() + "/health"),
+                message);
   CHECK(nothing_left(*slurm, mark));
 }
 

@@ -72,7 +72,7 @@ TEST_CASE("Ssh: checks look at the far machine") {
   mk::Executor server{{"python3", "-m", "http.server", "--bind", "127.0.0.1", port.str()},
                       sshd->ssh(),
                       mk::TCPCheck{mk::spawned_host, port},
-                      mk::HTTPCheck{port.url()},
+                      mk::HTTPCheck{{mk::spawned_host, port, "/"}},
                       mk::ExecCheck{mk::Shell{"kill -0 $PPID"}},
                       mk::TalkCheck{.host = mk::spawned_host,
                                     .port = port,

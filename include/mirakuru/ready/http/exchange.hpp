@@ -51,15 +51,14 @@ struct Exchange {
     return text + (expression.empty() ? " with a line that matches"
                                       : " with a line with '" + expression + "'");
   }
-  /// The whole request. `port`: of the connection, if the URL has none; `default_port`: of its
-  /// scheme.
-  [[nodiscard]] std::string request(const std::string& used_method, std::uint16_t port,
-                                    std::uint16_t default_port) const;
+  /// The whole request. `host`: by its name at the time; `port`: of the connection, if the URL has
+  /// none; `default_port`: of its scheme.
+  [[nodiscard]] std::string request(const std::string& used_method, const std::string& host,
+                                    std::uint16_t port, std::uint16_t default_port) const;
 };
 
-inline std::string Exchange::request(const std::string& used_method, std::uint16_t port,
-                                     std::uint16_t default_port) const {
-  const auto& host = url.host().str();
+inline std::string Exchange::request(const std::string& used_method, const std::string& host,
+                                     std::uint16_t port, std::uint16_t default_port) const {
   std::string text;
   text.reserve(256 + url.text().size() + payload.body().size());
   const auto add = [&](std::string_view name, std::string_view value) {
@@ -136,6 +135,7 @@ class HTTPProbe final : public ConnectProbe {
       : ConnectProbe{std::move(target), &process},
         exchange_{exchange},
         method_{exchange.first_method()},
+        host_{name_of_host(exchange.url.host(), process)},
         stream_{std::move(stream)} {
     if (exchange_.body && method_ == "HEAD")
       throw std::invalid_argument{"an answer to HEAD has no body to look at"};
@@ -144,7 +144,7 @@ class HTTPProbe final : public ConnectProbe {
  private:
   void begin_talk() override {
     more_ = false;
-    request_ = exchange_.request(method_, port_at_hand(), Stream::default_port);
+    request_ = exchange_.request(method_, host_, port_at_hand(), Stream::default_port);
     sent_ = 0;
     begun_ = false;
     response_.reset();
@@ -235,7 +235,7 @@ class HTTPProbe final : public ConnectProbe {
   }
 
   Exchange exchange_;
-  std::string method_;
+  std::string method_, host_;
   std::optional<LineMatcher> body_;  // with a callable for one answer
   Stream stream_;
   std::string request_;

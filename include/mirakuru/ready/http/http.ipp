@@ -9,8 +9,8 @@ namespace mirakuru {
 
 namespace detail {
 
-inline Target target_of(const HTTPCheck& check) {
-  return {.host = check.url.host(),
+inline Target target_of(const HTTPCheck& check, const Process& process) {
+  return {.host = name_of_host(check.url.host(), process),
           .port = check.url.port(),
           .socket = check.socket,
           .owned = check.owned && !check.may_be_there};
@@ -39,7 +39,7 @@ MIRAKURU_DECL std::unique_ptr<Probe> HTTPCheck::precheck() const {
 
 MIRAKURU_DECL std::unique_ptr<Probe> HTTPCheck::probe(const Process& process) const {
   return std::make_unique<detail::HTTPProbe<detail::PlainStream>>(
-      detail::Exchange::of(*this), detail::target_of(*this), process);
+      detail::Exchange::of(*this), detail::target_of(*this, process), process);
 }
 
 MIRAKURU_DECL HTTPCheck::operator TCPCheck() const {

@@ -25,6 +25,8 @@ class HTTPSURL : private URL {
  public:
   HTTPSURL(const std::string& text) : URL{text, "https", 443} {}
   HTTPSURL(const char* text) : HTTPSURL{std::string{text}} {}
+  HTTPSURL(Host::Spawned host, Port port, const std::string& path = "/")
+      : URL{host, port, path, "https"} {}
 
   using URL::host;
   using URL::port;
@@ -81,14 +83,15 @@ struct HTTPSCheck {
   }
   /// Asked after the spawn. Throws `std::invalid_argument` for a body in answer to HEAD.
   [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const {
-    detail::TLSOptions options{.verify = verify,
-                               .server_name = server_name ? server_name->str() : url.host().str()};
+    detail::TLSOptions options{
+        .verify = verify,
+        .server_name = detail::name_of_host(server_name ? *server_name : url.host(), process)};
     if (ca_file) options.ca_file = ca_file->str();
     if (certificate) options.certificate = options.key = certificate->str();
     if (key) options.key = key->str();
     return std::make_unique<detail::HTTPProbe<detail::TLSStream>>(
         detail::Exchange::of(*this),
-        detail::Target{.host = url.host(),
+        detail::Target{.host = detail::name_of_host(url.host(), process),
                        .port = url.port(),
                        .socket = socket,
                        .owned = owned && !may_be_there},

@@ -34,6 +34,10 @@ class URL {
  public:
   URL(const std::string& text);
   URL(const char* text) : URL{std::string{text}} {}
+  /// Of the machine that the command runs on: `{spawned_host, 7000, "/health"}`. The path begins
+  /// with a slash, and may have a query.
+  URL(Host::Spawned host, Port port, const std::string& path = "/")
+      : URL{host, port, path, "http"} {}
 
   [[nodiscard]] const Host& host() const noexcept { return host_; }
   [[nodiscard]] Port port() const noexcept { return port_; }
@@ -45,6 +49,7 @@ class URL {
  protected:
   /// Of another scheme: "https".
   URL(const std::string& text, const char* scheme, std::uint16_t default_port);
+  URL(Host::Spawned host, Port port, const std::string& path, const std::string& scheme);
 
  private:
   explicit URL(const detail::URLParts& parts);

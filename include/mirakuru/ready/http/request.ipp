@@ -81,6 +81,12 @@ struct URLParts {
 MIRAKURU_DECL URL::URL(const std::string& text) : URL{text, "http", 80} {}
 MIRAKURU_DECL URL::URL(const std::string& text, const char* scheme, std::uint16_t default_port)
     : URL{detail::URLParts{text, scheme, default_port}} {}
+MIRAKURU_DECL URL::URL(Host::Spawned host, Port port, const std::string& path,
+                       const std::string& scheme)
+    : URL{detail::URLParts{scheme + "://there:" + std::to_string(port) + path, scheme, port}} {
+  host_ = host;
+  text_ = scheme + "://" + detail::authority(host_, port_) + target_;
+}
 MIRAKURU_DECL URL::URL(const detail::URLParts& parts)
     : text_{parts.text}, host_{parts.host}, port_{parts.port}, target_{parts.target} {}
 
