@@ -64,6 +64,7 @@
 #include <mirakuru/spawn/far/ssh.ipp>
 #include <mirakuru/spawn/guarded.ipp>
 #include <mirakuru/spawn/guardian/guardian.ipp>
+#include <mirakuru/spawn/guardian/rest.ipp>
 #include <mirakuru/spawn/launch.ipp>
 #include <mirakuru/spawn/request.ipp>
 #include <mirakuru/stop/schedule.ipp>

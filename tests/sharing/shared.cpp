@@ -550,6 +550,50 @@ TEST_CASE("Shared: a service whose leader is killed is ended, and the next start
   CHECK(service.all_gone());
 }
 
+TEST_CASE("Shared: any program that has joined ends the tree of a killed guardian") {
+  const Service service;
+  // The kernel ends the leader along with the guardian, and nobody else.
+  const auto program = [&](const std::string& way) {
+    return Program{[&, way](const Wire& wire) {
+      mk::Executor shared{
+          test::helper("escape", service.mark, "daemon+ignore", "session", "daemon+clean", "stop"),
+          mk::BannerCheck{"ready"}, mk::TimeoutBudget{.stop = 100ms}, service.shared()};
+      shared.start();
+      wire.say(std::to_string(shared.pid()));
+      wire.hear();
+      if (way == "ends") return;
+      if (way == "looks") wire.say(shared.running() ? "lives" : "gone");
+      if (way == "joins") wire.say(std::to_string(shared.start().pid()));
+      wire.hear();
+    }};
+  };
+  for (const std::string way : {"looks", "ends", "joins"}) {
+    auto first = program(""), second = program(way);
+    const auto leader = first.hear();
+    REQUIRE(std::atoi(leader.c_str()) > 0);
+    REQUIRE(second.hear() == leader);
+    // All that the command starts is there.
+    REQUIRE(test::eventually([&] { return service.count() >= 4; }));
+    first.kill();
+    ::kill(guardian_of(std::atoi(leader.c_str())), SIGKILL);
+    CHECK_FALSE(test::eventually([&] { return service.count() == 0; }, 100ms));
+    second.say("go on");
+    if (way == "joins") {
+      const auto next = second.hear();
+      CHECK(std::atoi(next.c_str()) > 0);
+      CHECK(next != leader);
+      CHECK(second.end() == 0);
+    } else if (way == "looks") {
+      CHECK(second.hear() == "gone");
+      CHECK(service.count() == 0);
+    } else {
+      CHECK(second.wait() == 0);
+      CHECK(service.count() == 0);
+    }
+    CHECK(service.all_gone());
+  }
+}
+
 TEST_CASE("Shared: a stop tells the leader's bad end, also while the rest of the tree lives") {
   const Service service;
   mk::Executor shared{

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <poll.h>
 #include <sys/types.h>
 #include <cstdint>
+#include <ctime>
 #include <exception>
 #include <map>
 #include <optional>
@@ -14,6 +16,7 @@
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/output/streams.hpp>
+#include <mirakuru/spawn/guardian/rest.hpp>
 
 // A program's part of a service that it shares with others.
 
@@ -56,6 +59,8 @@ class Lease {
   [[nodiscard]] pid_t starter() const noexcept;
 
   // Once joined.
+  /// Of a guardian that was killed, it kills the rest of the tree. Blocks for that, at most a
+  /// second.
   [[nodiscard]] bool alive();
   [[nodiscard]] pid_t leader() const noexcept { return leader_; }
   [[nodiscard]] pid_t guardian() const noexcept { return guardian_; }
@@ -77,12 +82,15 @@ class Lease {
  private:
   void take(std::string_view bytes, std::vector<UniqueFd> files);
   void end() noexcept;
+  [[nodiscard]] bool kill_rest();
 
   UniqueFd socket_;
   pid_t owner_ = 0;
   State state_ = State::waiting;
   pid_t leader_ = 0, guardian_ = 0;
   bool ended_ = false;
+  bool orphaned_ = false;  // the guardian was killed, and the rest of the tree may live
+  TreeRest rest_;
   std::optional<int> exit_code_;
   std::string trouble_;
   SharedFacts facts_;
@@ -95,6 +103,16 @@ class Lease {
 [[nodiscard]] SharedFacts comparable(SharedFacts facts);
 /// The greeting of a guardian: the facts, and where the run begins in the output's files.
 [[nodiscard]] std::string greeting_of(const SharedFacts& facts, const OutputStreams& streams);
+/// Calls `kills()`, which is true while something lives, for at most a second.
+template <class Kills>
+bool kill_for_a_second(Kills kills) {
+  constexpr timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
+  for (int tries = 0; kills(); ++tries) {
+    if (tries == 1000) return true;
+    ::ppoll(nullptr, 0, &pause, nullptr);
+  }
+  return false;
+}
 /// Closes the queue of `listener`, also if a fork of this process has a copy. Those that wait get
 /// the `error`; with none they elect another starter.
 void give_up(UniqueFd listener, const std::exception_ptr& error) noexcept;

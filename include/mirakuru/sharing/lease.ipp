@@ -194,6 +194,7 @@ MIRAKURU_DECL pid_t Lease::starter() const noexcept {
 MIRAKURU_DECL void Lease::end() noexcept {
   if (state_ == State::waiting) state_ = State::lost;
   if (state_ == State::joined && !std::exchange(ended_, true)) {
+    orphaned_ = true;
     trouble_ = "its guardian has ended";
     if (!exit_code_) exit_code_ = -SIGKILL;
   }
@@ -252,6 +253,8 @@ MIRAKURU_DECL void Lease::take(std::string_view bytes, std::vector<UniqueFd> fil
   leader_ = head.leader;
   guardian_ = head.guardian;
   const auto greeting = unpack(bytes.substr(0, head.greeting_size));
+  // Not the variable in its environment: a later service of the same executor has the same.
+  rest_ = {head.mark, ""};
   for (std::size_t i = 2; i + 1 < greeting.size(); i += 2)
     facts_.emplace_back(greeting[i], greeting[i + 1]);
   const auto values = unpack(bytes.substr(std::min<std::size_t>(head.greeting_size, bytes.size())));
@@ -270,7 +273,16 @@ MIRAKURU_DECL void Lease::take(std::string_view bytes, std::vector<UniqueFd> fil
 MIRAKURU_DECL bool Lease::alive() {
   if (::getpid() != owner_) return false;
   look();
-  return socket_ && !ended_;
+  if (orphaned_) orphaned_ = kill_for_a_second([this] { return kill_rest(); });
+  return orphaned_ || (socket_ && !ended_);
+}
+
+/// Each program that has joined may do it, for the starter may be gone.
+MIRAKURU_DECL bool Lease::kill_rest() {
+  bool refused = false;
+  const auto state = rest_.kill(guardian_, [&](pid_t, bool refuses) { refused |= refuses; });
+  if (refused) trouble_ = "its guardian has ended, and a process may not be signalled";
+  return state == TreeRest::State::lives && !refused;
 }
 
 MIRAKURU_DECL void Lease::tell_ready(const SharedValues& values) const {

@@ -2,14 +2,13 @@
 #pragma once
 
 #include <sys/types.h>
-#include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/os/unique_fd.hpp>
+#include <mirakuru/spawn/guardian/rest.hpp>
 #include <mirakuru/spawn/launch.hpp>
 
 namespace mirakuru {
@@ -84,7 +83,6 @@ class GuardedProcess {
   bool drain();
   [[nodiscard]] bool guardian_has_ended();
   void reap_guardian();
-  [[nodiscard]] bool is_ours(pid_t pid, bool by_proc) const;
   bool kill_rest();
 
   pid_t guardian_ = 0;  // 0 when it has ended
@@ -94,8 +92,7 @@ class GuardedProcess {
   bool signalled_ = false, refused_ = false;
   std::optional<int> paused_;  // the guardian's answer: 1 if all have stopped
   unsigned char unsent_ = 0;   // the last signal, if the channel was full
-  std::uint64_t mark_ = 0;     // 0: none
-  std::string env_tag_;        // the id, as an entry of the command's environment
+  detail::TreeRest rest_;      // after the guardian's end
   std::string program_;
   std::string place_;   // the failed step if the directory cannot be entered
   std::string cgroup_;  // a directory
@@ -105,7 +102,6 @@ class GuardedProcess {
   std::vector<Straggler> stragglers_;
   std::string trouble_;
   std::optional<FarState> far_;
-  std::map<pid_t, std::uint64_t> killed_;  // with their start times, after the guardian's end
 };
 
 /// Starts a command below a guardian process, which leaves nothing behind. The default.

@@ -6,9 +6,7 @@
 #include <sys/mman.h>
 #include <algorithm>
 #include <charconv>
-#include <cinttypes>
 #include <cstddef>
-#include <fstream>
 #include <new>
 #include <optional>
 #include <string_view>
@@ -187,20 +185,6 @@ struct LinkPipes {
   }
 };
 
-/// Calls `visit` with each id that a process born after `first` may have. Two million calls a
-/// second, if the ids have begun anew since.
-template <class Visit>
-void for_each_later_id(pid_t first, Visit visit) {
-  constexpr pid_t most_ids = 1 << 22;
-  // The id of a process that is born now.
-  const auto last = static_cast<pid_t>(syscalls::call(SYS_clone, CLONE_VFORK, 0, 0, 0, 0));
-  if (last == 0) syscalls::call(SYS_exit_group, 0);
-  if (last > 0) ::waitid(P_PID, static_cast<id_t>(last), nullptr, WEXITED | __WALL);
-  const bool anew = last < first;
-  for (pid_t pid = first; pid < (anew ? most_ids : last); ++pid) visit(pid);
-  for (pid_t pid = 2; anew && pid < first; ++pid) visit(pid);
-}
-
 }  // namespace detail
 
 MIRAKURU_DECL GuardedProcess::GuardedProcess(GuardedProcess&&) noexcept = default;
@@ -303,68 +287,23 @@ MIRAKURU_DECL void GuardedProcess::reap_guardian() {
   leader_fd_.reset();
 }
 
-/// `by_proc`: /proc shows this pid namespace.
-MIRAKURU_DECL bool GuardedProcess::is_ours(pid_t pid, bool by_proc) const {
-  detail::RlimitTag limits;
-  // A process of another user tells its limits in /proc only.
-  if (detail::syscalls::call(SYS_prlimit64, pid, RLIMIT_LOCKS, nullptr, &limits) != 0 && by_proc) {
-    const auto text = detail::read_proc(pid, "limits");
-    if (const auto at = text.find("Max file locks"); at != text.npos)
-      std::sscanf(&text[at], "Max file locks %" SCNu64 " %" SCNu64, &limits.soft, &limits.hard);
-  }
-  if (detail::RlimitTag{mark_}.is_on(limits)) return true;
-  if (env_tag_.empty() || !by_proc) return false;
-  std::ifstream environment{"/proc/" + std::to_string(pid) + "/environ"};
-  for (std::string entry; std::getline(environment, entry, '\0');)
-    if (entry == env_tag_) return true;
-  return false;
-}
-
 /// Kills the tree of a guardian that was killed. True while anything of it lives.
 MIRAKURU_DECL bool GuardedProcess::kill_rest() {
   if (!cgroup_.empty()) {
     const detail::UniqueFd all{::open((cgroup_ + "/cgroup.kill").c_str(), O_WRONLY | O_CLOEXEC)};
     if (all && ::write(all.get(), "1", 1) < 0) return true;
   }
-  const bool by_proc = detail::proc_is_own();
-  if (!by_proc && mark_ == 0) {
+  const auto state = rest_.kill(first_id_, [this](pid_t pid, bool refused) {
+    if (refused) return refuse(pid, detail::command_line(pid));
+    if (pid != leader_) add_straggler(pid, detail::command_line(pid));
+  });
+  if (state == detail::TreeRest::State::unknown) {
     trouble_ += "; without a /proc of its own it cannot tell if anything is left";
     return false;
   }
-  const auto now = [by_proc](pid_t pid) {
-    if (by_proc) return detail::process_stat(pid);
-    return detail::ProcessStat{.state = detail::process_lives(pid) ? '?' : '\0'};
-  };
-  bool found = false;
-  const auto kill_ours = [&](pid_t pid) {
-    if (pid == owner_ || !is_ours(pid, by_proc)) return true;
-    const auto stat = now(pid);
-    if (!stat.lives()) {
-      ::waitid(P_PID, static_cast<id_t>(pid), nullptr, WEXITED | WNOHANG | __WALL);  // if a child
-      return true;
-    }
-    found = true;
-    if (pid != leader_) add_straggler(pid, detail::command_line(pid));
-    if (::kill(pid, SIGKILL) == 0)
-      killed_[pid] = stat.started;
-    else if (errno == EPERM)
-      refuse(pid, detail::command_line(pid));
-    return true;
-  };
-  // A process that keeps handing over to a new child may slip through one search.
-  for (int searches = 0; searches < 3 && !found; ++searches)
-    if (!by_proc)
-      detail::for_each_later_id(first_id_, kill_ours);
-    else if (!detail::for_each_pid(kill_ours))
-      found = true;
-  if (!exit_code_ && !now(leader_).lives()) exit_code_ = -SIGKILL;  // along with the guardian
-  // An exiting process loses its marks before its files.
-  std::erase_if(killed_, [&](const auto& killed) {
-    const auto stat = now(killed.first);
-    return by_proc ? stat.state != '?' && (!stat.lives() || stat.started != killed.second)
-                   : !stat.lives() || !is_ours(killed.first, by_proc);
-  });
-  if (found || !killed_.empty()) return true;
+  if (!exit_code_ && !detail::process_lives(leader_))
+    exit_code_ = -SIGKILL;  // along with the guardian
+  if (state == detail::TreeRest::State::lives) return true;
   if (!exit_code_) exit_code_ = -SIGKILL;
   if (!cgroup_.empty()) ::rmdir(cgroup_.c_str());
   return false;
@@ -495,8 +434,7 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const LaunchRequest& asked, Lo
   process.channel_ = detail::move_above_stdio(std::move(ours));
   theirs = detail::move_above_stdio(std::move(theirs));
   const auto mark = detail::RlimitTag::make();
-  process.mark_ = mark.soft;
-  if (!asked.id.empty()) process.env_tag_ = "mirakuru_uuid=" + asked.id;
+  process.rest_ = {mark.soft, asked.id};
   process.owner_ = ::getpid();
   const auto scratch = detail::open_scratch(asked.scratch);
   std::optional<LaunchRequest> linked;

@@ -115,7 +115,7 @@ MIRAKURU_DECL void Guardian::run() {
     report(Report::failed, 0, errno, "clone");
     return;
   }
-  leases_.spawned(leader_, self_);
+  leases_.spawned(leader_, self_, tree_.mark().soft);
   close_others(true);
   syscalls::call(SYS_chdir, "/");
   area_.put(title_);

@@ -10,7 +10,7 @@ namespace mirakuru::detail {
 /// that have joined. Bytes follow it.
 struct LeaseHead {
   /// Another layout is another number.
-  static constexpr std::uint32_t current = 0x6d6b0001;
+  static constexpr std::uint32_t current = 0x6d6b0002;
   /// The most bytes of a greeting, and of the values that the starter publishes.
   static constexpr std::size_t most = 60 * 1024;
 
@@ -27,6 +27,7 @@ struct LeaseHead {
   std::int32_t exit_code = 0;             // of `ended`
   std::int32_t last = 0;                  // of `ended`: no process of the tree is left
   std::uint32_t greeting_size = 0;        // of `hello`
+  std::uint64_t mark = 0;                 // of `hello`: see `RlimitTag`; 0: none
 };
 
 }  // namespace mirakuru::detail

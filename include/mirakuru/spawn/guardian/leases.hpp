@@ -136,10 +136,11 @@ class [[gnu::visibility("hidden")]] Leases {
     leases_[count_++] = starter_;
     return true;
   }
-  /// The command runs: it has the limits that the guardian had until now.
-  void spawned(pid_t leader, pid_t guardian) {
+  /// The command runs: it has the limits that the guardian had until now. `mark`: the tree's own.
+  void spawned(pid_t leader, pid_t guardian, std::uint64_t mark) {
     leader_ = leader;
     guardian_ = guardian;
+    mark_ = mark;
     if (!shared()) return;
     std::uint64_t limits[2];
     syscalls::call(SYS_prlimit64, 0, RLIMIT_NOFILE, nullptr, limits);
@@ -245,6 +246,7 @@ class [[gnu::visibility("hidden")]] Leases {
     head.kind = LeaseHead::hello;
     head.leader = leader_;
     head.guardian = guardian_;
+    head.mark = mark_;
     head.greeting_size = static_cast<std::uint32_t>(greeting_size_);
     iovec parts[3] = {{&head, sizeof head}, {greeting_, greeting_size_}, {values_, values_size_}};
     msghdr message = {};
@@ -308,6 +310,7 @@ class [[gnu::visibility("hidden")]] Leases {
   int listener_ = -1, starter_ = -1, input_ = -1, events_ = -1;
   int files_[2] = {-1, -1};
   pid_t leader_ = 0, guardian_ = 0;
+  std::uint64_t mark_ = 0;
   bool leader_ended_ = false;
   int exit_code_ = 0;  // of the leader
   bool listens_ = false;
