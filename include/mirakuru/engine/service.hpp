@@ -49,6 +49,7 @@ struct ServiceBase : Observed {
   pid_t last_pid = 0;          // of the leader, also after its end
   pid_t owner = ::getpid();    // a fork of the owner has a copy of this, and must not report
   bool paused = false;
+  bool joined = false;  // another program has started it
   Timeline timeline = {};
   std::source_location where = {};  // of the call of start()
   std::optional<int> exit_code = {};

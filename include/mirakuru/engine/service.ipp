@@ -109,7 +109,7 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
   stragglers.clear();
   trouble.clear();
   port = 0;
-  refused = examined = paused = false;
+  refused = examined = paused = joined = false;
   input_ends_line = true;
   stop_note.clear();
   backtrace.clear();
@@ -169,6 +169,7 @@ MIRAKURU_DECL void ServiceBase::write(std::string_view text, std::chrono::nanose
   const auto fail = [&](const std::string& reason) {
     return error_context(Clock::now()).message("cannot write to its standard input: " + reason);
   };
+  if (joined) throw ExecutorError{fail("another program has started it, and has its input")};
   if (!input) throw ExecutorError{fail("it is closed")};
   const int flags = ::fcntl(input.get(), F_GETFL);
   if ((flags & O_NONBLOCK) == 0) ::fcntl(input.get(), F_SETFL, flags | O_NONBLOCK);

@@ -33,6 +33,14 @@ namespace mirakuru::detail {
 void add_facts_of_end(SharedFacts& facts, std::span<const SignalStep> steps,
                       std::chrono::nanoseconds head_start, std::chrono::nanoseconds stop_budget,
                       std::chrono::nanoseconds linger);
+/// All programs read the files that the first one has opened.
+template <class Output>
+[[nodiscard]] std::string facts_of_output(const Output& output) {
+  if constexpr (requires { output.err_path->str(); })
+    return "kept in " + output.path.str() +
+           (output.err_path ? " and " + output.err_path->str() : "");
+  return Output::keeps_output ? "kept" : "not kept";
+}
 /// The things that have to be equal in all programs.
 template <class Set>
 [[nodiscard]] SharedFacts shared_facts(const Service<Set>& service) {
@@ -56,7 +64,7 @@ template <class Set>
                        std::to_string(limit.soft) + ", " + std::to_string(limit.hard));
   const auto& steps = service.signals.steps();
   add_facts_of_end(facts, steps, service.head_start(), service.budget.stop, service.sharing.linger);
-  facts.emplace_back("output", Set::Output::keeps_output ? "kept" : "not kept");
+  facts.emplace_back("output", facts_of_output(service.output));
   return comparable(std::move(facts));
 }
 
@@ -89,6 +97,7 @@ void hand_on(Service<Set>& service) {
 /// Takes over a lease on a service that another program has started.
 template <class Set>
 void join(Service<Set>& service, Lease lease, TimePoint now) {
+  service.joined = true;
   service.shared_run.values = lease.values();
   service.port = lease.values().port;
   auto streams = lease.take_streams();
