@@ -21,16 +21,16 @@ namespace mirakuru {
 /// anew; its failure is the error of all that wait. `pid()`, `output()`, `running()`,
 /// `exit_code()`, `check_alive()` and `wait()` are about the one service.
 ///
-/// `stop()`, `kill()`, the destructor and the end of the program, in any way, leave the service. It
-/// is ended by the signals of its first program's strategy, `linger` after the last one has left. A
-/// stop by input closes it; a stop by a command runs none, and the signals follow. A service whose
-/// leader fails is ended, too.
+/// `stop()`, `kill()`, a `wait_for()` that fails, the destructor and the end of the program, in any
+/// way, leave the service. It is ended by the signals of its first program's strategy, `linger`
+/// after the last one has left. A stop by input closes it; a stop by a command runs none, and the
+/// signals follow. A service whose leader fails is ended, too.
 ///
-/// All programs have to give the same command, input, checks, limits, strategy, stop budget and
-/// linger time. Otherwise `start()` throws an `ExecutorError` with the difference. Values that are
-/// published may differ: of a command that has `--port 6401` and publishes "6401" all but the
-/// number has to be equal. Only the program that has started the service can `write()`, and the
-/// service keeps its input.
+/// All programs have to give the same command, input, files of output, checks, limits, strategy,
+/// stop budget and linger time. Otherwise `start()` throws an `ExecutorError` with the difference.
+/// Values that are published may differ: of a command that has `--port 6401` and publishes "6401"
+/// all but the number has to be equal. Only the program that has started the service can `write()`,
+/// and the service keeps its input.
 ///
 /// What tests do to the service is not kept apart: give each a database or a prefix of its own. A
 /// directory of the service has to live as long as the service, which the first program's `TempDir`
