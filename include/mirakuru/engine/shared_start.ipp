@@ -66,7 +66,9 @@ MIRAKURU_DECL SharedStartBase::Step SharedStartBase::go_on(TimePoint now, WaitSe
 MIRAKURU_DECL bool SharedStartBase::elect(TimePoint now) {
   auto [role, socket] = place_.attempt(now);
   if (role == Rendezvous::Role::refused)
-    fail(now, called() + " cannot be found: another user holds all of its addresses");
+    fail(now, called() +
+                  " cannot be found: another user holds all of its addresses; take another name or "
+                  "scope");
   if (role == Rendezvous::Role::starter) {
     listener_ = std::move(socket);
     return true;
