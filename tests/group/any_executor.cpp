@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <chrono>
+#include <csignal>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +13,7 @@
 #include <mirakuru/group.hpp>
 
 #include "errors.hpp"
+#include "words.hpp"
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
@@ -75,6 +78,50 @@ TEST_CASE("AnyExecutor: a check of the output looks at it from the call on") {
   const auto text =
       test::message_of<mk::TimeoutExpired>([&] { any.wait_for(mk::BannerCheck{"one"}, 20ms); });
   CHECK(text.find("a line before the call of wait_for() matches") != text.npos);
+}
+
+TEST_CASE("AnyExecutor: it stops by a signal, and for the time of a body") {
+  mk::AnyExecutor any =
+      mk::Executor{mk::Shell{"trap 'exit 9' QUIT; echo ready; while :; do sleep 0.02; done"},
+                   mk::BannerCheck{"ready"}, in_time};
+  any.start();
+  const auto pid = any.pid();
+  int calls = 0;
+  any.stopped([&] { ++calls; });
+  any.stopped([&](mk::AnyExecutor& stopped) { calls += stopped.running() ? 0 : 1; });
+  CHECK(calls == 2);
+  CHECK(any.running());
+  CHECK(any.pid() != pid);
+  CHECK_THROWS_AS(any.stopped([] { throw std::runtime_error{"no"}; }), std::runtime_error);
+  CHECK(any.running());
+  CHECK_NOTHROW(any.stop(SIGQUIT, {9}));
+  CHECK(any.exit_code() == 9);
+  any.start();
+  any.kill(SIGHUP);
+  CHECK(any.exit_code() == -SIGHUP);
+  CHECK_THROWS_AS(any.kill(0), std::invalid_argument);
+}
+
+TEST_CASE("AnyExecutor: it knows ports, stragglers and published values") {
+  mk::AnyExecutor any =
+      mk::Executor{test::helper("listen", "127.0.0.1", "0"), mk::TCPCheck{"127.0.0.1", 0}, in_time};
+  CHECK_THROWS_AS((void)any.port(), mk::ExecutorError);
+  any.start();
+  REQUIRE(any.ports().size() == 1);
+  CHECK(any.port() == any.ports()[0].port);
+  CHECK(any.stragglers().empty());
+  CHECK(test::message_of<mk::ExecutorError>([&] {
+          (void)any.published("port");
+        }).starts_with("it publishes no 'port'; it publishes nothing\n"));
+  any.stop();
+
+  const auto mark = test::mark();
+  mk::AnyExecutor shared =
+      mk::Executor{test::helper("sleep", "50000", mark),
+                   mk::Shared{.name = mark, .linger = 0s, .publish = {{"port", 80}}}};
+  CHECK_THROWS_AS((void)shared.published("port"), mk::ExecutorError);
+  shared.start();
+  CHECK(shared.published("port") == "80");
 }
 
 TEST_CASE("AnyExecutor: a move takes the process along, and an assignment ends the old one") {

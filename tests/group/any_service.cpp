@@ -101,6 +101,20 @@ TEST_CASE("AnyService: a kill sends SIGKILL alone") {
   CHECK_FALSE(any->alive());
 }
 
+TEST_CASE("AnyService: an end by a signal takes that one, and accepts codes in this call") {
+  auto tree = tree_of_test();
+  tree.fatal = {SIGUSR1};
+  Forgotten any{tree};
+  start(any.operator->());
+  finish(any->end_by(SIGUSR1, End::kill, {}));
+  CHECK(tree.signals.starts_with("10@"));
+  CHECK_THROWS_AS((void)any->end_by(0, End::stop, {}), std::invalid_argument);
+
+  start(any.operator->());
+  tree.end(7);
+  CHECK_NOTHROW(finish(any->end_by(SIGUSR1, End::stop, {7})));
+}
+
 TEST_CASE("AnyService: a bad end is an error of a stop, and is reported by a destruction") {
   for (const auto how : {End::stop, End::destroy}) {
     auto tree = tree_of_test();

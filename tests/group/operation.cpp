@@ -74,6 +74,9 @@ class Fake final : public mk::detail::AnyService {
           return true;
         });
   }
+  std::unique_ptr<mk::detail::Task> end_by(int, End, const std::vector<int>&) override {
+    return nullptr;
+  }
   std::unique_ptr<mk::detail::Task> wait(std::chrono::nanoseconds) override { return nullptr; }
   std::unique_ptr<mk::detail::Task> wait_for(mk::detail::AnyCheck, std::chrono::nanoseconds,
                                              mk::detail::CoroutineLoop) override {
@@ -86,6 +89,10 @@ class Fake final : public mk::detail::AnyService {
   bool pause() override { return true; }
   void resume() override {}
   pid_t pid() const noexcept override { return runs ? 1 : 0; }
+  pid_t guardian() const noexcept override { return 0; }
+  const mk::detail::SharedValues& values() const noexcept override {
+    return mk::detail::NotSharedRun::values;
+  }
   int event() const noexcept override { return -1; }
   std::chrono::nanoseconds start_budget() const noexcept override { return for_ever; }
   std::vector<std::string> check_names() const override { return {}; }

@@ -2,13 +2,17 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <exception>
 #include <iosfwd>
 #include <memory>
 #include <optional>
 #include <source_location>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <mirakuru/group/any_service.hpp>
 
@@ -31,8 +35,12 @@ class AnyExecutor {
     });
     return *this;
   }
-  AnyExecutor& stop() & { return end(detail::End::stop); }
-  AnyExecutor& kill() & { return end(detail::End::kill); }
+  AnyExecutor& stop() & { return end(service().end(detail::End::stop)); }
+  AnyExecutor& stop(int signal, const std::vector<int>& accept = {}) & {
+    return end(service().end_by(signal, detail::End::stop, accept));
+  }
+  AnyExecutor& kill() & { return end(service().end(detail::End::kill)); }
+  AnyExecutor& kill(int signal) & { return end(service().end_by(signal, detail::End::kill, {})); }
   AnyExecutor& wait(Duration timeout = std::chrono::nanoseconds::max()) & {
     run(*service().wait(timeout));
     return *this;
@@ -54,6 +62,27 @@ class AnyExecutor {
   template <ReadinessCheck Check>
   AnyExecutor& wait_for(Check check) & {
     return wait_for(std::move(check), service().start_budget());
+  }
+
+  template <class Body>
+  AnyExecutor& stopped(Body&& body,
+                       std::source_location where = std::source_location::current()) & {
+    const bool was_running = running();
+    if (was_running) stop();
+    try {
+      if constexpr (std::is_invocable_v<Body, AnyExecutor&>)
+        std::forward<Body>(body)(*this);
+      else
+        std::forward<Body>(body)();
+    } catch (...) {
+      try {
+        if (was_running) start(where);
+      } catch (const std::exception&) {  // the body's own exception is the one to be seen
+      }
+      throw;
+    }
+    if (was_running) start(where);
+    return *this;
   }
 
   /// Throws `ExecutorError` where the input policy holds no input open.
@@ -88,6 +117,22 @@ class AnyExecutor {
   }
   [[nodiscard]] std::string output() const { return service().base().streams.out().text(); }
   [[nodiscard]] std::string err_output() const { return service().base().streams.err().text(); }
+  [[nodiscard]] std::vector<ListeningSocket> ports() {
+    return service().base().listening(running() ? pid() : 0, service().guardian());
+  }
+  [[nodiscard]] std::uint16_t port() {
+    return service().base().only_port(running() ? pid() : 0, service().guardian());
+  }
+  /// One that is not shared publishes nothing.
+  [[nodiscard]] const std::string& published(const std::string& name) const {
+    auto& base = service().base();
+    if (!base.has_started()) base.throw_not_started();
+    return base.published(service().values().published, name);
+  }
+  /// Empty where the spawner cannot tell.
+  [[nodiscard]] const std::vector<Straggler>& stragglers() const noexcept {
+    return service().base().stragglers;
+  }
   [[nodiscard]] const std::string& command() const noexcept {
     return service().base().command.text();
   }
@@ -119,8 +164,8 @@ class AnyExecutor {
 
   [[nodiscard]] detail::AnyService& service() const noexcept { return *held_->service; }
   static void run(detail::Task& task) { detail::run(task, detail::PollLoop{}); }
-  AnyExecutor& end(detail::End how) {
-    run(*service().end(how));
+  AnyExecutor& end(std::unique_ptr<detail::Task> task) {
+    run(*task);
     return *this;
   }
 

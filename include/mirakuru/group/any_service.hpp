@@ -63,6 +63,9 @@ class AnyService {
   [[nodiscard]] virtual std::unique_ptr<Task> start(CoroutineLoop loop,
                                                     std::chrono::nanoseconds limit) = 0;
   [[nodiscard]] virtual std::unique_ptr<Task> end(End how) = 0;
+  /// The same by `signal` in place of the strategy's. Exit codes in `accept` are good besides.
+  [[nodiscard]] virtual std::unique_ptr<Task> end_by(int signal, End how,
+                                                     const std::vector<int>& accept) = 0;
   /// The task of a wait for its end.
   [[nodiscard]] virtual std::unique_ptr<Task> wait(std::chrono::nanoseconds limit) = 0;
   /// The task of a wait for a check.
@@ -79,6 +82,10 @@ class AnyService {
   [[nodiscard]] virtual bool pause() = 0;
   virtual void resume() = 0;
   [[nodiscard]] virtual pid_t pid() const noexcept = 0;
+  /// The process above the tree; 0 for none.
+  [[nodiscard]] virtual pid_t guardian() const noexcept = 0;
+  /// The values that the starter of a shared service hands on; none for one that is not shared.
+  [[nodiscard]] virtual const SharedValues& values() const noexcept = 0;
   /// The descriptor that tells of news; -1 for none.
   [[nodiscard]] virtual int event() const noexcept = 0;
   [[nodiscard]] virtual std::chrono::nanoseconds start_budget() const noexcept = 0;
@@ -111,15 +118,17 @@ class ServiceOf final : public AnyService {
     return std::make_unique<TaskOf<StartOf<Set>>>(service_, loop, limit);
   }
   std::unique_ptr<Task> end(End how) override {
-    using Stop = TaskOf<StopOperation<Set>>;
-    const auto now = Clock::now();
-    if (how == End::kill) {
-      const auto steps = service_.kill_steps();
-      return std::make_unique<Stop>(service_, now, StopPlan{steps}, service_.kill_policy());
-    }
+    if (how == End::kill) return end_by(service_.signals.kill, how, {});
     const auto& steps = service_.signals.steps();
-    return std::make_unique<Stop>(service_, now, StopPlan{steps, service_.head_start(), true},
+    return std::make_unique<Stop>(service_, Clock::now(),
+                                  StopPlan{steps, service_.head_start(), true},
                                   how == End::stop ? ExitPolicy::check : ExitPolicy::report);
+  }
+  std::unique_ptr<Task> end_by(int signal, End how, const std::vector<int>& accept) override {
+    const auto steps = single_step(signal);
+    return std::make_unique<Stop>(service_, Clock::now(), StopPlan{steps},
+                                  how == End::kill ? service_.kill_policy() : ExitPolicy::check,
+                                  accept);
   }
   std::unique_ptr<Task> wait(std::chrono::nanoseconds limit) override {
     return std::make_unique<TaskOf<WaitOperation<Set>>>(service_, Clock::now(), limit);
@@ -139,6 +148,8 @@ class ServiceOf final : public AnyService {
   bool pause() override { return service_.pause(); }
   void resume() override { service_.resume(); }
   pid_t pid() const noexcept override { return service_.process ? service_.process->pid() : 0; }
+  pid_t guardian() const noexcept override { return service_.guardian(); }
+  const SharedValues& values() const noexcept override { return service_.shared_run.values; }
   int event() const noexcept override { return service_.process ? service_.process->event() : -1; }
   std::chrono::nanoseconds start_budget() const noexcept override { return service_.budget.start; }
   std::vector<std::string> check_names() const override {
@@ -148,6 +159,7 @@ class ServiceOf final : public AnyService {
   }
 
  private:
+  using Stop = TaskOf<StopOperation<Set>>;
   using Loop = BlockingLoop<typename Set::Checks, typename Set::Watchers>;
 
   Service<Set>& service_;
