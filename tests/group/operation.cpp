@@ -152,6 +152,17 @@ struct Story {
 
 }  // namespace
 
+TEST_CASE("GroupOperation: one member twice is refused in a start, and ended once") {
+  Story story{"", ""};
+  story.members.push_back(story.members[0]);
+  CHECK_THROWS_WITH_AS((GroupOperation{story.members, nullptr, for_ever}),
+                       "an executor is given twice: a", std::invalid_argument);
+  story['a'].runs = true;
+  GroupOperation stop{story.members, End::stop};
+  CHECK(story.round(stop) == "-a -a ");
+  CHECK_FALSE(story['a'].runs);
+}
+
 TEST_CASE("GroupOperation: a member starts when its needs are ready") {
   Story story{"", "", "ab", "c"};
   GroupOperation start{story.members, nullptr, for_ever};

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <exception>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -74,6 +75,20 @@ TEST_CASE("start_all: one that ran before runs on after a failure") {
   mk::Executor bad{mk::Shell{"exit 5"}, mk::BannerCheck{"ready"}, in_time};
   CHECK_THROWS_AS(mk::start_all(good, bad), mk::ProcessExitedWithError);
   CHECK(good.running());
+}
+
+TEST_CASE("start_all: one that is given twice is refused, and nothing starts") {
+  auto good = service();
+  CHECK_THROWS_AS(mk::start_all(good, good), std::invalid_argument);
+  CHECK_FALSE(good.running());
+  mk::Group group;
+  group.add(good);
+  group.add(good);
+  CHECK_THROWS_AS(group.start(), std::invalid_argument);
+  CHECK_FALSE(good.running());
+  good.start();
+  CHECK_NOTHROW(group.stop());
+  CHECK_FALSE(good.running());
 }
 
 TEST_CASE("start_all: ranges of executors and of AnyExecutor") {

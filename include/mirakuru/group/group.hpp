@@ -74,8 +74,8 @@ class Group {
   ///
   /// `timeout`: for all of it; each member has its own start budget besides. Throws the first error
   /// of a member. `ProcessExitedWithError` if one dies while others start. All that this call has
-  /// started is ended then, in reverse order. Throws `std::invalid_argument` for a cycle, and for a
-  /// need that is not in the group.
+  /// started is ended then, in reverse order. Throws `std::invalid_argument` for a cycle, for a
+  /// need that is not in the group, and for a member that was added twice.
   Group& start(Duration timeout = std::chrono::nanoseconds::max(),
                std::source_location where = std::source_location::current());
   /// Stops all members in reverse order, and blocks until no process is left. A member gets its

@@ -23,7 +23,8 @@ namespace mirakuru::detail {
 /// is left. A start that fails turns downwards, and ends only members that it has started.
 class GroupOperation {
  public:
-  /// A start. Each member has its own budget, and `limit` is for all.
+  /// A start. Each member has its own budget, and `limit` is for all. Throws
+  /// `std::invalid_argument` for an executor that is given twice.
   GroupOperation(std::span<Member> members, CoroutineLoop loop, std::chrono::nanoseconds limit);
   /// An end.
   GroupOperation(std::span<Member> members, End how);

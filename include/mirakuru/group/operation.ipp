@@ -2,6 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include <mirakuru/budget/backoff.hpp>
@@ -11,9 +14,21 @@
 
 namespace mirakuru::detail {
 
+/// Two starts of one executor at once would spawn two processes.
+inline void refuse_twice(std::span<const Member> members) {
+  std::vector<const ServiceBase*> all;
+  for (const auto& member : members) all.push_back(&member.service->base());
+  std::ranges::sort(all, std::less<>{});
+  const auto twice = std::ranges::adjacent_find(all);
+  if (twice != all.end())
+    throw std::invalid_argument{"an executor is given twice: " + (*twice)->command.text()};
+}
+
 MIRAKURU_DECL GroupOperation::GroupOperation(std::span<Member> members, CoroutineLoop loop,
                                              std::chrono::nanoseconds limit)
-    : members_{members}, loop_{loop}, limit_{limit}, upwards_{true}, runs_(members.size()) {}
+    : members_{members}, loop_{loop}, limit_{limit}, upwards_{true}, runs_(members.size()) {
+  refuse_twice(members);
+}
 
 MIRAKURU_DECL GroupOperation::GroupOperation(std::span<Member> members, End how)
     : members_{members},

@@ -84,7 +84,7 @@ class AllOperation {
 /// executors and `AnyExecutor`s, or one range of them. No thread is made.
 ///
 /// Throws the first error of one of them. All that this call has started is ended then; those that
-/// ran before run on.
+/// ran before run on. Throws `std::invalid_argument` for one that is given twice.
 template <class... Es>
   requires(detail::is_executor<Es> && ...)
 void start_all(detail::LocatedService first, Es&... others) {
