@@ -819,3 +819,29 @@ TEST_CASE("Shared: a program that waits too long says which one starts the servi
   first.kill();
   CHECK(service.all_gone());
 }
+
+TEST_CASE("Shared: a program that waits too long for the end of the service says so, too") {
+  Service service;
+  service.linger = 0ms;
+  const auto make = [&](std::chrono::milliseconds budget) {
+    return mk::Executor{test::helper("ignore", "TERM", service.mark), mk::BannerCheck{"ready"},
+                        mk::TimeoutBudget{.start = budget}, service.shared()};
+  };
+  auto first = Program{[&](const Wire& wire) {
+    auto shared = make(30s);
+    shared.start();
+    wire.say(std::to_string(shared.pid()));
+    wire.hear();
+  }};
+  const auto leader = std::atoi(first.hear().c_str());
+  REQUIRE(leader > 0);
+  const auto pid = std::to_string(first.pid());
+  first.kill();
+  const auto note =
+      "note: the guardian of pid " + pid + ", which has ended, starts it, keeps it, or ends it";
+  const auto message = test::message_of<mk::TimeoutExpired>([&] { make(200ms).start(); });
+  CAPTURE(message);
+  CHECK(test::contains(message, note));
+  ::kill(leader, SIGKILL);
+  CHECK(service.all_gone());
+}

@@ -7,6 +7,7 @@
 #include <mirakuru/engine/shared_start.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/os/printable.hpp>
+#include <mirakuru/os/proc.hpp>
 
 namespace mirakuru::detail {
 
@@ -84,8 +85,10 @@ MIRAKURU_DECL bool SharedStartBase::elect(TimePoint now) {
 MIRAKURU_DECL void SharedStartBase::wait(TimePoint now, WaitSet& waits) const {
   if (now >= deadline_) {
     const auto starter = lease_.starter();
-    const auto other =
-        starter == 0 ? std::string{"another program"} : "pid " + std::to_string(starter);
+    const auto pid = "pid " + std::to_string(starter);
+    const auto other = starter == 0             ? "another program"
+                       : process_lives(starter) ? pid
+                                                : "the guardian of " + pid + ", which has ended,";
     auto context = base_.error_context(now);
     context.note(other + " starts it, keeps it, or ends it");
     throw TimeoutExpired{context.message(called() + " is not ready after " + to_text(budget_)),
