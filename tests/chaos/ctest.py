@@ -67,7 +67,7 @@ def one_repeat(member, programs, late, chosen, repeat):
     for number in range(programs):
         # One of the first eight starts the service: in every other repeat all of them may die.
         dies = chosen.random() < (0.8 if number < 8 and repeat % 2 == 0 else 0.2)
-        moment = chosen.randrange(1, 30_000) if dies else 0
+        moment = chosen.randrange(1, 24_000) if dies else 0
         if dies:
             armed.add(f"t{number}")
         words = [member, number, service, port, int(LINGER * 1000), moment]

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <map>
@@ -15,6 +18,7 @@
 #include <mirakuru/spawn/guardian/lease_message.hpp>
 
 #include "child.hpp"
+#include "time.hpp"
 #include "words.hpp"
 
 namespace mk = mirakuru;
@@ -101,6 +105,21 @@ TEST_CASE("give_up: those that wait hear of it, also if a fork has the listener"
     lease.look();
     CHECK(lease.state() == (fails ? Lease::State::failed : Lease::State::lost));
   }
+}
+
+TEST_CASE("reap_later: it reaps children, and lets those go on that are stopped") {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::raise(SIGSTOP);
+    ::_exit(0);
+  }
+  siginfo_t info{};
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(child), &info, WSTOPPED | WNOWAIT) == 0);
+  mk::detail::reap_later(child);
+  CHECK(test::eventually([&] {
+    mk::detail::reap_later(0);
+    return ::kill(child, 0) != 0;
+  }));
 }
 
 TEST_CASE("reap_later: a static object may use it last") {

@@ -3,7 +3,8 @@
 // one in each run of a start and a stop. After each run nothing may be left, nothing may hang, and
 // an error must be the library's own.
 //
-//   sweep [SHARE]    spoils one of SHARE calls; 1, the default: all of them
+//   sweep [SHARE [shared]]    spoils one of SHARE calls; 1, the default: all of them. Shared: of
+//                             two executors that share the service
 //
 // Rests on seccomp's user notification: this process answers for the kernel.
 #include <dirent.h>
@@ -45,6 +46,8 @@ namespace {
 constexpr auto start_budget = 10s, stop_budget = 2s, tolerance = 4s;
 constexpr unsigned long mark_of_phase = 0x6d6b;  // no option of prctl
 
+enum class Way { guarded, direct, shared };
+
 // The victim --------------------------------------------------------------------------------------
 
 /// Tells the supervisor that the calls from here on count, or that they do not.
@@ -66,6 +69,30 @@ std::string outcome(const char* name, std::chrono::nanoseconds limit, Step step)
   count_calls(false);
   if (Clock::now() - begin > limit + tolerance) text = "FAULT: it is late: " + text;
   return text + '\n';
+}
+
+/// Starts and joins, leaves and leaves, and starts again.
+std::string share(const std::string& mark) {
+  const auto nap = "sleep 7" + mark + " & ";
+  const auto make = [&] {
+    return mk::Executor{mk::Shell{nap + "setsid " + nap + "echo up; wait"}, mk::BannerCheck{"up"},
+                        mk::Shared{.name = mark, .linger = 0s},
+                        mk::TimeoutBudget{.start = start_budget, .stop = stop_budget}};
+  };
+  auto one = make(), other = make();
+  auto text = outcome("start", start_budget, [&] { one.start(); });
+  text += outcome("join", start_budget, [&] { other.start(); });
+  text += outcome("stop", stop_budget, [&] { one.stop(); });
+  text += outcome("leave", stop_budget, [&] { other.stop(); });
+  if (one.running() || other.running()) text += "FAULT: it is running after the stop\n";
+  one.kill();
+  other.kill();
+  try {
+    one.start().stop();
+  } catch (const std::exception& error) {
+    text += std::string{"FAULT: the next start fails: "} + error.what() + '\n';
+  }
+  return text;
 }
 
 /// Starts and stops, and starts again.
@@ -91,7 +118,7 @@ std::string start_and_stop(const std::string& mark) {
 }
 
 /// The victim writes the descriptor at which the supervisor answers, and then its outcomes.
-[[noreturn]] void be_victim(int out, bool direct, const std::string& mark) {
+[[noreturn]] void be_victim(int out, Way way, const std::string& mark) {
   const int listener = ::dup(out);  // the number that the filter's descriptor gets
   ::close(listener);
   (void)!::write(out, &listener, sizeof listener);
@@ -103,8 +130,9 @@ std::string start_and_stop(const std::string& mark) {
       ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program) !=
           listener)
     ::_exit(1);
-  const auto text =
-      direct ? start_and_stop<mk::DirectSpawner>(mark) : start_and_stop<mk::GuardedSpawner>(mark);
+  const auto text = way == Way::shared   ? share(mark)
+                    : way == Way::direct ? start_and_stop<mk::DirectSpawner>(mark)
+                                         : start_and_stop<mk::GuardedSpawner>(mark);
   (void)!::write(out, text.data(), text.size());
   ::_exit(0);
 }
@@ -141,7 +169,7 @@ std::string describe(const Fault& fault) {
 
 class Run {
  public:
-  Run(bool direct, const Fault& fault) : direct_{direct}, fault_{fault} {}
+  Run(Way way, const Fault& fault) : way_{way}, direct_{way == Way::direct}, fault_{fault} {}
 
   /// Returns the faults of the library, one a line.
   std::string operator()() {
@@ -151,7 +179,7 @@ class Run {
     owner_ = ::fork();
     if (owner_ == 0) {
       ::close(ends[0]);
-      be_victim(ends[1], direct_, mark_);
+      be_victim(ends[1], way_, mark_);
     }
     ::close(ends[1]);
     const bool ended = attach(ends[0]) && supervise();
@@ -305,6 +333,7 @@ class Run {
 
   static inline int runs_ = 0;
 
+  Way way_;
   bool direct_;
   Fault fault_;
   test::TempDir directory_;
@@ -350,8 +379,10 @@ int main(int count, char** words) {
   const std::size_t share = count > 1 ? std::strtoul(words[1], nullptr, 10) : 1;
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   std::size_t runs = 0, hits = 0, bad = 0;
-  for (const bool direct : {false, true}) {
-    Run plain{direct, {}};
+  const bool shared = count > 2 && std::string{words[2]} == "shared";
+  for (const auto way :
+       shared ? std::vector{Way::shared} : std::vector{Way::guarded, Way::direct}) {
+    Run plain{way, {}};
     if (const auto faults = plain(); !faults.empty()) {
       std::printf("without a fault: %s", faults.c_str());
       return 1;
@@ -359,13 +390,14 @@ int main(int count, char** words) {
     std::size_t at = 0;
     for (const auto& fault : faults_at(plain.places())) {
       if (at++ % share != 0) continue;
-      Run run{direct, fault};
+      Run run{way, fault};
       const auto faults = run();
       ++runs;
       hits += run.hit();
       if (faults.empty()) continue;
       ++bad;
-      std::printf("%s%s:\n%s", direct ? "direct, " : "", describe(fault).c_str(), faults.c_str());
+      std::printf("%s%s:\n%s", way == Way::direct ? "direct, " : "", describe(fault).c_str(),
+                  faults.c_str());
     }
   }
   std::printf("%zu runs, %zu of them hit, %zu bad\n", runs, hits, bad);

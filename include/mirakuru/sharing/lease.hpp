@@ -120,7 +120,7 @@ void give_up(UniqueFd listener, const std::exception_ptr& error) noexcept;
 /// `std::system_error`.
 [[nodiscard]] std::pair<UniqueFd, UniqueFd> make_lease();
 /// Reaps `guardian` when it has ended, in a later call: it keeps a service that this process has
-/// left. 0: only looks at the earlier ones.
+/// left. 0: only looks at the earlier ones. One that somebody has stopped goes on.
 void reap_later(pid_t guardian) noexcept;
 
 /// Replaces each published value in `text` by its name, where it stands alone.

@@ -304,8 +304,10 @@ MIRAKURU_DECL void reap_later(pid_t guardian) noexcept try {
   std::erase_if(left, [](pid_t pid) {
     siginfo_t info{};
     // No child any more: reaped by the host, or this is a fork.
-    return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | __WALL) != 0 ||
-           info.si_pid != 0;
+    const bool is_child =
+        ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | __WALL) == 0;
+    if (is_child && info.si_pid == 0) ::kill(pid, SIGCONT);
+    return !is_child || info.si_pid != 0;
   });
 } catch (...) {  // no memory: init reaps it
 }
