@@ -127,19 +127,6 @@ TEST_CASE("SharedProcess: once it is ready, the starter has no signals, and leav
   CHECK(process.leave());
 }
 
-TEST_CASE("SharedProcess: without its guardian it waits for the end of the rest") {
-  Facts facts;
-  auto [ours, theirs] = make_lease();
-  Process process{Base{facts}, Lease{std::move(ours)}};
-  process.ready({});
-  facts.lives_for = 5;
-  CHECK(process.alive());
-  CHECK(facts.lives_for == 4);
-  facts.guardian = 0;
-  CHECK_FALSE(process.alive());
-  CHECK(facts.lives_for < 0);
-}
-
 TEST_CASE("SharedProcess: one that has joined has the facts of its lease, and leaves by a signal") {
   auto [ours, theirs] = make_lease();
   Process process{greeted(std::move(ours), theirs)};

@@ -554,6 +554,21 @@ TEST_CASE("GuardedSpawner: the owner reports a killed guardian and ends its tree
   CHECK(executor.stop().exit_code() == -SIGTERM);
 }
 
+TEST_CASE("GuardedSpawner: a start after the guardian's death waits for the end of its tree") {
+  for (int i = 0; i < 5; ++i) {
+    mk::Executor executor{mk::Shell{"setsid sleep 300 & setsid sleep 300 & echo ready; wait"},
+                          mk::BannerCheck{"ready"}, mk::Silent{}};
+    executor.start();
+    const auto leader = executor.pid();
+    const auto guardian = test::parent_of(leader);
+    ::kill(guardian, SIGKILL);
+    REQUIRE(test::eventually([&] { return !test::alive(guardian); }));
+    executor.start();
+    CHECK(executor.pid() != leader);
+    CHECK(executor.running());
+  }
+}
+
 TEST_CASE("GuardedSpawner: check_alive() sees that the guardian's end was the leader's") {
   const Traces traces;
   mk::SimpleExecutor executor{mk::Shell{"setsid " + test::helper() + " ignore TERM " +

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <poll.h>
 #include <sys/types.h>
 #include <cstdint>
-#include <ctime>
 #include <exception>
 #include <map>
 #include <optional>
@@ -103,16 +101,6 @@ class Lease {
 [[nodiscard]] SharedFacts comparable(SharedFacts facts);
 /// The greeting of a guardian: the facts, and where the run begins in the output's files.
 [[nodiscard]] std::string greeting_of(const SharedFacts& facts, const OutputStreams& streams);
-/// Calls `kills()`, which is true while something lives, for at most a second.
-template <class Kills>
-bool kill_for_a_second(Kills kills) {
-  constexpr timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
-  for (int tries = 0; kills(); ++tries) {
-    if (tries == 1000) return true;
-    ::ppoll(nullptr, 0, &pause, nullptr);
-  }
-  return false;
-}
 /// Closes the queue of `listener`, also if a fork of this process has a copy. Those that wait get
 /// the `error`; with none they elect another starter.
 void give_up(UniqueFd listener, const std::exception_ptr& error) noexcept;

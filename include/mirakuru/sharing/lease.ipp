@@ -273,7 +273,7 @@ MIRAKURU_DECL void Lease::take(std::string_view bytes, std::vector<UniqueFd> fil
 MIRAKURU_DECL bool Lease::alive() {
   if (::getpid() != owner_) return false;
   look();
-  if (orphaned_) orphaned_ = kill_for_a_second([this] { return kill_rest(); });
+  if (orphaned_) orphaned_ = still_after_a_second([this] { return kill_rest(); });
   return orphaned_ || (socket_ && !ended_);
 }
 

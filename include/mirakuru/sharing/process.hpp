@@ -30,9 +30,7 @@ class SharedProcess {
   [[nodiscard]] int event() const noexcept { return base_ ? base_->event() : lease_.event(); }
   [[nodiscard]] bool alive() {
     if (left_) return false;
-    if (!base_) return lease_.alive();
-    if (!base_->alive()) return false;
-    return !has_lost_guardian() || kill_for_a_second([this] { return base_->alive(); });
+    return base_ ? base_->alive() : lease_.alive();
   }
   [[nodiscard]] std::optional<int> exit_code() const noexcept {
     if (left_) return {};
@@ -87,12 +85,6 @@ class SharedProcess {
   }
 
  private:
-  /// True if the guardian was killed, and the rest of the tree lives.
-  [[nodiscard]] bool has_lost_guardian() const noexcept {
-    if constexpr (requires { base_->guardian(); }) return base_->guardian() == 0;
-    return false;
-  }
-
   std::optional<Base> base_;
   Lease lease_;
   pid_t leader_ = 0;  // without `base_`

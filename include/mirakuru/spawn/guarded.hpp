@@ -47,7 +47,8 @@ class GuardedProcess {
   /// pause.
   [[nodiscard]] int event() const noexcept { return guardian_ != 0 ? channel_.get() : -1; }
   /// True while the leader or any descendant lives, also a detached one. Blocks only while the
-  /// guardian exits. Throws `std::system_error`.
+  /// guardian exits, and for a second at most while the rest of one that was killed ends. Throws
+  /// `std::system_error`.
   [[nodiscard]] bool alive();
   /// The leader's exit status once `alive()` has seen its end; minus the signal that ended it.
   [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }

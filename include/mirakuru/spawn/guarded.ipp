@@ -349,7 +349,11 @@ MIRAKURU_DECL bool GuardedProcess::alive() {
     }
     reap_guardian();
   }
-  return !trouble_.empty() && kill_rest();
+  if (trouble_.empty()) return false;
+  // A start that comes next would take the dying tree for a service that runs.
+  bool lives = false;
+  (void)detail::still_after_a_second([&] { return (lives = kill_rest()) && !refused_; });
+  return lives;
 }
 
 MIRAKURU_DECL void GuardedProcess::signal(int signal) noexcept {
@@ -458,10 +462,8 @@ MIRAKURU_DECL GuardedProcess GuardedProcess::make(const LaunchRequest& asked, Lo
     process.await_leader(request);
   } catch (...) {
     process.reap_guardian();
-    for (int tries = 0; tries < 1000 && !process.trouble_.empty() && process.kill_rest(); ++tries) {
-      const timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
-      ::ppoll(nullptr, 0, &pause, nullptr);
-    }
+    if (!process.trouble_.empty())
+      (void)detail::still_after_a_second([&process] { return process.kill_rest(); });
     throw;
   }
   if (auto leader = detail::open_pidfd(process.leader_))

@@ -83,6 +83,15 @@ TEST_CASE("TreeRest: a process without the mark is found by its environment") {
   CHECK(test::alive(other.pid()));
 }
 
+TEST_CASE("still_after_a_second: it asks until nothing lives, and not for ever") {
+  int calls = 0;
+  CHECK_FALSE(mirakuru::detail::still_after_a_second([&] { return ++calls < 5; }));
+  CHECK(calls == 5);
+  calls = 0;
+  CHECK(mirakuru::detail::still_after_a_second([&] { return ++calls > 0; }));
+  CHECK(calls == 1001);
+}
+
 TEST_CASE("TreeRest: without marks it finds nothing") {
   const Sleeper one{{}};
   REQUIRE(one.executed());

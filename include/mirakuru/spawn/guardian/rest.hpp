@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <poll.h>
 #include <sys/types.h>
 #include <cstdint>
+#include <ctime>
 #include <functional>
 #include <map>
 #include <string>
@@ -39,6 +41,18 @@ class TreeRest {
   std::string variable_;                   // an entry of the environment
   std::map<pid_t, std::uint64_t> killed_;  // with their start times
 };
+
+/// Calls `lives()` until it is false, for a second at most. A process that has got SIGKILL takes a
+/// moment to end.
+template <class Lives>
+[[nodiscard]] bool still_after_a_second(Lives lives) {
+  constexpr timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
+  for (int tries = 0; lives(); ++tries) {
+    if (tries == 1000) return true;
+    ::ppoll(nullptr, 0, &pause, nullptr);
+  }
+  return false;
+}
 
 }  // namespace mirakuru::detail
 
