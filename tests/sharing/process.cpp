@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -34,6 +35,7 @@ class Base {
 
   pid_t pid() const { return 12; }
   pid_t guardian() const { return facts_->guardian; }
+  std::uint64_t mark() const { return 0; }
   int event() const { return 100; }
   bool alive() { return --facts_->lives_for >= 0; }
   std::optional<int> exit_code() const {

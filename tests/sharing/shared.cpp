@@ -594,6 +594,33 @@ TEST_CASE("Shared: any program that has joined ends the tree of a killed guardia
   }
 }
 
+TEST_CASE(
+    "Shared: a guardian that is killed after its starter has left leaves nothing to a start") {
+  Service service;
+  service.linger = 20s;
+  const auto make = [&] {
+    return mk::Executor{test::helper("escape", service.mark, "daemon+ignore", "daemon+clean"),
+                        mk::BannerCheck{"ready"}, mk::TimeoutBudget{.stop = 100ms},
+                        service.shared()};
+  };
+  auto shared = make();
+  shared.start();
+  const auto leader = shared.pid(), guardian = guardian_of(leader);
+  REQUIRE(test::eventually([&] { return service.count() >= 3; }));
+  shared.stop();
+  ::kill(guardian, SIGKILL);
+  CHECK(test::eventually([&] { return !test::alive(guardian); }));
+  CHECK(service.count() > 0);
+  mk::Executor other{test::helper("sleep", "50000"), mk::Shared{.name = "another " + service.mark}};
+  other.start();
+  CHECK(service.count() == 0);
+  other.kill();
+  shared.start();
+  CHECK(shared.pid() != leader);
+  ::kill(shared.pid(), SIGKILL);
+  CHECK(service.all_gone());
+}
+
 TEST_CASE("Shared: a stop tells the leader's bad end, also while the rest of the tree lives") {
   const Service service;
   mk::Executor shared{

@@ -185,6 +185,7 @@ class SharedStartOperation : SharedStartBase {
       case Step::starting:
         break;
     }
+    reap_later(0);  // a guardian may have been killed meanwhile
     service_.shared_run.listener = std::move(listener_);
     start_.emplace(service_, loop_, left(now));
     return go_on_starting(now, waits);

@@ -108,8 +108,9 @@ void give_up(UniqueFd listener, const std::exception_ptr& error) noexcept;
 /// `std::system_error`.
 [[nodiscard]] std::pair<UniqueFd, UniqueFd> make_lease();
 /// Reaps `guardian` when it has ended, in a later call: it keeps a service that this process has
-/// left. 0: only looks at the earlier ones. One that somebody has stopped goes on.
-void reap_later(pid_t guardian) noexcept;
+/// left. 0: only looks at the earlier ones. One that somebody has stopped goes on. Of one that was
+/// killed, the processes with the `mark` of its tree are killed, too.
+void reap_later(pid_t guardian, std::uint64_t mark = 0) noexcept;
 
 /// Replaces each published value in `text` by its name, where it stands alone.
 [[nodiscard]] std::string without_values(std::string text,

@@ -295,20 +295,31 @@ MIRAKURU_DECL void Lease::leave() noexcept {
   socket_.reset();
 }
 
-MIRAKURU_DECL void reap_later(pid_t guardian) noexcept try {
+/// False if it is a guardian that lives.
+inline bool has_been_reaped(pid_t guardian, std::uint64_t mark) {
+  siginfo_t info{};
+  // No child any more: reaped by the host, or this is a fork.
+  if (::waitid(P_PID, static_cast<id_t>(guardian), &info, WEXITED | WNOHANG | __WALL) != 0)
+    return true;
+  if (info.si_pid == 0) return ::kill(guardian, SIGCONT) != 0;
+  TreeRest rest{mark, ""};
+  if (info.si_code != CLD_EXITED)
+    (void)still_after_a_second(
+        [&] { return rest.kill(guardian, [](auto...) {}) == TreeRest::State::lives; });
+  return true;
+}
+
+MIRAKURU_DECL void reap_later(pid_t guardian, std::uint64_t mark) noexcept try {
+  struct Left {
+    pid_t guardian;
+    std::uint64_t mark;
+  };
   // Never destroyed: an executor may be static.
   static auto& mutex = *new std::mutex;
-  static auto& left = *new std::vector<pid_t>;
+  static auto& left = *new std::vector<Left>;
   const std::lock_guard lock{mutex};
-  if (guardian > 0) left.push_back(guardian);
-  std::erase_if(left, [](pid_t pid) {
-    siginfo_t info{};
-    // No child any more: reaped by the host, or this is a fork.
-    const bool is_child =
-        ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | __WALL) == 0;
-    if (is_child && info.si_pid == 0) ::kill(pid, SIGCONT);
-    return !is_child || info.si_pid != 0;
-  });
+  if (guardian > 0) left.push_back({guardian, mark});
+  std::erase_if(left, [](const Left& one) { return has_been_reaped(one.guardian, one.mark); });
 } catch (...) {  // no memory: init reaps it
 }
 

@@ -78,7 +78,7 @@ class SharedProcess {
     lease_.leave();
     if (base_) {
       leader_ = base_->pid();
-      if constexpr (requires { base_->guardian(); }) reap_later(base_->guardian());
+      if constexpr (requires { base_->mark(); }) reap_later(base_->guardian(), base_->mark());
       base_.reset();
     }
     return true;

@@ -40,8 +40,8 @@ namespace mirakuru {
 /// A fork of a program that executes nothing else counts as that program.
 ///
 /// If the guardian is killed, the kernel kills the leader. Each program that has joined kills the
-/// rest of the tree with its next call, and with the end of its executor. If all of them are killed
-/// as well, or none has joined at that moment, the rest stays.
+/// rest of the tree with its next call, and with the end of its executor. The starter that has left
+/// does so with the next start of a shared service. The rest stays if all of them end without that.
 ///
 /// Rests on unix(7): an abstract socket, whose one `bind` elects the starter. So nothing is left in
 /// any directory. The name belongs to the user and to the network namespace. Another user who knows

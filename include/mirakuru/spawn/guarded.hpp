@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,6 +44,8 @@ class GuardedProcess {
   [[nodiscard]] pid_t pid() const noexcept { return leader_; }
   /// The id of the guardian; 0 when it has ended.
   [[nodiscard]] pid_t guardian() const noexcept { return guardian_; }
+  /// The mark of its tree; 0 for none.
+  [[nodiscard]] std::uint64_t mark() const noexcept { return rest_.mark(); }
   /// A descriptor that turns readable when there is news for `alive()`; -1: ask again after a
   /// pause.
   [[nodiscard]] int event() const noexcept { return guardian_ != 0 ? channel_.get() : -1; }

@@ -30,6 +30,7 @@ class TreeRest {
   /// `mirakuru_uuid` in its environment, empty for none.
   TreeRest(std::uint64_t mark, const std::string& id);
 
+  [[nodiscard]] std::uint64_t mark() const noexcept { return mark_; }
   /// Kills its processes, but not the caller. `first`: its ids are later ones. Rests on prlimit(2)
   /// and /proc.
   [[nodiscard]] State kill(pid_t first, const Visit& visit);
