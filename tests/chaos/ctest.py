@@ -3,9 +3,9 @@
 
 Usage: ctest.py MEMBER PROGRAMS REPEATS LATE
 
-No program may fail that was not killed, no two services may live at the same time, CTest may not wait
-for the service, and nothing may be left LATE seconds after the linger time. MIRAKURU_CHAOS_SEED=N has
-the same moments again. Exit code 77: CTest or Redis is not installed.
+No program may fail that was not killed, no two services may live at the same time, CTest may not
+wait for the service, and nothing may be left LATE seconds after the linger time.
+MIRAKURU_CHAOS_SEED=N has the same moments again. Exit code 77: CTest or Redis is not installed.
 """
 
 import fcntl
