@@ -131,7 +131,8 @@ def main():
     print(f"MIRAKURU_CHAOS_SEED={seed}", flush=True)
     chosen = random.Random(seed)
     for repeat in range(int(repeats)):
-        if not one_repeat(pathlib.Path(member).absolute(), int(programs), float(late), chosen, repeat):
+        program = pathlib.Path(member).absolute()
+        if not one_repeat(program, int(programs), float(late), chosen, repeat):
             sys.exit(1)
 
 
