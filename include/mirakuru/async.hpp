@@ -35,10 +35,7 @@ template <class Operation>
 void cancel(Operation& operation) {
   operation.fail(std::make_exception_ptr(asio::system_error{asio::error::operation_aborted}));
 }
-template <class Set>
-void cancel(StopOperation<Set>& stop) {
-  stop.hurry(Clock::now());
-}
+inline void cancel(StopOperation& stop) { stop.hurry(Clock::now()); }
 
 /// Runs the operation that `make(loop)` returns on the current executor, as `run()` does in a
 /// thread.

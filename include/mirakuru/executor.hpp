@@ -95,9 +95,8 @@ class Executor {  // without arguments no class member: that is an AnyExecutor, 
     if (!service_.process) return;
     try {
       end_by_strategy(detail::ExitPolicy::report);
-    } catch (const std::exception& error) {
-      service_.report_failed_stop(error);
-    } catch (...) {  // there is nothing to tell
+    } catch (...) {
+      service_.report_failed_stop();
     }
   }
 
@@ -162,15 +161,14 @@ class Executor {  // without arguments no class member: that is an AnyExecutor, 
   ///
   /// Throws `ExecutorError` if it has not been started.
   Executor& wait() & {
-    detail::run(detail::WaitOperation<Set>{service_, detail::Clock::now()}, detail::PollLoop{});
+    detail::run(detail::WaitOperation{service_, detail::Clock::now()}, detail::PollLoop{});
     return *this;
   }
   Executor&& wait() && { return std::move(wait()); }
   /// The same within `timeout`, zero or more. Throws `TimeoutExpired` at its end; the process runs
   /// on.
   Executor& wait(Duration timeout) & {
-    detail::run(detail::WaitOperation<Set>{service_, detail::Clock::now(), timeout},
-                detail::PollLoop{});
+    detail::run(detail::WaitOperation{service_, detail::Clock::now(), timeout}, detail::PollLoop{});
     return *this;
   }
   Executor&& wait(Duration timeout) && { return std::move(wait(timeout)); }
@@ -199,10 +197,9 @@ class Executor {  // without arguments no class member: that is an AnyExecutor, 
   /// been started. An exception of the check passes through, and the command runs on.
   template <class Predicate>
   Executor& wait_for(Predicate predicate, Duration timeout) & {
-    auto checks = detail::checks_of_wait<Set>(std::move(predicate));
-    detail::BlockingLoop<decltype(checks)> loop;
-    detail::run(detail::StartOperation<Set, decltype(checks)>{service_, checks, timeout, loop},
-                loop);
+    auto check = detail::check_of_wait<Set>(std::move(predicate));
+    detail::BlockingLoop<detail::hana::basic_tuple<decltype(check)>> loop;
+    detail::run(detail::StartOperation{service_, detail::CheckRef{check}, timeout, loop}, loop);
     return *this;
   }
   template <class Predicate>
@@ -291,9 +288,7 @@ class Executor {  // without arguments no class member: that is an AnyExecutor, 
   /// True from the start until no process of the tree lives.
   bool running() { return service_.alive(); }
   /// The leader's process id while it has not been stopped; 0 otherwise.
-  [[nodiscard]] pid_t pid() const noexcept {
-    return service_.process ? service_.process->pid() : 0;
-  }
+  [[nodiscard]] pid_t pid() const noexcept { return service_.pid(); }
   /// The leader's exit status once it has ended; minus the signal that ended it. Kept until the
   /// next start, also one that fails.
   [[nodiscard]] std::optional<int> exit_code() {
@@ -422,7 +417,7 @@ class Executor {  // without arguments no class member: that is an AnyExecutor, 
   template <class CompletionToken>
   auto async_wait(CompletionToken&& token) {
     return initiate(std::forward<CompletionToken>(token), [this](auto&) {
-      return detail::WaitOperation<Set>{service_, detail::Clock::now()};
+      return detail::WaitOperation{service_, detail::Clock::now()};
     });
   }
 
@@ -434,11 +429,11 @@ class Executor {  // without arguments no class member: that is an AnyExecutor, 
   /// Any type. The operation completes with `asio::error::operation_aborted`; the command runs on.
   template <class Predicate, class CompletionToken>
   auto async_wait_for(Predicate predicate, Duration timeout, CompletionToken&& token) {
-    auto checks = detail::checks_of_wait<Set>(std::move(predicate));
-    using Checks = decltype(checks);
     return initiate(std::forward<CompletionToken>(token),
-                    [this, checks = std::move(checks), timeout](auto& loop) mutable {
-                      return detail::StartOperation<Set, Checks>{service_, checks, timeout, loop};
+                    [this, check = detail::check_of_wait<Set>(std::move(predicate)),
+                     timeout](auto& loop) mutable {
+                      return detail::StartOperation{service_, detail::CheckRef{check}, timeout,
+                                                    loop};
                     });
   }
   template <class Predicate, class CompletionToken>
@@ -452,17 +447,16 @@ class Executor {  // without arguments no class member: that is an AnyExecutor, 
   detail::StopPlan plan_by_strategy(std::span<const SignalStep> steps) const {
     return {steps, service_.head_start(), true};
   }
-  detail::StopOperation<Set> stop_operation(const detail::StopPlan& plan, detail::ExitPolicy policy,
-                                            const std::vector<int>& accept = {}) {
-    return {service_, detail::Clock::now(), plan, policy, accept};
+  detail::StopOperation stop_operation(const detail::StopPlan& plan, detail::ExitPolicy policy) {
+    return {service_, detail::Clock::now(), plan, policy};
   }
   Executor& end_by_strategy(detail::ExitPolicy policy) {
     const auto& steps = service_.signals.steps();
     return end(plan_by_strategy(steps), policy);
   }
-  [[gnu::noinline]] Executor& end(const detail::StopPlan& plan, detail::ExitPolicy policy,
-                                  const std::vector<int>& accept = {}) {
-    detail::run(stop_operation(plan, policy, accept), detail::PollLoop{});
+  Executor& end(const detail::StopPlan& plan, detail::ExitPolicy policy,
+                const std::vector<int>& accept = {}) {
+    detail::run_stop(service_, plan, policy, accept);
     return *this;
   }
 

@@ -160,8 +160,8 @@ static_assert(none_is_polymorphic<mk::SimpleExecutor, mk::OutputExecutor, mk::Un
                                   mk::PidExecutor, mk::TCPExecutor, mk::HTTPExecutor,
                                   mk::Executor<NoSpawner, NoBudget, NoSignals, NoOutput, NoCheck>,
                                   mk::detail::ServiceBase, mk::detail::Service<PolicySet<>>,
-                                  mk::detail::StartFSM, mk::detail::StartOperation<PolicySet<>>,
-                                  mk::detail::StopOperation<PolicySet<>>>);
+                                  mk::detail::StartFSM, mk::detail::StartOperation,
+                                  mk::detail::StopOperation>);
 
 TEST_CASE("the types of policies are sorted alike in every order") {
   using Given = std::tuple<mk::TCPCheck, mk::Discard, NoSpawner, mk::SignalLadder>;

@@ -263,7 +263,7 @@ TEST_CASE("composed checks: all pairs associate") {
     for (const auto& [b, y] : checks)
       for (const bool z : {false, true}) {
         const auto c = AnyCheck::of(Fixed{z});
-        const auto name = a.name(), other = b.name();
+        const auto name = a.describe(), other = b.describe();
         expect(holds(mk::AnyOf{mk::AnyOf{a, b}, c}, world) == (x || y || z), "(or) or", name,
                other);
         expect(holds(mk::AnyOf{a, mk::AnyOf{b, c}}, world) == (x || y || z), "or (or)", name,

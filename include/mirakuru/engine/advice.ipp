@@ -16,16 +16,15 @@
 namespace mirakuru::detail {
 
 /// True for a word that a shell would not take as it is.
-inline bool is_for_a_shell(std::string_view word) {
+[[gnu::cold]] inline bool is_for_a_shell(std::string_view word) {
   constexpr std::string_view operators[] = {"&&", "||", "|", "&", ";", ">", ">>", "<", "*"};
-  if (std::find(std::begin(operators), std::end(operators), word) != std::end(operators))
-    return true;
+  if (std::ranges::find(operators, word) != std::end(operators)) return true;
   const auto digits = word.find_first_not_of("0123456789&");
   if (digits != word.npos && (word[digits] == '>' || word[digits] == '<')) return true;  // 2>&1
   if (word == "~" || word.starts_with("~/")) return true;
   // A word with blanks was quoted, so it is meant as it is. So is the & of a URL.
   const auto has = [word](std::string_view part) { return word.find(part) != word.npos; };
-  if (std::none_of(word.begin(), word.end(), is_space) && !has("://") &&
+  if (std::ranges::none_of(word, is_space) && !has("://") &&
       (has("&&") || has("||") || has("`") || word.ends_with('&') || word.ends_with(';')))
     return true;
   if (word.find("/*") != word.npos || word.starts_with("*.")) return true;
@@ -36,12 +35,14 @@ inline bool is_for_a_shell(std::string_view word) {
 }
 
 /// True if the program at a path has one of the names, with any version behind it: python3.11.
-inline bool is_program(std::string_view path, std::span<const std::string_view> names) {
+[[gnu::cold]] inline bool is_program(std::string_view path,
+                                     std::span<const std::string_view> names) {
   const auto name = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
   return std::ranges::count(names, name.substr(0, name.find_last_not_of("0123456789.") + 1)) > 0;
 }
 
-MIRAKURU_DECL std::string shell_advice(const std::vector<std::string>& words) noexcept try {
+[[gnu::cold]] MIRAKURU_DECL std::string shell_advice(const std::vector<std::string>& words) noexcept
+    try {
   // Programs with a language of their own, and those that read it from their first plain word.
   constexpr std::string_view interpreters[] = {"sh",   "bash", "dash", "ash",    "zsh",
                                                "ksh",  "fish", "perl", "python", "ruby",
@@ -72,7 +73,7 @@ MIRAKURU_DECL std::string shell_advice(const std::vector<std::string>& words) no
   return {};
 }
 
-MIRAKURU_DECL std::string disk_advice(const OutputStreams& streams) noexcept try {
+[[gnu::cold]] MIRAKURU_DECL std::string disk_advice(const OutputStreams& streams) noexcept try {
   for (const auto* file : {&streams.out(), &streams.err()}) {
     struct statvfs disk{};
     if (file->kept() && ::fstatvfs(file->fd(), &disk) == 0 && disk.f_blocks > 0 &&
@@ -84,7 +85,7 @@ MIRAKURU_DECL std::string disk_advice(const OutputStreams& streams) noexcept try
   return {};
 }
 
-MIRAKURU_DECL std::string silence_advice(const OutputStreams& streams) noexcept try {
+[[gnu::cold]] MIRAKURU_DECL std::string silence_advice(const OutputStreams& streams) noexcept try {
   const bool kept = streams.out().kept() || streams.err().kept();
   return kept && streams.out().size() == 0 && streams.err().size() == 0 ? "it has printed nothing"
                                                                         : "";
@@ -92,8 +93,8 @@ MIRAKURU_DECL std::string silence_advice(const OutputStreams& streams) noexcept 
   return {};
 }
 
-MIRAKURU_DECL std::string limits_advice(std::span<const ResourceLimit> limits,
-                                        std::optional<int> exit_code) noexcept try {
+[[gnu::cold]] MIRAKURU_DECL std::string limits_advice(std::span<const ResourceLimit> limits,
+                                                      std::optional<int> exit_code) noexcept try {
   std::string text;
   for (const auto& limit : limits) {
     const auto is = [&](int resource) { return limit.resource == resource; };
@@ -113,7 +114,8 @@ MIRAKURU_DECL std::string limits_advice(std::span<const ResourceLimit> limits,
   return {};
 }
 
-MIRAKURU_DECL std::string leader_advice(const Process& process, int exit_code) noexcept try {
+[[gnu::cold]] MIRAKURU_DECL std::string leader_advice(const Process& process,
+                                                      int exit_code) noexcept try {
   auto tree = process_tree(process.pid(), process.context().guardian);
   std::erase(tree, process.pid());
   if (tree.empty()) return {};

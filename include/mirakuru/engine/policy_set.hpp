@@ -209,8 +209,9 @@ struct PolicySet {
                                                  hana::template_<hana::basic_tuple>))::type;
 
   using WatcherTypes = decltype(hana::filter(hana::tuple_t<Policies...>, is_on<Axis::watcher>));
+  /// Not a basic_tuple: two empty members of one type cost space.
   using Watchers = typename decltype(+hana::unpack(std::declval<WatcherTypes>(),
-                                                   hana::template_<hana::basic_tuple>))::type;
+                                                   hana::template_<hana::tuple>))::type;
 
   static constexpr bool readable =
       (CheckOutputKept<Policies, Output>::ok && ... && true) &&

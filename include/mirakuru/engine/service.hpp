@@ -3,16 +3,20 @@
 
 #include <unistd.h>
 #include <array>
+#include <csignal>
 #include <memory>
 #include <optional>
 #include <source_location>
 #include <span>
 
 #include <boost/hana/for_each.hpp>
+#include <boost/hana/size.hpp>
 
 #include <mirakuru/budget/environment.hpp>
 #include <mirakuru/command.hpp>
+#include <mirakuru/engine/check_ref.hpp>
 #include <mirakuru/engine/policy_set.hpp>
+#include <mirakuru/engine/stop_command.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/net/ports.hpp>
 #include <mirakuru/os/clock.hpp>
@@ -32,12 +36,60 @@
 
 namespace mirakuru::detail {
 
+struct ServiceBase;
+
+/// The treatment of an end that is not accepted: throw it, tell the reporter, or ignore it.
+enum class ExitPolicy { check, report, ignore };
+
+/// The times of the budget and of the signal strategy, and its signal for `kill()`.
+struct Terms {
+  std::chrono::nanoseconds start, stop;
+  std::chrono::nanoseconds head_start;  ///< from the begin of a stop to its first signal
+  int kill;
+};
+
+/// The functions of a type of handle. All but the first two need a process.
+struct ProcessCalls {
+  bool (*exists)(const ServiceBase& service);
+  void (*clear)(ServiceBase& service);
+  bool (*look)(ServiceBase& service);
+  pid_t (*pid)(const ServiceBase& service);
+  int (*event)(const ServiceBase& service);
+  void (*signal)(ServiceBase& service, int number, Scope scope);
+  void (*resume)(ServiceBase& service);
+  pid_t (*guardian)(const ServiceBase& service);
+  const FarState* (*far)(const ServiceBase& service);
+  bool (*leave)(ServiceBase& service);  ///< null: nobody else uses it
+};
+
+/// The functions of an executor's type. The operations of all executors call them by this table, so
+/// their code is there once.
+struct ServiceCalls {
+  const ProcessCalls* process;
+  std::span<const bool> valid_after_exit;  ///< for each check
+  std::size_t of_spawn, watchers;          ///< checks that are a part of the spawn; watchers
+  bool default_reporter;
+  void (*spawn)(ServiceBase& service);
+  bool (*alive)(ServiceBase& service);
+  CheckRef (*check)(ServiceBase& service, std::size_t at);
+  WatcherRef (*watcher)(ServiceBase& service, std::size_t at);
+  Terms (*terms)(const ServiceBase& service);
+  std::vector<int> (*accept)(const ServiceBase& service);
+  bool (*ended_badly)(const ServiceBase& service);
+  void (*report)(ServiceBase& service, const Event& event);
+  bool (*wants_steps)(const ServiceBase& service);                       ///< null: yes
+  void (*add_place)(const ServiceBase& service, ProbeContext& context);  ///< null: it runs here
+  /// Null: signals alone. Throws `ExecutorError` for an input that cannot be closed.
+  std::unique_ptr<StopWay> (*stop_way)(ServiceBase& service);
+};
+
 /// The part of an executor that does not depend on its policies: the command and its last run.
 struct ServiceBase : Observed {
-  explicit ServiceBase(ResolvedCommand resolved);
+  explicit ServiceBase(ResolvedCommand resolved, const ServiceCalls* of_type = nullptr);
   ServiceBase(ServiceBase&&) noexcept;
   ~ServiceBase();
 
+  const ServiceCalls* calls;  // of the executor's type
   ResolvedCommand command;
   std::vector<std::string> wrap;  // words in front of it
   OutputStreams streams = {};
@@ -63,11 +115,69 @@ struct ServiceBase : Observed {
   FileChanges changes = {};  // to the files that checks follow
   std::uint16_t port = 0;    // the first TCP port that a check has connected to; 0 for none
 
+  // Asked of the executor's type.
+
+  void spawn() { calls->spawn(*this); }
+  /// True while a process of the tree lives. Keeps the exit status, and the handle's other news.
+  bool alive() { return calls->alive(*this); }
+  [[nodiscard]] bool has_process() const { return calls->process->exists(*this); }
+  /// The leader; 0 without a process.
+  [[nodiscard]] pid_t pid() const { return has_process() ? calls->process->pid(*this) : 0; }
+  /// The process's descriptor; -1 for none.
+  [[nodiscard]] int event() const { return has_process() ? calls->process->event(*this) : -1; }
+  void signal(int number, Scope scope) { calls->process->signal(*this, number, scope); }
+  /// Lets a tree that has been stopped go on.
+  void resume() { calls->process->resume(*this); }
+  /// The process above the tree; 0 for none.
+  [[nodiscard]] pid_t guardian() const {
+    return has_process() ? calls->process->guardian(*this) : 0;
+  }
+  /// Leaves the tree, if others use it.
+  bool leave() {
+    return calls->process->leave != nullptr && alive() && calls->process->leave(*this);
+  }
+  /// Drops the handle of a process that is gone.
+  void clear();
+  [[nodiscard]] CheckRef check(std::size_t at) { return calls->check(*this, at); }
+  [[nodiscard]] WatcherRef watcher(std::size_t at) { return calls->watcher(*this, at); }
+  [[nodiscard]] Terms terms() const { return calls->terms(*this); }
+  /// True if the leader has ended, in a way that `stop()` throws for.
+  [[nodiscard]] bool ended_badly() const { return calls->ended_badly(*this); }
+  /// The facts of the process for probes.
+  [[nodiscard]] ProbeContext context_of_process() const;
+  /// Tells the reporter, but not in a fork of the owner.
+  void report(const Event& event) noexcept;
+  /// True unless the reporter says that it wants no steps of a run.
+  [[nodiscard]] bool reports_steps() const noexcept;
+  /// Reports an end that `stop()` would throw for, and that nobody has heard of yet.
+  void report_end(bool by_itself);
+  /// Reports the current exception, of a stop; the first line of its message is the reason.
+  void report_failed_stop() noexcept;
+  /// The steps of `kill()`, and of a start that has failed.
+  [[nodiscard]] std::array<SignalStep, 1> kill_steps() const;
+  /// A bad end before a `kill()` is told; one by it is not.
+  [[nodiscard]] ExitPolicy kill_policy();
+
   /// Clears the state of the last run.
   void reset_last_run();
+  /// Clears the remains of the last run, and tells of its bad end.
+  void begin_start();
+  /// Takes the streams of a run that begins.
+  void take_streams(OutputStreams its_streams);
   /// Makes the spawner's request for a run. `from`: the ends of standard input, of which the
   /// command's stays open until the spawn.
   [[nodiscard]] LaunchRequest prepare(InputStream& from, bool input_is_terminal);
+  void give_to_user(const LaunchRequest& request) const;
+  void add_relays(LaunchRequest& request, bool input_is_terminal);
+  void report_not_executed(std::chrono::nanoseconds waited);
+  /// Fills in how the tree is to be ended.
+  void add_terms(LaunchRequest& request, std::span<const SignalStep> steps);
+  /// The process has been made.
+  void begin_run();
+  /// Throws `std::invalid_argument` for a number that is no signal's, and for a negative time.
+  void check_terms(std::span<const SignalStep> steps) const;
+  /// The start budget for a debugger, if one runs the command.
+  [[nodiscard]] std::chrono::nanoseconds slowed(std::chrono::nanoseconds start_budget) const;
   /// Writes to the standard input within `timeout`. Throws `ExecutorError` if nobody reads it any
   /// more, and `TimeoutExpired`.
   void write(std::string_view text, std::chrono::nanoseconds timeout);
@@ -102,20 +212,20 @@ struct ServiceBase : Observed {
   [[noreturn]] void throw_still_running(std::chrono::nanoseconds waited,
                                         std::chrono::nanoseconds limit) const;
   /// Throws the user's error for the current exception, a `std::system_error` of the spawner.
-  [[noreturn]] void throw_spawn_error(std::chrono::nanoseconds start_budget);
+  [[noreturn]] void throw_spawn_error();
+  /// Throws the user's error for the current exception, of a check's prepare().
+  [[noreturn]] void throw_not_prepared(const std::string& check) const;
   /// True if the leader has ended, in a way that `stop()` throws for.
   [[nodiscard]] bool has_ended_badly(std::span<const SignalStep> steps,
                                      const std::vector<int>& accept) const;
-  /// The event of a bad end, and of a stop that has thrown.
+  /// The event of a bad end.
   [[nodiscard]] Event bad_end(bool by_itself) const;
-  [[nodiscard]] Event failed_stop(const std::exception& error) const;
   /// True if the end is bad whatever the exit code.
   [[nodiscard]] bool has_trouble() const noexcept { return !trouble.empty() || !reports.empty(); }
   /// The command, `pid` (0 for none) and the state. The state is the newest without a change to it.
   [[nodiscard]] std::string describe(pid_t pid) const;
-  /// Keeps the news of a process's handle.
-  void record(const std::vector<Straggler>& news);
-  void record(const std::string& news);
+  /// For an observer: asks for the fate, and reports a bad end that nobody has heard of.
+  [[nodiscard]] static Fate fate_of(Observed& service);
   /// The value of a name. Throws `ExecutorError` that lists the known ones.
   [[nodiscard]] const std::string& published(const std::map<std::string, std::string>& values,
                                              const std::string& name) const;
@@ -141,8 +251,6 @@ void check_signals(std::span<const SignalStep> steps);
 void not_negative(std::chrono::nanoseconds span, const char* name);
 /// Throws `std::invalid_argument` for an empty name, a negative time, and values that are too long.
 void check_shared(const Shared& shared);
-/// Throws `std::invalid_argument` for a negative span.
-void check_budget(std::chrono::nanoseconds start, std::chrono::nanoseconds stop);
 
 // The optional members of a spawner's handle.
 template <class Handle>
@@ -169,16 +277,90 @@ concept TellsGuardian = requires(const Handle& handle) {
   { handle.guardian() } -> std::same_as<pid_t>;
 };
 
-/// The treatment of an end that is not accepted: throw it, tell the reporter, or ignore it.
-enum class ExitPolicy { check, report, ignore };
+/// An executor's data that depend on the spawner's handle alone.
+template <class Handle>
+struct Running : ServiceBase {
+  std::optional<Handle> process = {};
+
+  [[nodiscard]] static Running& of(ServiceBase& service) { return static_cast<Running&>(service); }
+  [[nodiscard]] static const Handle& handle_of(const ServiceBase& service) {
+    return *static_cast<const Running&>(service).process;
+  }
+
+  /// True while a process of the tree lives. Keeps the news of the handle.
+  bool look() {
+    if (!process) return false;
+    const bool lives = process->alive();
+    exit_code = process->exit_code();
+    if constexpr (TellsStragglers<Handle>) stragglers = process->stragglers();
+    if constexpr (TellsTrouble<Handle>) trouble = process->trouble();
+    if constexpr (TellsRefusal<Handle>) refused = process->refused();
+    return lives;
+  }
+  /// Stops the whole tree. False if that takes too long.
+  bool pause() {
+    if constexpr (requires { process->pause(); }) return process->pause();
+    process->signal(SIGSTOP);
+    return true;
+  }
+};
+
+template <class Handle>
+consteval ProcessCalls calls_of_process() {
+  using Its = Running<Handle>;
+  ProcessCalls calls{
+      .exists =
+          [](const ServiceBase& service) {
+            return static_cast<const Its&>(service).process.has_value();
+          },
+      .clear = [](ServiceBase& service) { Its::of(service).process.reset(); },
+      .look = [](ServiceBase& service) { return Its::of(service).look(); },
+      .pid = [](const ServiceBase& service) { return Its::handle_of(service).pid(); },
+      .event = [](const ServiceBase& service) { return Its::handle_of(service).event(); },
+      .signal =
+          [](ServiceBase& service, int number, Scope scope) {
+            auto& handle = *Its::of(service).process;
+            if (scope == Scope::tree)
+              handle.signal(number);
+            else if constexpr (requires { handle.signal_leader(number); })
+              handle.signal_leader(number);
+            else
+              ::kill(handle.pid(), number);
+          },
+      .resume =
+          [](ServiceBase& service) {
+            auto& handle = *Its::of(service).process;
+            if constexpr (requires { handle.resume(); })
+              handle.resume();
+            else
+              handle.signal(SIGCONT);
+          },
+      .guardian = [](const ServiceBase& service) -> pid_t {
+        if constexpr (TellsGuardian<Handle>) return Its::handle_of(service).guardian();
+        return 0;
+      },
+      .far = [](const ServiceBase& service) -> const FarState* {
+        if constexpr (TellsFar<Handle>) return Its::handle_of(service).far();
+        return nullptr;
+      },
+      .leave = nullptr};
+  if constexpr (requires(Handle& handle) { handle.leave(); })
+    calls.leave = [](ServiceBase& service) { return Its::of(service).process->leave(); };
+  return calls;
+}
+
+template <class Set>
+struct HandleOfSet {
+  using Own = decltype(std::declval<const typename Set::Spawner&>().spawn(
+      std::declval<const LaunchRequest&>()));
+  using type = std::conditional_t<Set::Sharing::shares, SharedProcess<Own>, Own>;
+};
 
 /// An executor's data.
 template <class Set>
-struct Service : ServiceBase {
+struct Service : Running<typename HandleOfSet<Set>::type> {
+  using Handle = typename HandleOfSet<Set>::type;
   static constexpr bool is_shared = Set::Sharing::shares;
-  using OwnHandle = decltype(std::declval<const typename Set::Spawner&>().spawn(
-      std::declval<const LaunchRequest&>()));
-  using Handle = std::conditional_t<is_shared, SharedProcess<OwnHandle>, OwnHandle>;
 
   [[no_unique_address]] typename Set::Spawner spawner;
   [[no_unique_address]] typename Set::Budget budget;
@@ -191,51 +373,47 @@ struct Service : ServiceBase {
   [[no_unique_address]] typename Set::Sharing sharing;
   [[no_unique_address]] typename Set::Checks checks;
   [[no_unique_address]] typename Set::Watchers watchers;
-  std::optional<Handle> process = {};
   [[no_unique_address]] typename Set::PostMortem::Run remains = {};
   [[no_unique_address]] std::conditional_t<is_shared, SharedRun, NotSharedRun> shared_run = {};
 
+  [[nodiscard]] static Service& of(ServiceBase& service) { return static_cast<Service&>(service); }
+  [[nodiscard]] static const Service& of(const ServiceBase& service) {
+    return static_cast<const Service&>(service);
+  }
+
   void spawn() {
     try {
-      streams = open_streams(output);
-      be_observed(&look);
-      if constexpr (requires { output.keep_on_failure; }) keep_dir = output.keep_on_failure;
-      limits = limits_policy.limits();
+      this->take_streams(open_streams(output));
+      take_policies();
       auto from = input_policy.open();
-      auto request = prepare(from, std::is_same_v<typename Set::Input, Defaults::Input>);
+      auto request = this->prepare(from, std::is_same_v<typename Set::Input, Defaults::Input>);
       const auto& steps = signals.steps();
-      request.steps = {std::begin(steps), std::end(steps)};
-      request.stop_budget = budget.stop;
-      request.start_budget = budget.start;
-      request.head_start = head_start();
-      request.still_waits = [this](std::chrono::nanoseconds waited) {
-        report(StillWaiting{command.text(), "its execution", {}, waited, budget.start, {}});
-      };
+      this->add_terms(request, steps);
       prepare_all(checks, request);
       prepare_all(watchers, request);
       remains = typename Set::PostMortem::Run{post_mortem, request};
-      post_mortem_note = remains.note();
+      this->post_mortem_note = remains.note();
       if constexpr (is_shared)
         spawn_shared(*this, request);
       else
-        process.emplace(spawner.spawn(request));
-      last_pid = process->pid();
-      if (observer() != nullptr) observer()->started(*this, last_pid);
-      streams.close_terminal();
+        this->process.emplace(spawner.spawn(request));
+      this->begin_run();
     } catch (const std::system_error&) {
-      throw_spawn_error(budget.start);
+      this->throw_spawn_error();
     }
   }
 
   /// Takes the place of the spawn, with a handle of a process that another program has started.
   void take_over(OutputStreams its_streams, auto handle) {
-    streams = std::move(its_streams);
-    be_observed(&look);
-    if constexpr (requires { output.keep_on_failure; }) keep_dir = output.keep_on_failure;
-    limits = limits_policy.limits();
-    process.emplace(std::move(handle));
-    last_pid = process->pid();
-    if (observer() != nullptr) observer()->started(*this, last_pid);
+    this->take_streams(std::move(its_streams));
+    take_policies();
+    this->process.emplace(std::move(handle));
+    this->begin_run();
+  }
+
+  void take_policies() {
+    if constexpr (requires { output.keep_on_failure; }) this->keep_dir = output.keep_on_failure;
+    this->limits = limits_policy.limits();
   }
 
   /// Lets checks change the request.
@@ -246,7 +424,7 @@ struct Service : ServiceBase {
         try {
           check.prepare(request);
         } catch (...) {
-          error_context(Clock::now(), name_of(check)).throw_check_failed();
+          this->throw_not_prepared(name_of(check));
         }
       }
     });
@@ -262,118 +440,120 @@ struct Service : ServiceBase {
     return {};
   }
 
-  /// Stops the whole tree. False if that takes too long.
-  bool pause() {
-    if constexpr (requires { process->pause(); }) return process->pause();
-    process->signal(SIGSTOP);
-    return true;
-  }
-  /// Lets it go on.
-  void resume() {
-    if constexpr (requires { process->resume(); })
-      process->resume();
-    else
-      process->signal(SIGCONT);
-  }
-
-  /// The steps of `kill()`, and of a start that has failed.
-  [[nodiscard]] std::array<SignalStep, 1> kill_steps() const { return single_step(signals.kill); }
-
-  /// True while a process of the tree lives. Keeps the exit status, and the handle's other news.
-  bool alive() {
-    if (!process) return false;
-    const bool lives = look_at_process();
-    exit_code = process->exit_code();
-    if constexpr (TellsStragglers<Handle>) record(process->stragglers());
-    if constexpr (TellsTrouble<Handle>) record(process->trouble());
-    if constexpr (TellsRefusal<Handle>) refused = process->refused();
-    if constexpr (!std::is_empty_v<typename Set::PostMortem::Run>) examine(lives);
+  /// A command on another machine may turn out later not to be executed. The remains are looked at
+  /// when the leader has ended, and again when its tree has.
+  bool look_closely() {
+    if (!this->process) return false;
+    bool lives = false;
+    try {
+      lives = this->look();
+    } catch (const SpawnFailure&) {
+      this->throw_spawn_error();
+    }
+    if constexpr (!std::is_empty_v<typename Set::PostMortem::Run>) {
+      if (!this->exit_code || (this->examined && lives)) return lives;
+      this->reports = remains.reports();
+      if (!std::exchange(this->examined, true) && leaves_core(*this->exit_code) &&
+          this->ended_badly())
+        this->backtrace = remains.backtrace(this->process->pid());
+    }
     return lives;
   }
-  /// A command on another machine may turn out later not to be executed.
-  bool look_at_process() {
-    if constexpr (runs_here<typename Set::Spawner>) return process->alive();
-    try {
-      return process->alive();
-    } catch (const SpawnFailure&) {
-      throw_spawn_error(budget.start);
-    }
-  }
-  /// The state of a command on another machine; null for one that runs here.
-  [[nodiscard]] const FarState* far() const {
-    if constexpr (TellsFar<Handle>)
-      if (process) return process->far();
-    return nullptr;
-  }
-  /// For an observer: asks for the fate, and reports a bad end that nobody has heard of.
-  static Fate look(Observed& service) {
-    auto& self = static_cast<Service&>(service);
-    if (!self.process || self.told) return Fate::stopped;
-    const bool lives = self.alive();
-    if (!self.ended_badly())
-      return !lives ? Fate::ended : self.exit_code ? Fate::headless : Fate::running;
-    self.report_end(true);
-    return Fate::ended_badly;
-  }
-  /// Looks at the remains when the leader has ended, and again when its tree has.
-  void examine(bool lives) {
-    if (!exit_code || (examined && lives)) return;
-    reports = remains.reports();
-    if (!std::exchange(examined, true) && leaves_core(*exit_code) && ended_badly())
-      backtrace = remains.backtrace(process->pid());
-  }
-
-  /// The process above the tree; 0 for none.
-  [[nodiscard]] pid_t guardian() const {
-    if constexpr (TellsGuardian<Handle>)
-      if (process) return process->guardian();
-    return 0;
-  }
-
-  /// Tells the reporter, but not in a fork of the owner.
-  void report(const Event& event) noexcept {
-    if (::getpid() != owner) return;
-    try {
-      reporter(event);
-    } catch (...) {  // it must not change the course of things
-    }
-  }
-  /// True unless the reporter says that it wants no steps of a run.
-  [[nodiscard]] bool reports_steps() const noexcept {
-    if constexpr (requires { static_cast<bool>(reporter.wants_steps()); }) {
-      try {
-        return static_cast<bool>(reporter.wants_steps());
-      } catch (...) {  // it must not change the course of things
-      }
-    }
-    return true;
-  }
-  /// Reports an end that `stop()` would throw for, and that nobody has heard of yet.
-  void report_end(bool by_itself) {
-    if (std::exchange(told, true)) return;
-    // In a failed test it would say the same twice.
-    const bool is_told = tell_observer(by_itself);
-    if (!is_told || !std::is_same_v<typename Set::Reporter, Defaults::Reporter>)
-      report(bad_end(by_itself));
-  }
-  /// Reports that a stop has thrown; the first line of its message is the reason.
-  void report_failed_stop(const std::exception& error) { report(failed_stop(error)); }
-  /// True if the leader has ended, in a way that `stop()` throws for.
-  [[nodiscard]] bool ended_badly() const {
-    const auto& steps = signals.steps();
-    return has_ended_badly(steps, signals.accept);
-  }
-
-  /// A bad end before a `kill()` is told; one by it is not.
-  [[nodiscard]] ExitPolicy kill_policy() {
-    return !alive() || exit_code ? ExitPolicy::report : ExitPolicy::ignore;
-  }
-  /// Drops the handle of a process that is gone.
-  void clear() {
-    process.reset();
-    close();
-  }
+  static constexpr bool looks_closely =
+      !runs_here<typename Set::Spawner> || !std::is_empty_v<typename Set::PostMortem::Run>;
 };
+
+template <class... Checks>
+inline constexpr std::array<bool, sizeof...(Checks)> are_valid_after_exit{
+    ValidAfterExit<Checks>...};
+template <class... Checks>
+constexpr std::span<const bool> valid_after_exit(hana::basic_type<hana::basic_tuple<Checks...>>) {
+  return are_valid_after_exit<Checks...>;
+}
+
+template <class Ref, class Tuple>
+[[nodiscard]] Ref ref_at(Tuple& all, std::size_t at) {
+  Ref result;
+  hana::for_each(all, [&](auto& one) {
+    if (at-- == 0) result = Ref{one};
+  });
+  return result;
+}
+
+template <class Handle>
+inline constexpr ProcessCalls process_calls = calls_of_process<Handle>();
+
+template <class Set>
+consteval ServiceCalls calls_of_set() {
+  using Its = Service<Set>;
+  using Spawner = typename Set::Spawner;
+  ServiceCalls calls{
+      .process = &process_calls<typename Its::Handle>,
+      .valid_after_exit = valid_after_exit(hana::type_c<typename Set::Checks>),
+      .of_spawn = TellsExecution<Spawner> ? 1U : 0U,
+      .watchers = decltype(hana::size(std::declval<typename Set::WatcherTypes>()))::value,
+      .default_reporter = std::is_same_v<typename Set::Reporter, Defaults::Reporter>,
+      .spawn = [](ServiceBase& service) { Its::of(service).spawn(); },
+      .alive = process_calls<typename Its::Handle>.look,
+      .check = [](ServiceBase& service,
+                  std::size_t at) { return ref_at<CheckRef>(Its::of(service).checks, at); },
+      .watcher = [](ServiceBase& service,
+                    std::size_t at) { return ref_at<WatcherRef>(Its::of(service).watchers, at); },
+      .terms = [](const ServiceBase& service) -> Terms {
+        const auto& its = Its::of(service);
+        return {its.budget.start, its.budget.stop, its.head_start(), its.signals.kill};
+      },
+      .accept = [](const ServiceBase& service) -> std::vector<int> {
+        return Its::of(service).signals.accept;
+      },
+      .ended_badly =
+          [](const ServiceBase& service) {
+            const auto& its = Its::of(service);
+            const auto& steps = its.signals.steps();
+            return its.has_ended_badly(steps, its.signals.accept);
+          },
+      .report = [](ServiceBase& service, const Event& event) { Its::of(service).reporter(event); },
+      .wants_steps = nullptr,
+      .add_place = nullptr,
+      .stop_way = nullptr};
+  if constexpr (Its::looks_closely)
+    calls.alive = [](ServiceBase& service) { return Its::of(service).look_closely(); };
+  if constexpr (requires(const Its& its) { static_cast<bool>(its.reporter.wants_steps()); })
+    calls.wants_steps = [](const ServiceBase& service) {
+      return static_cast<bool>(Its::of(service).reporter.wants_steps());
+    };
+  constexpr bool launches =
+      requires(const Spawner& spawner, LaunchRequest request) { spawner.launch(request); };
+  if constexpr (launches || !runs_here<Spawner>)
+    calls.add_place = [](const ServiceBase& service, ProbeContext& context) {
+      if constexpr (!runs_here<Spawner>) context.guardian = 0;  // a probe could not ask it
+      if constexpr (launches) {
+        context.launcher = &Its::of(service).spawner;
+        context.beside = [](const void* any, const std::string& id, LaunchRequest request) {
+          const auto& launcher = *static_cast<const Spawner*>(any);
+          if constexpr (requires { launcher.beside(std::move(request), id); })
+            return launcher.beside(std::move(request), id);
+          else
+            return launcher.launch(std::move(request));
+        };
+      }
+    };
+  if constexpr (ClosesInput<typename Set::SignalStrategy>)
+    calls.stop_way = [](ServiceBase& service) -> std::unique_ptr<StopWay> {
+      service.close_input(std::chrono::milliseconds{50});
+      return nullptr;
+    };
+  else if constexpr (StopsByCommand<typename Set::SignalStrategy>)
+    calls.stop_way = [](ServiceBase& service) -> std::unique_ptr<StopWay> {
+      const auto& its = Its::of(service);
+      return std::make_unique<StopCommand<Spawner>>(its.spawner, its.signals.command,
+                                                    its.budget.stop);
+    };
+  return calls;
+}
+
+template <class Set>
+inline constexpr ServiceCalls service_calls = calls_of_set<Set>();
 
 /// An executor's data, from the values that its constructor was given.
 template <class Set, class... Given>
@@ -389,23 +569,18 @@ Service<Set> make_service(ResolvedCommand command, hana::tuple<Given...> given) 
     });
   };
   auto service = hana::unpack(Numbered<typename Set::Single>{}, [&](auto... slots) {
-    return Service<Set>{ServiceBase{std::move(command)}, value_for<Set>(slots, given)...,
+    return Service<Set>{{ServiceBase{std::move(command), &service_calls<Set>}},
+                        value_for<Set>(slots, given)...,
                         values(hana::type_c<typename Set::Checks>, typename Set::CheckTypes{}),
                         values(hana::type_c<typename Set::Watchers>, typename Set::WatcherTypes{})};
   });
   if constexpr (std::is_same_v<typename Set::Budget, Defaults::Budget>)
     if (service.budget.start == typename Set::Budget{}.start)
       service.budget.start = start_timeout_of_environment().value_or(service.budget.start);
-  check_budget(service.budget.start, service.budget.stop);
-  // A debugger or Valgrind takes its time.
+  const auto& steps = service.signals.steps();
+  service.check_terms(steps);
   if constexpr (requires { service.budget.start = std::chrono::nanoseconds{}; })
-    if (const std::chrono::nanoseconds start = service.budget.start; !service.wrap.empty())
-      service.budget.start = start < std::chrono::nanoseconds::max() / 20
-                                 ? start * 20
-                                 : std::chrono::nanoseconds::max();
-  check_signals(service.signals.steps());
-  not_negative(service.head_start(), "the wait before the first signal");
-  (void)service.kill_steps();  // checks its signal, too
+    service.budget.start = service.slowed(service.budget.start);
   (void)service.limits_policy.limits();
   if constexpr (Set::Sharing::shares) check_shared(service.sharing);
   return service;

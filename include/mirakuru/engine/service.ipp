@@ -41,11 +41,6 @@ MIRAKURU_DECL void check_signals(std::span<const SignalStep> steps) {
   }
 }
 
-MIRAKURU_DECL void check_budget(std::chrono::nanoseconds start, std::chrono::nanoseconds stop) {
-  not_negative(start, "the start budget");
-  not_negative(stop, "the stop budget");
-}
-
 MIRAKURU_DECL void check_shared(const Shared& shared) {
   if (shared.name.str().empty())
     throw std::invalid_argument{"the name of a shared service is empty"};
@@ -59,7 +54,7 @@ MIRAKURU_DECL void check_shared(const Shared& shared) {
 MIRAKURU_DECL bool is_accepted(int exit_code, const std::vector<int>& accept,
                                const std::vector<int>& signals) {
   return exit_code == 0 || std::count(accept.begin(), accept.end(), exit_code) > 0 ||
-         std::any_of(signals.begin(), signals.end(), [exit_code](int signal) {
+         std::ranges::any_of(signals, [exit_code](int signal) {
            return exit_code == -signal || exit_code == 128 + signal;
          });
 }
@@ -72,7 +67,7 @@ MIRAKURU_DECL bool ServiceBase::has_ended_badly(std::span<const SignalStep> step
 }
 
 /// The first line of a post-mortem's reports that is no headline; empty for none.
-inline std::string first_report(const std::string& reports) {
+[[gnu::cold]] inline std::string first_report(const std::string& reports) {
   std::istringstream lines{reports};
   std::string line;
   while (std::getline(lines >> std::ws, line) && line.ends_with(':')) {
@@ -80,14 +75,9 @@ inline std::string first_report(const std::string& reports) {
   return line;
 }
 
-MIRAKURU_DECL Event ServiceBase::bad_end(bool by_itself) const {
+[[gnu::cold]] MIRAKURU_DECL Event ServiceBase::bad_end(bool by_itself) const {
   return EndedBadly{command.text(), exit_code.value_or(0), by_itself, trouble, last_line(streams),
                     waited_for,     first_report(reports)};
-}
-
-MIRAKURU_DECL Event ServiceBase::failed_stop(const std::exception& error) const {
-  const std::string text = error.what();
-  return StopFailed{command.text(), text.substr(0, text.find('\n'))};
 }
 
 MIRAKURU_DECL std::array<SignalStep, 1> single_step(int signal) {
@@ -96,10 +86,117 @@ MIRAKURU_DECL std::array<SignalStep, 1> single_step(int signal) {
   return steps;
 }
 
-MIRAKURU_DECL ServiceBase::ServiceBase(ResolvedCommand resolved)
-    : command{std::move(resolved)}, wrap{wrap_words(command.words().at(0))} {}
+MIRAKURU_DECL ServiceBase::ServiceBase(ResolvedCommand resolved, const ServiceCalls* of_type)
+    : calls{of_type}, command{std::move(resolved)}, wrap{wrap_words(command.words().at(0))} {}
 MIRAKURU_DECL ServiceBase::ServiceBase(ServiceBase&&) noexcept = default;
 MIRAKURU_DECL ServiceBase::~ServiceBase() = default;
+
+MIRAKURU_DECL void ServiceBase::clear() {
+  calls->process->clear(*this);
+  close();
+}
+
+MIRAKURU_DECL ProbeContext ServiceBase::context_of_process() const {
+  ProbeContext context{.guardian = guardian(),
+                       .far = has_process() ? calls->process->far(*this) : nullptr,
+                       .event = event()};
+  if (calls->add_place != nullptr) calls->add_place(*this, context);
+  return context;
+}
+
+MIRAKURU_DECL void ServiceBase::report(const Event& event) noexcept {
+  if (::getpid() != owner) return;
+  try {
+    calls->report(*this, event);
+  } catch (...) {  // it must not change the course of things
+  }
+}
+
+MIRAKURU_DECL bool ServiceBase::reports_steps() const noexcept try {
+  return calls->wants_steps == nullptr || calls->wants_steps(*this);
+} catch (...) {  // it must not change the course of things
+  return true;
+}
+
+[[gnu::cold]] MIRAKURU_DECL void ServiceBase::report_end(bool by_itself) {
+  if (std::exchange(told, true)) return;
+  // In a failed test it would say the same twice.
+  const bool is_told = tell_observer(by_itself);
+  if (!is_told || !calls->default_reporter) report(bad_end(by_itself));
+}
+
+[[gnu::cold]] MIRAKURU_DECL void ServiceBase::report_failed_stop() noexcept try {
+  throw;
+} catch (const std::exception& error) {
+  const std::string text = error.what();
+  report(StopFailed{command.text(), text.substr(0, text.find('\n'))});
+} catch (...) {  // there is nothing to tell
+}
+
+MIRAKURU_DECL std::array<SignalStep, 1> ServiceBase::kill_steps() const {
+  return single_step(terms().kill);
+}
+
+MIRAKURU_DECL ExitPolicy ServiceBase::kill_policy() {
+  return !alive() || exit_code ? ExitPolicy::report : ExitPolicy::ignore;
+}
+
+MIRAKURU_DECL Fate ServiceBase::fate_of(Observed& service) {
+  auto& self = static_cast<ServiceBase&>(service);
+  if (!self.has_process() || self.told) return Fate::stopped;
+  const bool lives = self.alive();
+  if (!self.ended_badly())
+    return !lives ? Fate::ended : self.exit_code ? Fate::headless : Fate::running;
+  self.report_end(true);
+  return Fate::ended_badly;
+}
+
+MIRAKURU_DECL void ServiceBase::begin_start() {
+  if (has_process() && ended_badly()) report_end(true);
+  clear();
+  reset_last_run();
+}
+
+MIRAKURU_DECL void ServiceBase::take_streams(OutputStreams its_streams) {
+  streams = std::move(its_streams);
+  be_observed(&fate_of);
+}
+
+[[gnu::cold]] MIRAKURU_DECL void ServiceBase::add_terms(LaunchRequest& request,
+                                                        std::span<const SignalStep> steps) {
+  const auto its = terms();
+  request.steps.assign(steps.begin(), steps.end());
+  request.stop_budget = its.stop;
+  request.start_budget = its.start;
+  request.head_start = its.head_start;
+  request.still_waits = [this](std::chrono::nanoseconds waited) { report_not_executed(waited); };
+}
+
+[[gnu::cold]] MIRAKURU_DECL void ServiceBase::report_not_executed(std::chrono::nanoseconds waited) {
+  report(StillWaiting{command.text(), "its execution", {}, waited, terms().start, {}});
+}
+
+MIRAKURU_DECL void ServiceBase::begin_run() {
+  last_pid = pid();
+  if (observer() != nullptr) observer()->started(*this, last_pid);
+  streams.close_terminal();
+}
+
+MIRAKURU_DECL void ServiceBase::check_terms(std::span<const SignalStep> steps) const {
+  const auto its = terms();
+  not_negative(its.start, "the start budget");
+  not_negative(its.stop, "the stop budget");
+  check_signals(steps);
+  not_negative(its.head_start, "the wait before the first signal");
+  (void)single_step(its.kill);
+}
+
+MIRAKURU_DECL std::chrono::nanoseconds ServiceBase::slowed(
+    std::chrono::nanoseconds start_budget) const {
+  if (wrap.empty()) return start_budget;
+  constexpr auto longest = std::chrono::nanoseconds::max();
+  return start_budget < longest / 20 ? start_budget * 20 : longest;
+}
 
 MIRAKURU_DECL void ServiceBase::reset_last_run() {
   owner = ::getpid();
@@ -118,17 +215,47 @@ MIRAKURU_DECL void ServiceBase::reset_last_run() {
   told = waited_for = false;
 }
 
-MIRAKURU_DECL std::string ServiceBase::label() const {
+[[gnu::cold]] MIRAKURU_DECL std::string ServiceBase::label() const {
   const auto& text = command.text();  // its first word, or "sh" for the line of a shell
   const auto first = text.substr(0, text.find(' '));
-  const bool is_name = std::all_of(first.begin(), first.end(), [](char c) {
-    return is_word(c) || c == '-' || c == '.' || c == '/' || c == '+';
-  });
+  const bool is_name = std::ranges::all_of(
+      first, [](char c) { return is_word(c) || c == '-' || c == '.' || c == '/' || c == '+'; });
   constexpr std::size_t longest = 100;
   return (is_name ? shortened(first.substr(first.rfind('/') + 1), longest) : "sh");
 }
 
-MIRAKURU_DECL LaunchRequest ServiceBase::prepare(InputStream& from, bool input_is_terminal) {
+/// The files of a command that runs as another user become its own.
+[[gnu::cold]] MIRAKURU_DECL void ServiceBase::give_to_user(const LaunchRequest& request) const {
+  const auto user = identity_of(request.user);
+  if (!user) return;
+  if (!request.scratch.empty()) (void)!::lchown(request.scratch.c_str(), user->user, user->group);
+  for (const int fd : {request.in, request.out, request.err}) give_to(*user, fd);
+  for (const int fd : {input ? request.in : -1, streams.terminal().get()})  // ours, too
+    (void)!::fchown(fd, user->user, static_cast<gid_t>(-1));
+}
+
+/// The guardian copies the output: to the test, or from a terminal.
+[[gnu::cold]] MIRAKURU_DECL void ServiceBase::add_relays(LaunchRequest& request,
+                                                         bool input_is_terminal) {
+  if (const auto& target = streams.copy_to())
+    for (const int from : {request.out, request.err})
+      request.relays.push_back({.from = from, .to = target.get(), .label = label() + ": "});
+  if (const auto& terminal = streams.terminal()) {
+    request.relays.clear();
+    request.relays.push_back(
+        {.from = streams.controlling().get(), .to = request.out, .from_terminal = true});
+    request.out = request.err = terminal.get();
+    request.terminal = true;
+    if (input_is_terminal) {
+      request.in = terminal.get();
+      input = checked_fd(::fcntl(streams.controlling().get(), F_DUPFD_CLOEXEC, 3),
+                         "fcntl F_DUPFD_CLOEXEC");
+    }
+  }
+}
+
+[[gnu::cold]] MIRAKURU_DECL LaunchRequest ServiceBase::prepare(InputStream& from,
+                                                               bool input_is_terminal) {
   if (command.words().empty()) throw std::logic_error{"this executor has been moved from"};
   auto request = ask_for(command);
   request.words.insert(request.words.begin(), wrap.begin(), wrap.end());
@@ -140,26 +267,8 @@ MIRAKURU_DECL LaunchRequest ServiceBase::prepare(InputStream& from, bool input_i
   if (!command.scratch().empty()) {
     request.scratch = absolute_path(command.scratch());
   }
-  if (const auto user = identity_of(request.user)) {
-    if (!request.scratch.empty()) (void)!::lchown(request.scratch.c_str(), user->user, user->group);
-    for (const int fd : {request.in, request.out, request.err}) give_to(*user, fd);
-    for (const int fd : {input ? request.in : -1, streams.terminal().get()})  // ours, too
-      (void)!::fchown(fd, user->user, static_cast<gid_t>(-1));
-  }
-  if (const auto& target = streams.copy_to())
-    request.relays = {{.from = request.out, .to = target.get(), .label = label() + ": "},
-                      {.from = request.err, .to = target.get(), .label = label() + ": "}};
-  if (const auto& terminal = streams.terminal()) {
-    request.relays = {
-        {.from = streams.controlling().get(), .to = request.out, .from_terminal = true}};
-    request.out = request.err = terminal.get();
-    request.terminal = true;
-    if (input_is_terminal) {
-      request.in = terminal.get();
-      input = checked_fd(::fcntl(streams.controlling().get(), F_DUPFD_CLOEXEC, 3),
-                         "fcntl F_DUPFD_CLOEXEC");
-    }
-  }
+  if (!request.user.empty()) give_to_user(request);
+  if (streams.copy_to() || streams.terminal()) add_relays(request, input_is_terminal);
   return request;
 }
 
@@ -202,7 +311,7 @@ MIRAKURU_DECL void ServiceBase::close_input(std::chrono::nanoseconds timeout) {
   input.reset();
 }
 
-MIRAKURU_DECL std::string ServiceBase::keep_output() const noexcept try {
+[[gnu::cold]] MIRAKURU_DECL std::string ServiceBase::keep_output() const noexcept try {
   if (keep_dir.empty() || !has_started()) return {};
   make_directories(keep_dir);
   const auto& program = command.words().at(0);
@@ -246,7 +355,7 @@ MIRAKURU_DECL std::uint16_t ServiceBase::only_port(pid_t leader, pid_t guardian)
                                        : "it listens on several TCP ports: " + text_of(sockets))};
 }
 
-MIRAKURU_DECL bool ServiceBase::tell_observer(bool by_itself) noexcept try {
+[[gnu::cold]] MIRAKURU_DECL bool ServiceBase::tell_observer(bool by_itself) noexcept try {
   if (observer() == nullptr || ::getpid() != owner) return false;
   auto context = error_context(Clock::now());
   context.output.clear();  // the observer has it
@@ -266,41 +375,45 @@ MIRAKURU_DECL void ServiceBase::close() {
   paused = false;
 }
 
-MIRAKURU_DECL void ServiceBase::throw_not_started() const {
+[[gnu::cold]] MIRAKURU_DECL void ServiceBase::throw_not_started() const {
   const auto headline = !has_started() ? "it has not been started"
                         : exit_code    ? "it has been stopped; it " + exit_headline(*exit_code)
                                        : "it has been stopped";
   throw ExecutorError{error_context(Clock::now()).message(headline)};
 }
 
-MIRAKURU_DECL void ServiceBase::throw_not_running() const {
+[[gnu::cold]] MIRAKURU_DECL void ServiceBase::throw_not_running() const {
   throw ExecutorError{error_context(Clock::now()).message("it does not run")};
 }
 
-MIRAKURU_DECL void ServiceBase::throw_not_paused() const {
+[[gnu::cold]] MIRAKURU_DECL void ServiceBase::throw_not_paused() const {
   throw ExecutorError{error_context(Clock::now()).message("its processes cannot be paused")};
 }
 
-MIRAKURU_DECL void ServiceBase::throw_ended(TimePoint now) {
+[[gnu::cold]] MIRAKURU_DECL void ServiceBase::throw_ended(TimePoint now) {
   told = true;
   error_context(now).throw_exited(exit_code.value_or(0), " while the test needed it");
 }
 
-MIRAKURU_DECL void ServiceBase::throw_still_running(std::chrono::nanoseconds waited,
-                                                    std::chrono::nanoseconds limit) const {
+[[gnu::cold]] MIRAKURU_DECL void ServiceBase::throw_still_running(
+    std::chrono::nanoseconds waited, std::chrono::nanoseconds limit) const {
   auto context = error_context(Clock::now(), "its end");
   context.waited = waited;
   context.throw_timed_out(limit);
 }
 
-MIRAKURU_DECL void ServiceBase::throw_spawn_error(std::chrono::nanoseconds start_budget) {
+[[gnu::cold]] MIRAKURU_DECL void ServiceBase::throw_not_prepared(const std::string& check) const {
+  error_context(Clock::now(), check).throw_check_failed();
+}
+
+[[gnu::cold]] MIRAKURU_DECL void ServiceBase::throw_spawn_error() {
   input.reset();
   const auto context = error_context(Clock::now());
   try {
     throw;
   } catch (const SpawnFailure& failure) {
     if (failure.code() == std::errc::timed_out)
-      throw TimeoutExpired{context.message(failure.what()), start_budget};
+      throw TimeoutExpired{context.message(failure.what()), terms().start};
     throw SpawnError{context.message(failure.what()), failure.code()};
   } catch (const std::system_error& error) {
     throw SpawnError{context.message(std::string{"cannot start: "} + error.what()), error.code()};
@@ -316,9 +429,6 @@ MIRAKURU_DECL std::string ServiceBase::describe(pid_t pid) const {
   return command.text() + " (" + state + ')';
 }
 
-MIRAKURU_DECL void ServiceBase::record(const std::vector<Straggler>& news) { stragglers = news; }
-MIRAKURU_DECL void ServiceBase::record(const std::string& news) { trouble = news; }
-
 MIRAKURU_DECL const std::string& ServiceBase::published(
     const std::map<std::string, std::string>& values, const std::string& name) const {
   if (const auto at = values.find(name); at != values.end()) return at->second;
@@ -329,7 +439,7 @@ MIRAKURU_DECL const std::string& ServiceBase::published(
                                    (known.empty() ? "nothing" : known))};
 }
 
-MIRAKURU_DECL SharedFacts ServiceBase::facts_of_command() const {
+[[gnu::cold]] MIRAKURU_DECL SharedFacts ServiceBase::facts_of_command() const {
   SharedFacts facts{{"command", quote_words(command.words())},
                     {"directory", command.cwd()},
                     {"user", command.user()},
@@ -339,8 +449,9 @@ MIRAKURU_DECL SharedFacts ServiceBase::facts_of_command() const {
   return facts;
 }
 
-MIRAKURU_DECL ErrorContext ServiceBase::error_context(TimePoint now, std::string awaited,
-                                                      std::string reason) const {
+[[gnu::cold]] MIRAKURU_DECL ErrorContext ServiceBase::error_context(TimePoint now,
+                                                                    std::string awaited,
+                                                                    std::string reason) const {
   ErrorContext context{
       .command = command.text(),
       .awaited = std::move(awaited),

@@ -168,9 +168,7 @@ class SharedStartOperation : SharedStartBase {
     if (start_) return go_on_starting(now, waits);
     if (!std::exchange(began_, true)) {
       if (service_.alive()) return true;
-      if (service_.process && service_.ended_badly()) service_.report_end(true);
-      service_.clear();
-      service_.reset_last_run();
+      service_.begin_start();
       service_.shared_run = {};
       reap_later(0);
       begin(now, service_.budget.start, limit_);
@@ -223,13 +221,12 @@ class SharedStartOperation : SharedStartBase {
   std::chrono::nanoseconds limit_;
   bool began_ = false;
   SharedFacts facts_;
-  std::optional<StartOperation<Set>> start_;
+  std::optional<StartOperation> start_;
 };
 
 /// The operation of `start()` for the policies `Set`.
 template <class Set>
-using StartOf =
-    std::conditional_t<Set::Sharing::shares, SharedStartOperation<Set>, StartOperation<Set>>;
+using StartOf = std::conditional_t<Set::Sharing::shares, SharedStartOperation<Set>, StartOperation>;
 
 }  // namespace mirakuru::detail
 

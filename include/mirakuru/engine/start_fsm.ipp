@@ -28,7 +28,8 @@ MIRAKURU_DECL void StartFSM::spawned(std::chrono::nanoseconds budget) {
   deadline_ = after(now_, budget);
   process_news_ = true;
   timeline_.spawned = now_;
-  timeline_.checks.assign(valid_after_exit_.size(), {});
+  timeline_.checks.clear();
+  timeline_.checks.resize(valid_after_exit_.size());
 }
 
 MIRAKURU_DECL void StartFSM::observed(bool alive, std::optional<int> exit_code) {

@@ -27,29 +27,17 @@ enum class End {
 /// A check whose type is forgotten.
 struct AnyCheck {
   std::shared_ptr<void> owner;
-  std::function<std::unique_ptr<Probe>(const Process&)> make;
-  std::function<std::string()> name;
-  std::function<std::string(const Process&)> advice;
-  bool looks_at_output = false;
+  CheckRef check;
 
   template <class Check>
   static AnyCheck of(Check check) {
     const auto held = std::make_shared<Check>(std::move(check));
-    return {held,
-            [held = held.get()](const Process& process) { return make_probe(*held, process); },
-            [held = held.get()]() -> std::string {
-              if constexpr (requires { held->describe(); }) return held->describe();
-              return {};
-            },
-            [held = held.get()]([[maybe_unused]] const Process& process) -> std::string {
-              if constexpr (requires { held->hint(process); }) return held->hint(process);
-              return {};
-            },
-            ReadsOutput<Check>};
+    return {held, CheckRef{*held}};
   }
-  [[nodiscard]] std::string describe() const { return name(); }
-  [[nodiscard]] std::string hint(const Process& process) const { return advice(process); }
-  [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const { return make(process); }
+  [[nodiscard]] std::string describe() const { return check.describe(); }
+  [[nodiscard]] std::unique_ptr<Probe> probe(const Process& process) const {
+    return check.probe(process);
+  }
 };
 
 using MakeTask = std::function<std::unique_ptr<Task>(CoroutineLoop)>;
@@ -93,19 +81,18 @@ class AnyService {
 };
 
 /// A check of a wait, and the wait.
-template <class Set>
 class CheckTask final : public Task {
  public:
-  CheckTask(Service<Set>& service, AnyCheck check, std::chrono::nanoseconds limit,
+  CheckTask(ServiceBase& service, AnyCheck check, std::chrono::nanoseconds limit,
             CoroutineLoop loop)
-      : checks_{std::move(check)}, operation_{service, checks_, limit, loop} {}
+      : check_{std::move(check)}, operation_{service, check_.check, limit, loop} {}
 
   bool resume(TimePoint now, WaitSet& waits) override { return operation_.resume(now, waits); }
   void cancel(std::exception_ptr error) override { operation_.fail(std::move(error)); }
 
  private:
-  hana::basic_tuple<AnyCheck> checks_;
-  StartOperation<Set, hana::basic_tuple<AnyCheck>> operation_;
+  AnyCheck check_;
+  StartOperation operation_;
 };
 
 /// The service of an executor, which it refers to.
@@ -131,11 +118,11 @@ class ServiceOf final : public AnyService {
                                   accept);
   }
   std::unique_ptr<Task> wait(std::chrono::nanoseconds limit) override {
-    return std::make_unique<TaskOf<WaitOperation<Set>>>(service_, Clock::now(), limit);
+    return std::make_unique<TaskOf<WaitOperation>>(service_, Clock::now(), limit);
   }
   std::unique_ptr<Task> wait_for(AnyCheck check, std::chrono::nanoseconds limit,
                                  CoroutineLoop loop) override {
-    return std::make_unique<CheckTask<Set>>(service_, std::move(check), limit, loop);
+    return std::make_unique<CheckTask>(service_, std::move(check), limit, loop);
   }
   bool needs_asio() const noexcept override { return std::is_same_v<Loop, AsioLoop>; }
   void run(const MakeTask& make) override {
@@ -147,10 +134,10 @@ class ServiceOf final : public AnyService {
   bool alive() override { return service_.alive(); }
   bool pause() override { return service_.pause(); }
   void resume() override { service_.resume(); }
-  pid_t pid() const noexcept override { return service_.process ? service_.process->pid() : 0; }
+  pid_t pid() const noexcept override { return service_.pid(); }
   pid_t guardian() const noexcept override { return service_.guardian(); }
   const SharedValues& values() const noexcept override { return service_.shared_run.values; }
-  int event() const noexcept override { return service_.process ? service_.process->event() : -1; }
+  int event() const noexcept override { return service_.event(); }
   std::chrono::nanoseconds start_budget() const noexcept override { return service_.budget.start; }
   std::vector<std::string> check_names() const override {
     std::vector<std::string> names;
@@ -159,7 +146,7 @@ class ServiceOf final : public AnyService {
   }
 
  private:
-  using Stop = TaskOf<StopOperation<Set>>;
+  using Stop = TaskOf<StopOperation>;
   using Loop = BlockingLoop<typename Set::Checks, typename Set::Watchers>;
 
   Service<Set>& service_;

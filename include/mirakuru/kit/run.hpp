@@ -64,7 +64,7 @@ struct RunToEnd {
     auto& service = ServiceAccess::of(executor);
     executor.start(where);
     try {
-      run(WaitOperation<PolicySet<Policies...>>{service, begin, service.budget.start}, PollLoop{});
+      run(WaitOperation{service, begin, service.budget.start}, PollLoop{});
     } catch (...) {
       service.told = true;
       executor.kill();

@@ -10,6 +10,10 @@
 #define MIRAKURU_DECL inline
 #endif
 
+// A function with [[gnu::cold]] makes a text or an error, or runs once a start beside system calls
+// that take much longer: the compiler saves size there, not time. It takes the call of one for
+// unlikely, so no function is cold that users call on the way of a test that passes.
+
 #if __cplusplus < 202002L
 #error "mirakuru: needs C++20; compile with -std=c++20"
 #endif
