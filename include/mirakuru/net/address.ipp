@@ -16,7 +16,7 @@ namespace detail {
 
 /// True for a text that a resolver may know: RFC 1035, 2.3.4, with underscores, and with characters
 /// beyond ASCII as they are.
-inline bool is_host_name(std::string_view name) {
+[[gnu::cold]] inline bool is_host_name(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
   bool digits = true, ascii = true;
   std::size_t label = 0;
@@ -69,7 +69,9 @@ namespace detail {
 
 MIRAKURU_DECL std::string authority(const std::string& host, std::uint16_t port) {
   const bool is_v6 = host.find(':') != std::string::npos;
-  return (is_v6 ? '[' + host + ']' : host) + ':' + std::to_string(port);
+  std::string text = is_v6 ? "[" : "";
+  text.append(host).append(is_v6 ? "]:" : ":");
+  return text.append(std::to_string(port));
 }
 
 }  // namespace detail

@@ -55,8 +55,9 @@ struct Endpoint {
 
 /// Looks up the endpoints of a host, and waits for the resolver. `flags` go into `ai_flags`, and
 /// `error` gets the result, 0 or an `EAI_` number. Rests on `getaddrinfo`.
-[[nodiscard]] inline std::vector<Endpoint> endpoints_of(const std::string& host, std::uint16_t port,
-                                                        int flags, int& error) {
+[[nodiscard, gnu::cold]] inline std::vector<Endpoint> endpoints_of(const std::string& host,
+                                                                   std::uint16_t port, int flags,
+                                                                   int& error) {
   addrinfo hints{};
   hints.ai_flags = flags | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
@@ -65,15 +66,16 @@ struct Endpoint {
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner{list, ::freeaddrinfo};
   std::vector<Endpoint> endpoints;
   for (const auto* entry = list; error == 0 && entry != nullptr; entry = entry->ai_next) {
-    endpoints.push_back({.size = entry->ai_addrlen});
-    std::memcpy(&endpoints.back().address, entry->ai_addr, entry->ai_addrlen);
+    Endpoint endpoint{.size = entry->ai_addrlen};
+    std::memcpy(&endpoint.address, entry->ai_addr, entry->ai_addrlen);
+    endpoints.push_back(endpoint);
   }
   return endpoints;
 }
 
 /// The endpoints of an address or of `localhost`, without a resolver. Empty for any other name.
-[[nodiscard]] inline std::vector<Endpoint> known_endpoints(const std::string& host,
-                                                           std::uint16_t port) {
+[[nodiscard, gnu::cold]] inline std::vector<Endpoint> known_endpoints(const std::string& host,
+                                                                      std::uint16_t port) {
   Endpoint v4{.size = sizeof(sockaddr_in)}, v6{.size = sizeof(sockaddr_in6)};
   auto& in = reinterpret_cast<sockaddr_in&>(v4.address);
   in.sin_family = AF_INET;

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -22,18 +23,19 @@
 
 namespace mirakuru::detail {
 
-MIRAKURU_DECL std::string describe_user(std::uint32_t id) {
+[[gnu::cold]] MIRAKURU_DECL std::string describe_user(std::uint32_t id) {
+  const auto number = std::to_string(std::size_t{id});
   std::ifstream users{"/etc/passwd"};
   for (std::string line; std::getline(users, line);) {
     const auto name_end = line.find(':'), id_begin = line.find(':', name_end + 1);
     if (id_begin != std::string::npos &&
-        line.compare(id_begin + 1, std::to_string(id).size() + 1, std::to_string(id) + ':') == 0)
+        line.compare(id_begin + 1, number.size() + 1, number + ':') == 0)
       return "user " + line.substr(0, name_end);
   }
-  return "user " + std::to_string(id);
+  return "user " + number;
 }
 
-MIRAKURU_DECL std::string text_of(const ListenerEntry& entry) {
+[[gnu::cold]] MIRAKURU_DECL std::string text_of(const ListenerEntry& entry) {
   char text[INET6_ADDRSTRLEN] = "";
   const auto* const v4 = &entry.address.s6_addr32[3];
   if (entry.is_v4)
@@ -43,8 +45,10 @@ MIRAKURU_DECL std::string text_of(const ListenerEntry& entry) {
   return authority(text, entry.port);
 }
 
-/// The sockets that listen in the network of a process. Source: proc_net_tcp(5).
-inline std::vector<ListenerEntry> listeners_in_network_of(pid_t pid) {
+/// The sockets that listen in the network of a process, or those on a port. Source:
+/// proc_net_tcp(5).
+[[gnu::cold]] inline std::vector<ListenerEntry> listeners_in_network_of(pid_t pid,
+                                                                        std::uint16_t of_port = 0) {
   std::vector<ListenerEntry> entries;
   for (const char* table : {"/net/tcp", "/net/tcp6"}) {
     std::ifstream lines{"/proc/" + std::to_string(pid) + table};
@@ -55,7 +59,7 @@ inline std::vector<ListenerEntry> listeners_in_network_of(pid_t pid) {
       constexpr unsigned listen = 0x0a;
       if (std::sscanf(line.c_str(), " %*u: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %u %*s %lu",
                       hex, &port, &state, &user, &inode) != 5 ||
-          state != listen)
+          state != listen || (of_port != 0 && port != of_port))
         continue;
       ListenerEntry entry{.port = static_cast<std::uint16_t>(port), .user = user, .inode = inode};
       entry.is_v4 = std::string_view{hex}.size() == 8;
@@ -72,15 +76,13 @@ inline std::vector<ListenerEntry> listeners_in_network_of(pid_t pid) {
 
 MIRAKURU_DECL std::vector<ListenerEntry> listeners_now(Listeners& table, std::uint16_t port) {
   if (auto entries = table.all(port)) return *std::move(entries);
-  auto entries = listeners_in_network_of(::getpid());
-  std::erase_if(entries, [port](const auto& entry) { return port != 0 && entry.port != port; });
-  return entries;
+  return listeners_in_network_of(::getpid(), port);
 }
 
 /// Calls `visit(inode)` for each socket of a process until it returns false. False if /proc hides
 /// its descriptors.
 template <class Visit>
-bool for_each_socket(pid_t pid, Visit visit) {
+[[gnu::cold]] bool for_each_socket(pid_t pid, Visit visit) {
   const auto directory = "/proc/" + std::to_string(pid) + "/fd";
   const std::unique_ptr<DIR, int (*)(DIR*)> descriptors{::opendir(directory.c_str()), ::closedir};
   if (!descriptors)  // it is gone, or not to be seen
@@ -100,18 +102,18 @@ bool for_each_socket(pid_t pid, Visit visit) {
 }
 
 /// The number of a process's network namespace; 0 if it cannot be told.
-inline std::uint64_t network_of(pid_t pid) {
+[[gnu::cold]] inline std::uint64_t network_of(pid_t pid) {
   struct stat status;
   return ::stat(("/proc/" + std::to_string(pid) + "/ns/net").c_str(), &status) == 0 ? status.st_ino
                                                                                     : 0;
 }
-inline bool has_other_network(pid_t pid) {
+[[gnu::cold]] inline bool has_other_network(pid_t pid) {
   const auto network = network_of(pid);
   return network != 0 && network != network_of(::getpid());
 }
 
 /// Adds the children of a process, by whichever thread. False if the kernel does not tell.
-inline bool add_children(pid_t pid, std::vector<pid_t>& pids) {
+[[gnu::cold]] inline bool add_children(pid_t pid, std::vector<pid_t>& pids) {
   const auto tasks = "/proc/" + std::to_string(pid) + "/task/";
   const std::unique_ptr<DIR, int (*)(DIR*)> threads{::opendir(tasks.c_str()), ::closedir};
   bool told = false;
@@ -133,7 +135,7 @@ inline bool add_children(pid_t pid, std::vector<pid_t>& pids) {
   return told;
 }
 
-MIRAKURU_DECL std::vector<pid_t> processes_of(pid_t leader, pid_t guardian) {
+[[gnu::cold]] MIRAKURU_DECL std::vector<pid_t> processes_of(pid_t leader, pid_t guardian) {
   std::vector<pid_t> pids;
   if (guardian == 0 || !add_children(guardian, pids)) {
     pids = process_tree(leader, guardian);
@@ -142,8 +144,8 @@ MIRAKURU_DECL std::vector<pid_t> processes_of(pid_t leader, pid_t guardian) {
     constexpr std::size_t most = 100'000;
     for (std::size_t i = 0; i < pids.size() && pids.size() < most; ++i) add_children(pids[i], pids);
   }
-  if (const auto at = std::ranges::find(pids, leader); at != pids.end())
-    std::rotate(pids.begin(), at, at + 1);
+  if (auto at = std::ranges::find(pids, leader); at != pids.end())
+    for (; at != pids.begin(); --at) std::swap(*at, at[-1]);
   return pids;
 }
 
@@ -156,7 +158,7 @@ MIRAKURU_DECL const std::vector<OwnListener>& TreeListeners::look(Listeners& tab
   return found_;
 }
 
-MIRAKURU_DECL void TreeListeners::read_descriptors() {
+[[gnu::cold]] MIRAKURU_DECL void TreeListeners::read_descriptors() {
   found_.clear();
   elsewhere_ = false;
   complete_ = proc_is_own();
@@ -180,7 +182,7 @@ MIRAKURU_DECL void TreeListeners::read_descriptors() {
 }
 
 /// The processes outside the tree that hold the sockets, by socket; 0 for one that /proc hides.
-inline std::vector<pid_t> holders_of(const std::vector<std::uint64_t>& inodes) {
+[[gnu::cold]] inline std::vector<pid_t> holders_of(const std::vector<std::uint64_t>& inodes) {
   std::vector<pid_t> holders(inodes.size(), 0);
   for_each_pid([&](pid_t pid) {
     for_each_socket(pid, [&](std::uint64_t inode) {
@@ -195,49 +197,42 @@ inline std::vector<pid_t> holders_of(const std::vector<std::uint64_t>& inodes) {
 }
 
 /// The sockets that a connection to the address may go to: the closest ones.
-inline std::vector<ListenerEntry> closest_to(const in6_addr& mapped,
-                                             std::vector<ListenerEntry> entries) {
+[[gnu::cold]] inline std::vector<ListenerEntry> closest_to(
+    const in6_addr& mapped, const std::vector<ListenerEntry>& entries) {
   constexpr std::uint32_t loopback = SockDiag::loopback_interface;  // which local connections take
-  std::erase_if(entries, [&](const ListenerEntry& entry) {
-    return !entry.distance_to(mapped) || (entry.interface != 0 && entry.interface != loopback);
-  });
-  const auto distance = [&](const ListenerEntry& entry) { return entry.distance_to(mapped); };
-  const auto closest = std::ranges::min_element(entries, {}, distance);
-  if (closest == entries.end()) return {};
-  const auto least = distance(*closest);
-  std::erase_if(entries, [&](const ListenerEntry& entry) { return distance(entry) != least; });
-  return entries;
+  std::vector<ListenerEntry> closest;
+  for (const auto& entry : entries) {
+    const auto distance = entry.distance_to(mapped);
+    if (!distance || (entry.interface != 0 && entry.interface != loopback)) continue;
+    if (!closest.empty() && distance < closest[0].distance_to(mapped)) closest.clear();
+    if (closest.empty() || distance == closest[0].distance_to(mapped)) closest.push_back(entry);
+  }
+  return closest;
 }
 
 /// "pid 42 (nginx -p /tmp), pid 43 (nginx -p /tmp) and 2 more".
-inline std::string describe_processes(std::vector<pid_t> pids) {
+[[gnu::cold]] inline std::string describe_processes(const std::vector<pid_t>& holders) {
   constexpr std::size_t most = 3;
-  std::ranges::sort(pids);
-  const auto rest = std::ranges::unique(pids);
-  pids.erase(rest.begin(), rest.end());
+  constexpr pid_t none = std::numeric_limits<pid_t>::max();
   std::string text;
-  for (std::size_t i = 0; i < pids.size() && i < most; ++i)
-    text += (i == 0 ? "" : ", ") + describe_process(pids[i]);
-  return pids.size() <= most ? text : text + " and " + std::to_string(pids.size() - most) + " more";
+  std::size_t count = 0;
+  for (pid_t last = 0, next; last != none; last = next) {  // each pid once, in order
+    next = none;
+    for (const pid_t pid : holders)
+      if (pid > last && pid < next) next = pid;
+    if (next != none && count++ < most) text += (text.empty() ? "" : ", ") + describe_process(next);
+  }
+  return count <= most ? text : text + " and " + std::to_string(count - most) + " more";
 }
 
-/// The answer of owner_of_listener(). None if a socket has been closed meanwhile.
-inline std::optional<ListenerOwner> look_for_owner(Listeners& table, const sockaddr* address,
-                                                   pid_t leader, pid_t guardian,
-                                                   const ListenerOwner& last) {
+/// The owner of the sockets at an address. None if a socket has been closed meanwhile.
+[[gnu::cold]] inline std::optional<ListenerOwner> look_for_owner(Listeners& table,
+                                                                 const in6_addr& mapped,
+                                                                 std::uint16_t port, pid_t leader,
+                                                                 pid_t guardian,
+                                                                 const ListenerOwner& last) {
   using enum ListenerOwner::Kind;
-  const auto mapped = mapped_address(address);
-  // The port has the same place in both structs.
-  const auto port = ntohs(reinterpret_cast<const sockaddr_in*>(address)->sin_port);
-  if (!mapped) return ListenerOwner{unknown, "the address is none of TCP"};
-  // Most often it is the leader's, or the one of the last connection.
-  if (const auto one = table.one_of(address)) {
-    if (last.kind == service && last.inodes == std::vector{one->inode}) return last;
-    bool found = false;
-    for_each_socket(leader, [&](std::uint64_t inode) { return !(found = inode == one->inode); });
-    if (found) return ListenerOwner{service, {}, {one->inode}};
-  }
-  const auto closest = closest_to(*mapped, listeners_now(table, port));
+  const auto closest = closest_to(mapped, listeners_now(table, port));
   if (closest.empty()) return ListenerOwner{unknown, "the kernel's table has no listener there"};
   std::vector<std::uint64_t> inodes;
   for (const auto& entry : closest) inodes.push_back(entry.inode);
@@ -280,13 +275,27 @@ inline std::optional<ListenerOwner> look_for_owner(Listeners& table, const socka
   return answer(others, describe_processes(holders));
 }
 
-MIRAKURU_DECL ListenerOwner owner_of_listener(Listeners& table, const sockaddr* address,
-                                              pid_t leader, pid_t guardian,
-                                              const ListenerOwner& last) {
+[[gnu::cold]] MIRAKURU_DECL ListenerOwner owner_of_listener(Listeners& table,
+                                                            const sockaddr* address, pid_t leader,
+                                                            pid_t guardian,
+                                                            const ListenerOwner& last) {
+  using enum ListenerOwner::Kind;
+  const auto mapped = mapped_address(address);
+  if (!mapped) return {unknown, "the address is none of TCP"};
+  // Most often it is the leader's, or the one of the last connection.
+  if (const auto one = table.one_of(address)) {
+    if (last.kind == service && last.inodes.size() == 1 && last.inodes[0] == one->inode)
+      return last;
+    bool found = false;
+    for_each_socket(leader, [&](std::uint64_t inode) { return !(found = inode == one->inode); });
+    if (found) return {service, {}, {one->inode}};
+  }
+  // The port has the same place in both structs.
+  const auto port = ntohs(reinterpret_cast<const sockaddr_in*>(address)->sin_port);
   for (int tries = 0; tries < 3; ++tries)
-    if (auto owner = look_for_owner(table, address, leader, guardian, last))
+    if (auto owner = look_for_owner(table, *mapped, port, leader, guardian, last))
       return *std::move(owner);
-  return {ListenerOwner::Kind::unknown, "its sockets change all the time"};
+  return {unknown, "its sockets change all the time"};
 }
 
 }  // namespace mirakuru::detail

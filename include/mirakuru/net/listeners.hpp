@@ -34,14 +34,17 @@ class Listeners {
   [[nodiscard]] std::optional<std::vector<ListenerEntry>> all(std::uint16_t port = 0) {
     std::vector<ListenerEntry> entries;
     const SockDiagList question{port, ++asked_};
-    if (!is_open() || !read_listeners(socket_->get(), question, entries)) return {};
+    if (!is_open() || !read_listeners(socket_->get(), question.header, entries)) return {};
     return entries;
   }
   /// One of the sockets to which a connection to an address of this machine goes. None if the table
   /// has none, or is not available.
   [[nodiscard]] std::optional<ListenerEntry> one_of(const sockaddr* address) {
     std::vector<ListenerEntry> entries;
-    if (is_open()) (void)read_listeners(socket_->get(), question_about(address), entries);
+    if (is_open()) {
+      const auto question = question_about(address);
+      (void)read_listeners(socket_->get(), question.header, entries);
+    }
     return entries.empty() ? std::nullopt : std::optional{entries.front()};
   }
   /// Closes the descriptor for good. False if there is none.

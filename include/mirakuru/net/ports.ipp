@@ -12,21 +12,26 @@
 
 namespace mirakuru::detail {
 
-MIRAKURU_DECL std::vector<ListeningSocket> listening_sockets(pid_t leader, pid_t guardian,
-                                                             bool& complete) {
+[[gnu::cold]] MIRAKURU_DECL std::vector<ListeningSocket> listening_sockets(pid_t leader,
+                                                                           pid_t guardian,
+                                                                           bool& complete) {
   Listeners table;
   TreeListeners tree{leader, guardian};
   std::vector<ListeningSocket> sockets;
-  for (const auto& [pid, entry, elsewhere] : tree.look(table))
-    sockets.push_back({pid, text_of(entry), entry.port});
-  std::ranges::sort(sockets, {}, [](const ListeningSocket& socket) {
+  const auto key = [](const ListeningSocket& socket) {
     return std::tie(socket.port, socket.address, socket.pid);
-  });
+  };
+  // They are few: to insert each in its place takes less code than to sort them.
+  for (const auto& [pid, entry, elsewhere] : tree.look(table)) {
+    sockets.push_back({pid, text_of(entry), entry.port});
+    for (auto at = sockets.size() - 1; at > 0 && key(sockets[at]) < key(sockets[at - 1]); --at)
+      std::swap(sockets[at], sockets[at - 1]);
+  }
   complete = tree.complete();
   return sockets;
 }
 
-MIRAKURU_DECL std::string text_of(const std::vector<ListeningSocket>& sockets) {
+[[gnu::cold]] MIRAKURU_DECL std::string text_of(const std::vector<ListeningSocket>& sockets) {
   std::string text;
   for (const auto& socket : sockets)
     text +=
@@ -34,8 +39,9 @@ MIRAKURU_DECL std::string text_of(const std::vector<ListeningSocket>& sockets) {
   return text;
 }
 
-MIRAKURU_DECL std::string listening_advice(pid_t leader, pid_t guardian, const std::string& host,
-                                           std::uint16_t port) {
+[[gnu::cold]] MIRAKURU_DECL std::string listening_advice(pid_t leader, pid_t guardian,
+                                                         const std::string& host,
+                                                         std::uint16_t port) {
   bool complete = false;
   const auto sockets = listening_sockets(leader, guardian, complete);
   const bool lives = process_lives(leader) || guardian != 0;
@@ -50,7 +56,7 @@ MIRAKURU_DECL std::string listening_advice(pid_t leader, pid_t guardian, const s
   return "it listens on " + text_of(sockets);
 }
 
-MIRAKURU_DECL std::string who_listens(const std::string& host, std::uint16_t port) {
+[[gnu::cold]] MIRAKURU_DECL std::string who_listens(const std::string& host, std::uint16_t port) {
   Listeners table;
   const auto all = listeners_now(table, port);
   auto entries = all;

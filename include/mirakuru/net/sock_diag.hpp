@@ -182,11 +182,11 @@ struct SockDiagList {
 };
 static_assert(sizeof(SockDiagList) == 16 + 60);
 
-/// Sends a question, and reads the sockets of the answers. True at the end of a complete list.
-template <class Question>
-[[nodiscard]] bool read_listeners(int socket, const Question& question,
-                                  std::vector<ListenerEntry>& entries) {
-  if (::send(socket, &question, sizeof question, MSG_NOSIGNAL) != sizeof question) return false;
+/// Sends the question that begins with a header, and reads the sockets of the answers. True at the
+/// end of a complete list.
+[[nodiscard]] inline bool read_listeners(int socket, const SockDiag::Header& question,
+                                         std::vector<ListenerEntry>& entries) {
+  if (::send(socket, &question, question.length, MSG_NOSIGNAL) != question.length) return false;
   std::array<char, 32 * 1024> bytes;  // the kernel's messages are no longer
   for (ssize_t size; (size = ::recv(socket, bytes.data(), bytes.size(), MSG_DONTWAIT)) > 0;) {
     const auto end = static_cast<std::size_t>(size);
@@ -194,7 +194,7 @@ template <class Question>
     for (std::size_t at = 0; at + sizeof part <= end; at += (part.length + 3) & ~3U) {
       std::memcpy(&part, bytes.data() + at, sizeof part);
       if (part.length < sizeof part || at + part.length > end) break;
-      if (part.number != question.header.number) continue;  // of an earlier question
+      if (part.number != question.number) continue;  // of an earlier question
       if (part.type == SockDiag::done) return true;
       if (part.type == SockDiag::error) return false;
       if (part.length >= sizeof(SockDiag::Answer))

@@ -149,7 +149,7 @@ class ConnectProbe : public Probe {
       return listeners_.none_at(endpoint.data());
     };
     refused_ = refused_ && target_.type == SOCK_STREAM && attempts_ % share != 0 && !resolver_ &&
-               !tree_ && std::all_of(endpoints_.begin(), endpoints_.end(), nobody_at);
+               !tree_ && std::ranges::all_of(endpoints_, nobody_at);
   }
 
   /// An attempt that was cut short by the deadline does not replace an earlier reason.
@@ -170,17 +170,18 @@ class ConnectProbe : public Probe {
   }
 
   void begin_with_another_of(const std::vector<Endpoint>& addresses) {
-    endpoints_ = tree_ ? ports_of_tree(addresses) : addresses;
-    if (endpoints_.empty()) return;
-    const auto first = static_cast<std::ptrdiff_t>(attempts_ % endpoints_.size());
-    std::rotate(endpoints_.begin(), endpoints_.begin() + first, endpoints_.end());
+    const auto ports = tree_ ? ports_of_tree(addresses) : std::vector<Endpoint>{};
+    const auto& all = tree_ ? ports : addresses;
+    endpoints_.clear();
+    for (std::size_t i = 0; i < all.size(); ++i)
+      endpoints_.push_back(all[(attempts_ + i) % all.size()]);
   }
 
   /// The ports that the tree listens on at these addresses.
-  std::vector<Endpoint> ports_of_tree(const std::vector<Endpoint>& addresses) {
+  [[gnu::cold]] std::vector<Endpoint> ports_of_tree(const std::vector<Endpoint>& addresses) {
     std::vector<Endpoint> found;
     const auto add = [&](const Endpoint& endpoint) {
-      if (std::find(found.begin(), found.end(), endpoint) == found.end()) found.push_back(endpoint);
+      if (std::ranges::find(found, endpoint) == found.end()) found.push_back(endpoint);
     };
     const auto& listeners = tree_->look(listeners_);
     const auto* const port = process_->context().port;
@@ -267,7 +268,7 @@ class ConnectProbe : public Probe {
 
   /// Looks whose the listener is that has accepted. Throws `CannotHold` if it is certainly none of
   /// the service's. Returns a note if that cannot be told.
-  std::string look_at_owner() {
+  [[gnu::cold]] std::string look_at_owner() {
     const pid_t guardian = process_ != nullptr ? process_->context().guardian : 0;
     Endpoint own{.size = sizeof(sockaddr_storage)}, peer = own;
     if (guardian == 0 || target_.type != SOCK_STREAM || target_.socket ||

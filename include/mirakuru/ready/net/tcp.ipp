@@ -9,17 +9,17 @@
 
 namespace mirakuru {
 
-MIRAKURU_DECL std::string TCPCheck::describe() const {
+[[gnu::cold]] MIRAKURU_DECL std::string TCPCheck::describe() const {
   if (port == 0) return "a connection to " + host.str() + ", on a port that it chooses";
   return "a connection to " + detail::authority(host, port);
 }
 
-MIRAKURU_DECL std::string TCPCheck::describe_conflict() const {
+[[gnu::cold]] MIRAKURU_DECL std::string TCPCheck::describe_conflict() const {
   const auto holder = detail::who_listens(host, port);
   return detail::authority(host, port) + " answers" + (holder.empty() ? "" : ", held by " + holder);
 }
 
-MIRAKURU_DECL std::string TCPCheck::hint(const Process& process) const {
+[[gnu::cold]] MIRAKURU_DECL std::string TCPCheck::hint(const Process& process) const {
   if (process.context().far != nullptr) return {};
   return detail::listening_advice(process.pid(), process.context().guardian, host, port);
 }

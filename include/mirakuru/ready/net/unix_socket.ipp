@@ -39,7 +39,7 @@ inline int connect_unix(const SocketPath& path, UniqueFd& socket,
 
 /// A process that holds the socket; 0 if the kernel does not tell. It tells nothing of the peer of
 /// a datagram socket, but its table has the path and the inode. Source: proc_net_unix(5).
-inline pid_t holder_of(const SocketPath& path, const UniqueFd& connection) {
+[[gnu::cold]] inline pid_t holder_of(const SocketPath& path, const UniqueFd& connection) {
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0)
@@ -98,7 +98,7 @@ MIRAKURU_DECL bool UnixSocketCheck::already_true() const {
   return error == 0 || error == EAGAIN;  // the queue of somebody who listens may be full
 }
 
-MIRAKURU_DECL std::string UnixSocketCheck::describe_conflict() const {
+[[gnu::cold]] MIRAKURU_DECL std::string UnixSocketCheck::describe_conflict() const {
   detail::UniqueFd socket;
   int type = SOCK_STREAM;
   socklen_t size = sizeof type;
