@@ -13,9 +13,35 @@
 
 namespace mirakuru {
 
+class LineMatcher;
+
 namespace detail {
 class Pattern;
-}
+
+/// A `LineSearch` whose type is forgotten.
+class TextSearch {
+ public:
+  template <class Search>
+  explicit TextSearch(std::shared_ptr<Search> search)
+      : search_{std::move(search)},
+        take_{[](void* any, std::string_view piece) { static_cast<Search*>(any)->take(piece); }},
+        found_{[](void* any) { return static_cast<Search*>(any)->found(); }},
+        found_for_good_{[](void* any) { return static_cast<Search*>(any)->found_for_good(); }} {}
+
+  void take(std::string_view piece) { take_(search_.get(), piece); }
+  [[nodiscard]] bool found() { return found_(search_.get()); }
+  [[nodiscard]] bool found_for_good() const { return found_for_good_(search_.get()); }
+
+ private:
+  std::shared_ptr<void> search_;
+  void (*take_)(void* any, std::string_view piece);
+  bool (*found_)(void* any), (*found_for_good_)(void* any);
+};
+
+/// The search of a matcher, which outlives it.
+[[nodiscard]] TextSearch search_of(const LineMatcher& matcher);
+
+}  // namespace detail
 
 /// Says whether a line matches: by a regular expression, or by a callable of your own.
 ///
@@ -59,10 +85,13 @@ class LineMatcher {
     own->callable_ = copy_(callable_.get());
     return own;
   }
+  /// A search for a line that matches. A program in which no matcher is made has no code for it.
+  [[nodiscard]] detail::TextSearch search() const { return search_(*this); }
 
  private:
   friend class LineSearch;
 
+  detail::TextSearch (*search_)(const LineMatcher&) = &detail::search_of;
   std::string expression_;
   std::shared_ptr<const detail::Pattern> pattern_;  // null if the expression is a plain text
   std::shared_ptr<void> callable_;

@@ -2,9 +2,14 @@
 #pragma once
 
 #include <mirakuru/text/line_matcher.hpp>
+#include <mirakuru/text/line_search.hpp>
 #include <mirakuru/text/pattern.hpp>
 
 namespace mirakuru {
+
+MIRAKURU_DECL detail::TextSearch detail::search_of(const LineMatcher& matcher) {
+  return TextSearch{std::make_shared<LineSearch>(matcher)};
+}
 
 MIRAKURU_DECL LineMatcher::LineMatcher(const std::string& expression) : expression_{expression} {
   if (expression.empty()) throw std::invalid_argument{"the banner is empty"};

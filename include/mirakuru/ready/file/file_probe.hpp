@@ -17,7 +17,8 @@ namespace mirakuru {
 /// pauses that adapt where there is none.
 class FileProbe : public Probe {
  public:
-  [[nodiscard]] Readiness poll(TimePoint now) override;
+  // Not inline in the class, it would be the key function: each program would have the class.
+  [[nodiscard]] inline Readiness poll(TimePoint now) override;
   void wait(TimePoint now, WaitSet& waits) const override {
     // Some changes cause no event here, such as those by another machine.
     wait_for_change(now, detail::pause_for_event(process_.waited(now)), waits);

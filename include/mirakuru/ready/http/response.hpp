@@ -13,7 +13,7 @@
 
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/ready/http/request.hpp>
-#include <mirakuru/text/line_search.hpp>
+#include <mirakuru/text/line_matcher.hpp>
 
 namespace mirakuru::detail {
 
@@ -32,7 +32,7 @@ class Response {
   Response();
   /// Looks at the body of an answer with one of the statuses, too. Both outlive the object.
   Response(const LineMatcher& body, const StatusPattern& wanted) : Response{} {
-    search_.emplace(body);
+    search_.emplace(body.search());
     wanted_ = &wanted;
   }
   Response(const Response&) = delete;
@@ -85,7 +85,7 @@ class Response {
   int first_byte_ = -1;
 
   // The body, if it is looked at.
-  std::optional<LineSearch> search_;
+  std::optional<TextSearch> search_;
   const StatusPattern* wanted_ = nullptr;
   bool in_body_ = false, complete_ = false, broken_ = false;
   std::size_t body_size_ = 0;
