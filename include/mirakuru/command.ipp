@@ -15,13 +15,13 @@ namespace mirakuru {
 namespace detail {
 
 // POSIX.1-2017, XCU 2.2 (quoting) and 2.6.5 (field splitting), without any expansion.
-MIRAKURU_DECL std::vector<std::string> split_words(const std::string& line) {
+[[gnu::cold]] MIRAKURU_DECL std::vector<std::string> split_words(const std::string& line) {
   constexpr std::string_view blanks = " \t\n\r";  // \r: lines of Windows files
   std::vector<std::string> words;
   bool in_word = false;
   char quote = '\0';
   const auto add = [&](std::string_view piece) {
-    if (!in_word) words.emplace_back();
+    if (!in_word) words.push_back({});
     in_word = true;
     words.back() += piece;
   };
@@ -55,14 +55,14 @@ MIRAKURU_DECL std::vector<std::string> split_words(const std::string& line) {
 
 /// True for a reserved word of sh or bash that needs no other quotes. Source: POSIX.1-2017,
 /// XCU 2.4.
-inline bool is_reserved(std::string_view word) {
+[[gnu::cold]] inline bool is_reserved(std::string_view word) {
   constexpr std::string_view reserved[] = {"case",   "coproc", "do",   "done",     "elif", "else",
                                            "esac",   "fi",     "for",  "function", "if",   "in",
                                            "select", "then",   "time", "until",    "while"};
-  return std::find(std::begin(reserved), std::end(reserved), word) != std::end(reserved);
+  return std::ranges::find(reserved, word) != std::end(reserved);
 }
 
-MIRAKURU_DECL std::string quote_words(const std::vector<std::string>& words) {
+[[gnu::cold]] MIRAKURU_DECL std::string quote_words(const std::vector<std::string>& words) {
   constexpr std::string_view plain =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%_+=:,./-";
   std::string line;
@@ -94,7 +94,7 @@ MIRAKURU_DECL ResolvedCommand::ResolvedCommand(const Command& command)
   const auto with_nul = [](const std::string& s) { return s.find('\0') != std::string::npos; };
   if (words_.empty() || words_[0].empty() || text_.empty())
     throw std::invalid_argument{"the command is empty"};
-  if (std::any_of(words_.begin(), words_.end(), with_nul) || with_nul(cwd_) || with_nul(user_) ||
+  if (std::ranges::any_of(words_, with_nul) || with_nul(cwd_) || with_nul(user_) ||
       with_nul(scratch_))
     throw std::invalid_argument{"a NUL byte is in the command: " + text_};
   for (const auto& [name, value] : env_)

@@ -116,29 +116,29 @@ struct ErrorContext {
   std::string err_output = {};               ///< the end of standard error
 
   /// Adds a note, unless it is empty.
-  void note(std::string text) {
+  [[gnu::cold]] void note(std::string text) {
     if (!text.empty()) notes.push_back(std::move(text));
   }
   /// `headline` and the known facts, one a line; further lines of a fact are indented.
   [[nodiscard]] std::string message(const std::string& headline) const;
 
   // Each throws the error of its name.
-  [[noreturn]] void throw_already_running(const std::string& conflict) const {
+  [[noreturn, gnu::cold]] void throw_already_running(const std::string& conflict) const {
     throw AlreadyRunning{message(conflict + ": it seems to be already running")};
   }
-  [[noreturn]] void throw_exited(int exit_code, const std::string& when) const {
+  [[noreturn, gnu::cold]] void throw_exited(int exit_code, const std::string& when) const {
     throw ProcessExitedWithError{message(exit_headline(exit_code) + when), exit_code};
   }
-  [[noreturn]] void throw_timed_out(std::chrono::nanoseconds budget) const {
+  [[noreturn, gnu::cold]] void throw_timed_out(std::chrono::nanoseconds budget) const {
     throw TimeoutExpired{message("timed out after " + to_text(budget)), budget};
   }
-  [[noreturn]] void throw_finished(int exit_code, bool accepted) const {
+  [[noreturn, gnu::cold]] void throw_finished(int exit_code, bool accepted) const {
     const auto* const why = accepted ? "" : ", which stop() does not accept";
     const auto* const more = reports.empty() ? "" : "; its sanitizers have reported";
     throw ProcessFinishedWithError{message(exit_headline(exit_code) + why + more), exit_code};
   }
   /// Rethrows the current exception nested in an ExecutorError.
-  [[noreturn]] void throw_check_failed() const;
+  [[noreturn]] void throw_check_failed();
 };
 
 }  // namespace detail

@@ -11,7 +11,7 @@
 
 namespace mirakuru::detail {
 
-MIRAKURU_DECL std::string to_text(std::chrono::nanoseconds duration) {
+[[gnu::cold]] MIRAKURU_DECL std::string to_text(std::chrono::nanoseconds duration) {
   const auto seconds = std::chrono::duration<double>{duration}.count();
   const bool in_ms = seconds < 0.9995;  // 999.5 ms would become "1e+03 ms"
   char text[32];
@@ -22,7 +22,7 @@ MIRAKURU_DECL std::string to_text(std::chrono::nanoseconds duration) {
   return std::string(text, end) + (in_ms ? " ms" : " s");
 }
 
-MIRAKURU_DECL std::string exit_headline(int exit_code) {
+[[gnu::cold]] MIRAKURU_DECL std::string exit_headline(int exit_code) {
   if (exit_code == 0) return "exited with code 0";
   if (exit_code > 0) return "exited with a non-zero code: " + std::to_string(exit_code);
   const char* const name = ::strsignal(-exit_code);
@@ -37,14 +37,14 @@ MIRAKURU_DECL std::string reason_text(const std::error_code& code) {
 }
 
 /// `text` without newlines at its end; all lines but the first are indented by four.
-inline std::string indented(std::string text) {
+[[gnu::cold]] inline std::string indented(std::string text) {
   while (text.ends_with('\n')) text.pop_back();
   for (auto at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1))
     text.insert(at + 1, 4, ' ');
   return text;
 }
 
-MIRAKURU_DECL std::string ErrorContext::message(const std::string& headline) const {
+[[gnu::cold]] MIRAKURU_DECL std::string ErrorContext::message(const std::string& headline) const {
   constexpr std::size_t longest_command = 1000;
   std::string text = indented(headline) + "\n  command: " + shortened(command, longest_command);
   if (!started_at.empty()) text += "\n  started at: " + started_at;
@@ -52,8 +52,8 @@ MIRAKURU_DECL std::string ErrorContext::message(const std::string& headline) con
   if (!reason.empty()) text += "\n  last answer: " + indented(reason);
   if (!trouble.empty()) text += "\n  note: " + indented(trouble);
   for (const auto& note : notes) text += "\n  note: " + indented(note);
-  for (const auto& finding : {backtrace, reports})
-    if (!finding.empty()) text += '\n' + finding;
+  for (const auto* finding : {&backtrace, &reports})
+    if (!finding->empty()) text += '\n' + *finding;
   const auto quote = [&text](const char* name, const std::string& lines) {
     if (!lines.empty()) text += "\n  " + std::string{name} + ":\n    " + indented(lines);
   };
@@ -62,18 +62,16 @@ MIRAKURU_DECL std::string ErrorContext::message(const std::string& headline) con
   return escaped(text, "\n\t");  // a NUL byte would be the end of what()
 }
 
-MIRAKURU_DECL void ErrorContext::throw_check_failed() const {
+[[gnu::cold]] MIRAKURU_DECL void ErrorContext::throw_check_failed() {
   const std::string headline = "a readiness check failed";
   try {
     throw;
   } catch (const DeadlinePassed& passed) {
-    auto context = *this;
-    if (*passed.what() != '\0') context.reason = passed.what();
-    context.throw_timed_out(passed.limit());
+    if (*passed.what() != '\0') reason = passed.what();
+    throw_timed_out(passed.limit());
   } catch (const CannotHold& error) {
-    auto context = *this;
-    if (context.reason == error.what()) context.reason.clear();
-    throw ExecutorError{context.message(std::string{"it cannot become ready: "} + error.what())};
+    if (reason == error.what()) reason.clear();
+    throw ExecutorError{message(std::string{"it cannot become ready: "} + error.what())};
   } catch (const std::exception& error) {
     std::throw_with_nested(ExecutorError{message(headline + ": " + error.what())});
   } catch (...) {

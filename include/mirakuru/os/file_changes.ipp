@@ -39,7 +39,7 @@ MIRAKURU_DECL bool FileChanges::too_many_open() noexcept {
 MIRAKURU_DECL void FileChanges::drop_unused() {
   const auto unused = [](const Watch& watch) { return watch.follower == nullptr; };
   for (const auto& dropped : watches_) {
-    const bool used = std::any_of(watches_.begin(), watches_.end(), [&](const Watch& watch) {
+    const bool used = std::ranges::any_of(watches_, [&](const Watch& watch) {
       return watch.number == dropped.number && !unused(watch);
     });
     if (!used) ::inotify_rm_watch(inotify_.get(), dropped.number);
@@ -76,7 +76,7 @@ MIRAKURU_DECL bool FileChanges::Follower::follow(const std::string& path, std::u
       ::inotify_add_watch(changes_->inotify_.get(), path.c_str(), mask | IN_MASK_ADD);
   if (number < 0) return false;
   auto& watches = changes_->watches_;
-  const bool known = std::any_of(watches.begin(), watches.end(), [&](const Watch& watch) {
+  const bool known = std::ranges::any_of(watches, [&](const Watch& watch) {
     return watch.number == number && watch.follower == this && watch.name == name;
   });
   if (known) return true;

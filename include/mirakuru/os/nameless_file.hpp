@@ -13,7 +13,7 @@
 namespace mirakuru::detail {
 
 /// The directories for temporary files: $TMPDIR if it is set, /tmp, /var/tmp and /dev/shm.
-inline std::vector<std::string> temporary_directories() {
+[[gnu::cold]] inline std::vector<std::string> temporary_directories() {
   const char* const preferred = ::secure_getenv("TMPDIR");
   std::vector<std::string> places{"/tmp", "/var/tmp", "/dev/shm"};
   if (preferred != nullptr && *preferred != '\0') places.insert(places.begin(), preferred);
@@ -23,7 +23,7 @@ inline std::vector<std::string> temporary_directories() {
 /// Makes a file without a name in $TMPDIR, else in /tmp, /var/tmp or /dev/shm. It is open for
 /// reading and writing, with more `flags` such as O_APPEND. Throws `std::system_error` that names
 /// the `purpose`. Rests on `O_TMPFILE`, or on an unlinked `mkostemp` file.
-inline UniqueFd nameless_file(const char* purpose, int flags) {
+[[gnu::cold]] inline UniqueFd nameless_file(const char* purpose, int flags) {
   const auto places = temporary_directories();
   int fd = -1;
   for (const auto& directory : places) {

@@ -57,7 +57,7 @@ inline std::string read_proc(pid_t pid, const char* name) {
 
 /// The living processes of a tree: the leader, its group, and all below the leader and below the
 /// guardian, which does not belong to it (0: none). Without /proc there are none.
-[[nodiscard]] inline std::vector<pid_t> process_tree(pid_t leader, pid_t guardian) {
+[[nodiscard, gnu::cold]] inline std::vector<pid_t> process_tree(pid_t leader, pid_t guardian) {
   struct Known {
     pid_t parent, group;
     bool lives;
@@ -110,7 +110,7 @@ inline std::string read_proc(pid_t pid, const char* name) {
 }
 
 /// The arguments of a process, separated by blanks; its name in brackets if it has no arguments.
-[[nodiscard]] inline std::string command_line(pid_t pid) {
+[[nodiscard, gnu::cold]] inline std::string command_line(pid_t pid) {
   auto text = read_proc(pid, "cmdline");
   while (!text.empty() && text.back() == '\0') text.pop_back();
   if (text.empty()) {
@@ -123,7 +123,7 @@ inline std::string read_proc(pid_t pid, const char* name) {
 }
 
 /// "pid 42 (nginx -p /tmp)".
-[[nodiscard]] inline std::string describe_process(pid_t pid) {
+[[nodiscard, gnu::cold]] inline std::string describe_process(pid_t pid) {
   return "pid " + std::to_string(pid) + " (" + one_line(command_line(pid)) + ')';
 }
 

@@ -16,12 +16,13 @@ namespace mirakuru::detail {
   if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes) throw_errno("getrandom");
   bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0f) | 0x40);
   bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);
-  std::string text;
+  std::string text(36, '-');
+  char* at = text.data();
   for (int i = 0; i < 16; ++i) {
     constexpr char digits[] = "0123456789abcdef";
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += digits[bytes[i] >> 4];
-    text += digits[bytes[i] & 0x0f];
+    if (i == 4 || i == 6 || i == 8 || i == 10) ++at;
+    *at++ = digits[bytes[i] >> 4];
+    *at++ = digits[bytes[i] & 0x0f];
   }
   return text;
 }

@@ -21,7 +21,7 @@ inline constexpr std::size_t output_block_size = 256 * 1024;
   return status.st_size;
 }
 
-MIRAKURU_DECL std::string last_lines(const std::string& text, std::size_t lines) {
+[[gnu::cold]] MIRAKURU_DECL std::string last_lines(const std::string& text, std::size_t lines) {
   const auto end = text.find_last_not_of('\n') + 1;  // npos + 1 is 0
   auto begin = end;
   while (begin > 0 && (text[begin - 1] != '\n' || --lines > 0)) --begin;
@@ -81,8 +81,8 @@ MIRAKURU_DECL std::string OutputFile::text_from(long long position) const {
   return text;
 }
 
-MIRAKURU_DECL std::string OutputFile::excerpt(std::size_t first_lines, std::size_t last_lines) const
-    try {
+[[gnu::cold]] MIRAKURU_DECL std::string OutputFile::excerpt(std::size_t first_lines,
+                                                            std::size_t last_lines) const try {
   constexpr long long first = 8 * 1024, last = 16 * 1024, longest_count = 1 << 19;
   detail::Excerpt excerpt{first_lines, last_lines};
   std::string block(16 * 1024, '\0');
@@ -114,7 +114,7 @@ MIRAKURU_DECL std::string OutputFile::excerpt(std::size_t first_lines, std::size
   return std::string{"[cannot be read: "} + error.what() + ']';
 }
 
-MIRAKURU_DECL std::string OutputFile::tail() const {
+[[gnu::cold]] MIRAKURU_DECL std::string OutputFile::tail() const {
   constexpr long long most_bytes = 2048;
   constexpr std::size_t most_lines = 10;
   const auto begin = std::max(0LL, size() - most_bytes);

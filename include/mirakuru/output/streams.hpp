@@ -98,7 +98,7 @@ class OutputStreams {
 namespace detail {
 
 /// The newest line of the output, cut at 200 bytes. Empty for none, and if it cannot be read.
-[[nodiscard]] inline std::string last_line(const OutputStreams& streams) noexcept {
+[[nodiscard, gnu::cold]] inline std::string last_line(const OutputStreams& streams) noexcept {
   constexpr std::size_t longest = 200;
   try {
     struct stat out{}, err{};

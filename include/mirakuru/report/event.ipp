@@ -12,13 +12,13 @@ namespace detail {
 
 /// The words of each event behind the command.
 struct EventText {
-  std::string operator()(const StillWaiting& event) const {
+  [[gnu::cold]] std::string operator()(const StillWaiting& event) const {
     const bool limited = event.limit != std::chrono::nanoseconds::max();
     return "still waiting for " + event.awaited +
            (event.answer.empty() ? "" : " (" + event.answer + ')') + ", " + to_text(event.waited) +
            (limited ? " of " + to_text(event.limit) : "") + last_line(event.last_line);
   }
-  std::string operator()(const EndedBadly& event) const {
+  [[gnu::cold]] std::string operator()(const EndedBadly& event) const {
     const auto* const when = event.waited_for  ? ", and nobody asked for its exit code"
                              : event.by_itself ? " while nobody waited for it"
                                                : " when it was stopped";
@@ -27,10 +27,10 @@ struct EventText {
            (event.report.empty() ? "" : "; its sanitizers: " + event.report) +
            last_line(event.last_line);
   }
-  std::string operator()(const HadToBeKilled& event) const {
+  [[gnu::cold]] std::string operator()(const HadToBeKilled& event) const {
     return "had to be killed by SIGKILL, " + to_text(event.after) + " after the first signal";
   }
-  std::string operator()(const LeftStragglers& event) const {
+  [[gnu::cold]] std::string operator()(const LeftStragglers& event) const {
     std::string text = "left processes behind, which needed a signal of their own:";
     constexpr std::size_t most = 5;
     for (std::size_t i = 0; i < event.stragglers.size() && i < most; ++i)
@@ -40,29 +40,29 @@ struct EventText {
       text += " and " + std::to_string(event.stragglers.size() - most) + " more";
     return text;
   }
-  std::string operator()(const StopFailed& event) const {
+  [[gnu::cold]] std::string operator()(const StopFailed& event) const {
     return "cannot be stopped: " + event.reason;
   }
-  std::string operator()(const Spawned& event) const {
+  [[gnu::cold]] std::string operator()(const Spawned& event) const {
     return "spawned as pid " + std::to_string(event.pid);
   }
-  std::string operator()(const CheckPassed& event) const {
+  [[gnu::cold]] std::string operator()(const CheckPassed& event) const {
     return event.check + " after " + to_text(event.after) + " (" + std::to_string(event.attempts) +
            (event.attempts == 1 ? " attempt)" : " attempts)") +
            (event.note.empty() ? "" : ", but " + event.note);
   }
-  std::string operator()(const Stopped& event) const {
+  [[gnu::cold]] std::string operator()(const Stopped& event) const {
     return "stopped after " + to_text(event.after) + ": " + exit_headline(event.exit_code);
   }
 
-  static std::string last_line(const std::string& line) {
+  [[gnu::cold]] static std::string last_line(const std::string& line) {
     return line.empty() ? "" : "; its last line: " + line;
   }
 };
 
 }  // namespace detail
 
-MIRAKURU_DECL std::string line_of(const Event& event) {
+[[gnu::cold]] MIRAKURU_DECL std::string line_of(const Event& event) {
   constexpr std::size_t longest_command = 100;
   const auto command = detail::shortened(
       std::visit([](const auto& any) { return any.command; }, event), longest_command);

@@ -20,7 +20,7 @@ namespace detail {
 enum class LogLevel { news, steps, none };
 
 /// Prints a line to the observer, else to standard error, where nobody may read it any more.
-inline void print_line(const std::string& text) {
+[[gnu::cold]] inline void print_line(const std::string& text) {
   auto line = "mirakuru: " + text;
   auto* const all = observer.load(std::memory_order_acquire);
   if (all != nullptr && all->print(line)) return;
@@ -50,7 +50,7 @@ MIRAKURU_DECL bool ReportToStderr::wants_steps() const noexcept try {
   return false;
 }
 
-MIRAKURU_DECL void ReportToStderr::operator()(const Event& event) const {
+[[gnu::cold]] MIRAKURU_DECL void ReportToStderr::operator()(const Event& event) const {
   const auto level = detail::log_level();
   if (level == detail::LogLevel::steps || (is_news(event) && level == detail::LogLevel::news))
     detail::print_line(line_of(event));

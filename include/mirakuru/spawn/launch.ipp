@@ -18,14 +18,15 @@
 
 namespace mirakuru {
 
-MIRAKURU_DECL SpawnFailure::SpawnFailure(const std::string& step, std::error_code code,
-                                         const std::string& reason)
+[[gnu::cold]] MIRAKURU_DECL SpawnFailure::SpawnFailure(const std::string& step,
+                                                       std::error_code code,
+                                                       const std::string& reason)
     : system_error{code},
       text_{step + ": " + (reason.empty() ? detail::reason_text(code) : reason)} {}
 
 namespace detail {
 
-MIRAKURU_DECL SpawnFailure exec_failure(const std::string& program, int error) {
+[[gnu::cold]] MIRAKURU_DECL SpawnFailure exec_failure(const std::string& program, int error) {
   // The program was found, so the missing file is the one in its first line.
   std::string reason, line;
   if (error == ENOENT && std::getline(std::ifstream{program}, line) && line.starts_with("#!"))
@@ -35,12 +36,12 @@ MIRAKURU_DECL SpawnFailure exec_failure(const std::string& program, int error) {
   return {"cannot run " + program, {error, std::generic_category()}, reason};
 }
 
-inline void check_launch(int error, const std::string& step) {
+[[gnu::cold]] inline void check_launch(int error, const std::string& step) {
   if (error != 0) throw SpawnFailure{step, {error, std::generic_category()}};
 }
 
 /// The errno value of why a directory or a file cannot be entered or executed; 0 if it can.
-inline int access_error(const std::string& path, mode_t type, int error_of_type) {
+[[gnu::cold]] inline int access_error(const std::string& path, mode_t type, int error_of_type) {
   struct stat status{};
   int error = 0;
   if (::stat(path.c_str(), &status) != 0)
@@ -54,7 +55,7 @@ inline int access_error(const std::string& path, mode_t type, int error_of_type)
 }
 
 /// The reason why a file cannot be executed, if it lacks the permission of everybody; else empty.
-inline std::string permission_advice(const std::string& path) {
+[[gnu::cold]] inline std::string permission_advice(const std::string& path) {
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return {};
   if (S_ISDIR(status.st_mode)) return ", it is a directory";
@@ -62,7 +63,13 @@ inline std::string permission_advice(const std::string& path) {
                                                                  : "";
 }
 
-inline std::string resolve_program(const LaunchRequest& request) {
+[[noreturn, gnu::cold]] inline void throw_not_runnable(const std::string& name, int error,
+                                                       const std::string& advice) {
+  const std::error_code code{error, std::generic_category()};
+  throw SpawnFailure{"cannot run " + name, code, reason_text(code) + advice};
+}
+
+[[gnu::cold]] inline std::string resolve_program(const LaunchRequest& request) {
   const auto& cwd = request.cwd;
   if (!cwd.empty())
     check_launch(access_error(cwd, S_IFDIR, ENOTDIR), "cannot run in the directory " + cwd);
@@ -75,14 +82,12 @@ inline std::string resolve_program(const LaunchRequest& request) {
     return access_error(place(path), S_IFREG, EACCES);
   };
   const std::string& name = request.words.at(0);
-  const auto fail = [&name](int error, const std::string& advice) {
-    const std::error_code code{error, std::generic_category()};
-    throw SpawnFailure{"cannot run " + name, code, reason_text(code) + advice};
-  };
   if (name.find('/') != std::string::npos) {
     if (const int error = program_error(name); error != 0)
-      fail(error, permission_advice(place(name)) +
-                      (place(name) != name ? "\nlooked up in " + cwd + " (Command::cwd)" : ""));
+      throw_not_runnable(
+          name, error,
+          permission_advice(place(name)) +
+              (place(name) != name ? "\nlooked up in " + cwd + " (Command::cwd)" : ""));
     return name;
   }
 
@@ -102,32 +107,36 @@ inline std::string resolve_program(const LaunchRequest& request) {
     if (its_error == EACCES) error = EACCES;
     begin = end + 1;
   }
-  fail(error, "\nlooked up in PATH=" + path);
-  return {};
+  throw_not_runnable(name, error, "\nlooked up in PATH=" + path);
 }
 
-inline std::vector<std::string> full_environment(const LaunchRequest& request) {
-  auto added = request.env;
-  if (!request.id.empty()) added.insert_or_assign("mirakuru_uuid", request.id);
+[[gnu::cold]] inline std::vector<std::string> full_environment(const LaunchRequest& request) {
+  constexpr std::string_view mark = "mirakuru_uuid";
+  const auto is_added = [&](std::string_view name) {
+    const auto is = [name](const auto& variable) { return variable.first == name; };
+    return (name == mark && !request.id.empty()) || std::ranges::any_of(request.env, is);
+  };
   std::vector<std::string> result;
   result.reserve(64);
   char** const inherited = request.clean_env ? nullptr : environ;
   for (char** entry = inherited; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text{*entry};
     const auto name = text.substr(0, text.find('='));
-    if (!added.contains(std::string{name}) && std::ranges::count(request.unset, name) == 0)
-      result.emplace_back(text);
+    if (!is_added(name) && std::ranges::count(request.unset, name) == 0)
+      result.push_back(std::string{text});
   }
-  for (const auto& [name, value] : added) result.push_back(name + '=' + value);
+  for (const auto& [name, value] : request.env)
+    if (name != mark || request.id.empty()) result.push_back(name + '=' + value);
+  if (!request.id.empty()) result.push_back(std::string{mark} + '=' + request.id);
   return result;
 }
 
-MIRAKURU_DECL std::string place_step(const LaunchRequest& request) {
+[[gnu::cold]] MIRAKURU_DECL std::string place_step(const LaunchRequest& request) {
   return "cannot run in the directory " + request.cwd +
          (request.user.empty() ? "" : " as the user " + one_line(request.user));
 }
 
-MIRAKURU_DECL std::optional<Identity> identity_of(const std::string& name) {
+[[gnu::cold]] MIRAKURU_DECL std::optional<Identity> identity_of(const std::string& name) {
   if (name.empty()) return {};
   const auto step = "cannot run as the user " + one_line(name);
   std::string buffer(16 * 1024, '\0');
@@ -152,7 +161,7 @@ MIRAKURU_DECL std::optional<Identity> identity_of(const std::string& name) {
 
 }  // namespace detail
 
-MIRAKURU_DECL LocalExec local_exec(const LaunchRequest& request) {
+[[gnu::cold]] MIRAKURU_DECL LocalExec local_exec(const LaunchRequest& request) {
   const auto& given = request.descriptors;
   if (given.size() > LaunchRequest::most_descriptors ||
       (!given.empty() && given.begin()->first < 3))

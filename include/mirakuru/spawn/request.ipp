@@ -8,7 +8,7 @@
 
 namespace mirakuru::detail {
 
-MIRAKURU_DECL LaunchRequest ask_for(const ResolvedCommand& command) {
+[[gnu::cold]] MIRAKURU_DECL LaunchRequest ask_for(const ResolvedCommand& command) {
   LaunchRequest request{.words = command.words(),
                         .cwd = command.cwd(),
                         .id = command.id(),
@@ -21,7 +21,7 @@ MIRAKURU_DECL LaunchRequest ask_for(const ResolvedCommand& command) {
       request.unset.push_back(name);
   // The test itself may be a service, whose supervisor must not hear of this one.
   constexpr auto supervisor = "NOTIFY_SOCKET";
-  if (!command.env().contains(supervisor)) request.unset.emplace_back(supervisor);
+  if (!command.env().contains(supervisor)) request.unset.push_back(supervisor);
   return request;
 }
 

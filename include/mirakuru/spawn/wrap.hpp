@@ -15,14 +15,14 @@
 namespace mirakuru::detail {
 
 /// The text without blanks at its begin and end.
-[[nodiscard]] inline std::string without_blanks(std::string text) {
+[[nodiscard, gnu::cold]] inline std::string without_blanks(std::string text) {
   text.erase(text.begin(), std::ranges::find_if_not(text, is_space));
   while (!text.empty() && is_space(text.back())) text.pop_back();
   return text;
 }
 
 /// The end of the rule that begins at `at`: the next semicolon outside of quotes and escapes.
-[[nodiscard]] inline std::size_t end_of_rule(const std::string& rules, std::size_t at) {
+[[nodiscard, gnu::cold]] inline std::size_t end_of_rule(const std::string& rules, std::size_t at) {
   char quote = '\0';
   for (; at < rules.size(); ++at) {
     const char c = rules[at];
@@ -44,8 +44,8 @@ namespace mirakuru::detail {
 /// shell's, for the last part of the program's path. A semicolon in quotes, or behind a backslash,
 /// belongs to the words. Throws `std::invalid_argument` for a rule without both parts, and for
 /// words that cannot be split. Rests on fnmatch(3).
-[[nodiscard]] inline std::vector<std::string> wrap_words(const std::string& rules,
-                                                         const std::string& program) {
+[[nodiscard, gnu::cold]] inline std::vector<std::string> wrap_words(const std::string& rules,
+                                                                    const std::string& program) {
   const auto name = program.substr(program.rfind('/') + 1);  // npos + 1 is 0
   for (std::size_t begin = 0, end; begin < rules.size(); begin = end + 1) {
     end = end_of_rule(rules, begin);
@@ -68,7 +68,7 @@ namespace mirakuru::detail {
 /// The words that the variable MIRAKURU_WRAP puts in front of a program.
 [[nodiscard]] inline std::vector<std::string> wrap_words(const std::string& program) {
   const char* const rules = std::getenv("MIRAKURU_WRAP");
-  return wrap_words(rules == nullptr ? "" : rules, program);
+  return rules == nullptr ? std::vector<std::string>{} : wrap_words(rules, program);
 }
 
 }  // namespace mirakuru::detail

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,7 +23,7 @@ class Excerpt {
   static constexpr std::size_t longest_line = 500;
 
   /// Takes the next piece of the text.
-  void feed(std::string_view piece) {
+  [[gnu::cold]] void feed(std::string_view piece) {
     if (is_behind_gap() && !open_) piece = without_half_begin(piece);
     while (!piece.empty()) {
       const auto end = piece.find('\n');
@@ -38,7 +37,7 @@ class Excerpt {
     }
   }
   /// Leaves out a part of the text, with so many line ends in it; in `bytes` if they are unknown.
-  void skip(std::size_t bytes, std::optional<std::size_t> line_ends) {
+  [[gnu::cold]] void skip(std::size_t bytes, std::optional<std::size_t> line_ends) {
     std::size_t lines = line_ends.value_or(0);
     if (open_ && lines > 0) --lines;  // that of the line at hand
     if (open_) {
@@ -52,7 +51,7 @@ class Excerpt {
     skipped_ = true;
   }
   /// The excerpt, without empty lines at its end.
-  [[nodiscard]] std::string text() {
+  [[nodiscard, gnu::cold]] std::string text() {
     if (open_) end_line();
     while (!tail_.empty() && tail_.back().text.empty()) tail_.pop_back();
     while (tail_.empty() && !head_.empty() && head_.back().text.empty()) head_.pop_back();
@@ -73,7 +72,7 @@ class Excerpt {
     std::size_t length = 0, times = 1;
   };
 
-  static void add(std::string& text, const Line& line) {
+  [[gnu::cold]] static void add(std::string& text, const Line& line) {
     text += line.text + (line.length > line.text.size() ? " [...]\n" : "\n");
     if (line.times > 1)
       text += "[the same line " + std::to_string(line.times - 1) +
@@ -82,7 +81,7 @@ class Excerpt {
 
   [[nodiscard]] bool is_behind_gap() const { return tail_.empty() && skipped_; }
 
-  void end_line() {
+  [[gnu::cold]] void end_line() {
     open_ = false;
     if (length_ > line_.size()) line_ = without_half_end(line_);
     if (length_ == line_.size() && line_.ends_with('\r')) {  // a terminal's line end
@@ -102,13 +101,13 @@ class Excerpt {
       tail_.push_back(std::move(line));
       if (tail_.size() <= last_lines_) return;
       lines_ += tail_.front().times;
-      tail_.pop_front();
+      tail_.erase(tail_.begin());
     }
   }
 
   std::size_t first_lines_, last_lines_;
   std::vector<Line> head_;
-  std::deque<Line> tail_;
+  std::vector<Line> tail_;
   std::size_t lines_ = 0, bytes_ = 0;  // left out
   std::string line_;                   // the line that has not ended yet
   std::size_t length_ = 0;

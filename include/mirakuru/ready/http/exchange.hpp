@@ -44,7 +44,7 @@ struct Exchange {
   [[nodiscard]] std::string first_method() const {
     return method ? method->str() : body ? "GET" : "HEAD";
   }
-  [[nodiscard]] std::string describe() const {
+  [[nodiscard, gnu::cold]] std::string describe() const {
     auto text = first_method() + ' ' + url.text();
     if (!body) return text;
     const auto expression = one_line(body->expression());
@@ -194,7 +194,7 @@ class HTTPProbe final : public ConnectProbe {
   }
 
   /// The time is up before the answer is complete.
-  [[nodiscard]] std::optional<Readiness> so_far() const override {
+  [[nodiscard, gnu::cold]] std::optional<Readiness> so_far() const override {
     if (!response_ || !response_->in_body()) return {};
     if (response_->found()) return true;
     return not_ready(status_text() + ", but so far " + response_->body_text());

@@ -18,16 +18,16 @@ inline Target target_of(const HTTPCheck& check, const Process& process) {
 
 }  // namespace detail
 
-MIRAKURU_DECL std::string HTTPCheck::describe() const {
+[[gnu::cold]] MIRAKURU_DECL std::string HTTPCheck::describe() const {
   return detail::Exchange::of(*this).describe() + (socket ? " at " + socket->str() : "");
 }
 
-MIRAKURU_DECL std::string HTTPCheck::describe_conflict() const {
+[[gnu::cold]] MIRAKURU_DECL std::string HTTPCheck::describe_conflict() const {
   if (socket) return UnixSocketCheck{*socket}.describe_conflict();
   return static_cast<TCPCheck>(*this).describe_conflict();
 }
 
-MIRAKURU_DECL std::string HTTPCheck::hint(const Process& process) const {
+[[gnu::cold]] MIRAKURU_DECL std::string HTTPCheck::hint(const Process& process) const {
   return socket ? "" : static_cast<TCPCheck>(*this).hint(process);
 }
 

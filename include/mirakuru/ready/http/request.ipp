@@ -14,7 +14,7 @@ namespace detail {
 
 /// A token of RFC 9110, 5.6.2.
 inline bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
     return is_letter_or_digit(c) ||
            std::string_view{"!#$%&'*+-.^_`|~"}.find(c) != std::string_view::npos;
   });
@@ -34,7 +34,7 @@ struct URLParts {
     const auto refuse = [&](const std::string& why) {
       throw std::invalid_argument{"the URL '" + one_line(text) + "' " + why};
     };
-    if (std::any_of(text.begin(), text.end(), [](char c) { return c == ' ' || is_control(c); }))
+    if (std::ranges::any_of(text, [](char c) { return c == ' ' || is_control(c); }))
       refuse("has a blank or a control character in it");
     const auto begins = [this](std::string_view with) {
       return equal_but_for_case(std::string_view{text}.substr(0, with.size()), with);
@@ -134,16 +134,14 @@ MIRAKURU_DECL Payload::Payload(Fields fields) : content_type_{"application/x-www
 
 MIRAKURU_DECL Headers::Headers(std::vector<Field> fields) : fields_{std::move(fields)} {
   for (const auto& [name, value] : fields_)
-    if (!detail::is_token(name) || std::any_of(value.begin(), value.end(), [](char c) {
-          return c != '\t' && detail::is_control(c);
-        }))
+    if (!detail::is_token(name) ||
+        std::ranges::any_of(value, [](char c) { return c != '\t' && detail::is_control(c); }))
       throw std::invalid_argument{"invalid header name or value: '" + detail::one_line(name) + "'"};
 }
 
 MIRAKURU_DECL bool Headers::has(std::string_view name) const {
-  return std::any_of(fields_.begin(), fields_.end(), [&](const Field& field) {
-    return detail::equal_but_for_case(field.first, name);
-  });
+  return std::ranges::any_of(
+      fields_, [&](const Field& field) { return detail::equal_but_for_case(field.first, name); });
 }
 
 }  // namespace mirakuru
