@@ -165,8 +165,8 @@ TEST_CASE("AnyService: a check whose type is forgotten keeps its name and its hi
   CHECK_FALSE(any->alive());  // as with Executor
   const auto plain = AnyCheck::of([](const mk::Process&) { return true; });
   CHECK(plain.describe().empty());
-  CHECK_FALSE(plain.looks_at_output);
-  CHECK(AnyCheck::of(mk::BannerCheck{"a"}).looks_at_output);
+  CHECK_FALSE(plain.check.reads_output());
+  CHECK(AnyCheck::of(mk::BannerCheck{"a"}).check.reads_output());
 }
 
 TEST_CASE("AnyService: run() has the loop that the checks need") {

@@ -44,7 +44,7 @@ struct Name {
   mk::Shared shared(const std::string& part = {}) const {
     return {.name = mark + part, .linger = 100ms};
   }
-  mk::Shell line(const std::string& script) const { return {script + " # " + mark}; }
+  mk::Shell line(const std::string& script) const { return {script + "\nexit # " + mark}; }
   int count() const { return test::commands_matching(mark); }
   bool all_gone() const {
     return test::eventually([&] { return test::processes_matching(mark) == 0; });
@@ -347,7 +347,7 @@ TEST_CASE("Shared and a user: the service runs as that one for all" *
   const Name name;
   check_shared(name, [&] {
     return mk::Executor{
-        mk::Command{.argv = "sleep 300 # " + name.mark, .user = "nobody", .shell = true}, in_time,
+        mk::Command{.argv = "sleep 300; exit # " + name.mark, .user = "nobody", .shell = true}, in_time,
         name.shared()};
   });
 }
