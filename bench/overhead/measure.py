@@ -153,7 +153,7 @@ def counts(programs):
         b, _ = per_cycle(programs, valgrind("memcheck"), theirs, verb, allocations)
         yield f"{name}: heap allocations", a, b, 1.0
         a, b = size(programs.path(mine)), size(programs.path(theirs))
-        yield f"{name}: size of the program, bytes", a, b, 1.7
+        yield f"{name}: size of the program, bytes", a, b, 1.3
     if shutil.which("strace"):
         for spawner, bound in ("direct", 120), ("guarded", 115):
             yield f"{spawner}: system calls of a start and stop", system_calls(programs, spawner), None, bound
@@ -162,7 +162,7 @@ def counts(programs):
         for name, bound in bounds.items():
             yield f"{spawner}: {name}", of_service[name], None, bound
     more = (size(programs.path("ours_http_more")) - size(programs.path("ours_http"))) / 4
-    yield "each further executor type, bytes", more, None, 16_000
+    yield "each further executor type, bytes", more, None, 7_000
 
 
 def compile_time(compiler, source, *defines):
