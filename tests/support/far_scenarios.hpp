@@ -293,12 +293,20 @@ FAR_TEST("a command that is paused hears the stop signal") {
 
 FAR_TEST("a process that left a command with a mark of its own ends with stop()") {
   NEEDS_PLACE;
-  const test::Mark mark;
-  auto command = mark.line("setsid sleep 300 & echo ready; sleep 300");
-  command.env["mirakuru_uuid"] = "mine";
-  auto executor = Place::make(command, mk::BannerCheck{"ready"}, mk::Silent{}, budget);
-  executor.start().stop();
+  const test::Mark mark, other_mark;
+  const auto make = [](const test::Mark& all, const char* own) {
+    auto command = all.line("setsid sleep 300 & echo ready; sleep 300; exit");
+    command.env["mirakuru_uuid"] = own;
+    return Place::make(command, mk::BannerCheck{"ready"}, mk::Silent{}, budget);
+  };
+  auto executor = make(mark, "mine"), other = make(other_mark, "mine-too");
+  mk::start_all(executor, other);
+  REQUIRE(test::eventually([&] { return other_mark.count_processes() == 3; }));
+  executor.stop();
   CHECK(mark.all_gone());
+  CHECK(other_mark.count_processes() == 3);
+  other.stop();
+  CHECK(other_mark.all_gone());
 }
 
 FAR_TEST("it starts again, five times") {

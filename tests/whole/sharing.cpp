@@ -347,8 +347,8 @@ TEST_CASE("Shared and a user: the service runs as that one for all" *
   const Name name;
   check_shared(name, [&] {
     return mk::Executor{
-        mk::Command{.argv = "sleep 300; exit # " + name.mark, .user = "nobody", .shell = true}, in_time,
-        name.shared()};
+        mk::Command{.argv = "sleep 300; exit # " + name.mark, .user = "nobody", .shell = true},
+        in_time, name.shared()};
   });
 }
 

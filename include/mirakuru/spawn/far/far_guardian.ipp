@@ -37,16 +37,17 @@ send() { kill -s "$1" "-$mk_P" || kill -s "$1" -- "-$mk_P"; }
 sig() { send "$1" || kill -s "$1" "$mk_P"; }
 lives() { cat /proc/[0-9]*/stat | grep -q -e "^$mk_P (.*) [^XZ] " -e ") [^XZ] [0-9]* $mk_P "; }
 group() { if [ -r /proc/self/stat ]; then lives; else sig 0; fi; }
+calm() { now; if [ "$mk_u" -lt "$mk_A" ]; then kill -s 9 "$mk_C"; else mk_f=; fi; }
 end() { kill -s ALRM "$mk_T"; "$1"; kill -s USR2 "$mk_T"; }
 )sh";
 
 /// The kind that has the command. A stop may find it paused, so that SIGCONT comes first. G is for
-/// a grep that looks behind a null character, as that of busybox does not.
+/// a grep that knows records which end with a null character, as that of busybox does not.
 inline constexpr char far_command[] = R"sh(
 marked() {
   [ -n "$mk_U" ] || return 0
   if [ -n "$mk_G" ]; then
-    grep -lF "mirakuru_uuid=$mk_U" /proc/[0-9]*/environ
+    grep -lzxF "mirakuru_uuid=$mk_U" /proc/[0-9]*/environ
   else
     head -c 1000000 /proc/[0-9]*/environ | tr '\000' '\n' |
       awk -v "mk_u=mirakuru_uuid=$mk_U" '/^==> / { f = $2 } $0 == mk_u { print f }'
@@ -114,7 +115,7 @@ obey() {
 give() { printf %b "$1" >&9; say taken; }
 lost() { kill -s 0 "$$" || mk_S=; finish; kill -s 9 "$mk_K"; }
 leave() { if [ -n "$1" ]; then end clean_up; else end finish; fi; }
-printf 'a\000b' | grep -qF b && mk_G=1
+printf 'a\000b' | grep -qzxF b && mk_G=1
 )sh";
 
 /// The kind whose command has a far guardian of its own: it hands on each order.
@@ -162,6 +163,7 @@ if [ -n "$mk_I" ]; then
     exit 125
   }
 fi
+now; mk_A=$((mk_u + 9))
 mk_C=$( (exec sleep 10 >/dev/null) 3<&- 4>&- 6>&- & echo $!) || mk_X=1
 trap '' HUP INT TERM
 {
@@ -182,7 +184,7 @@ trap '' HUP INT TERM
   trap 'mk_X=1 mk_r=1' HUP INT TERM
   exec 4>&- 9>&1 >/dev/null
   until read -r mk_P; do
-    [ -n "$mk_r" ] || { kill -s 9 "$mk_C"; clean_up; exit 126; }
+    [ -n "$mk_r" ] || { calm; clean_up; exit 126; }
     mk_r=
   done
   exec </dev/null
@@ -207,7 +209,7 @@ trap '' HUP INT TERM
   ); [ "$?" -gt 128 ]; do :; done
   trap 'end finish; exit' HUP INT TERM
   read -r mk_u mk_v mk_f mk_n <"/proc/$mk_C/stat" || mk_f=
-  kill -s 9 "$mk_C" && [ "$mk_f" != Z ] || mk_X=1
+  calm && [ "$mk_f" != Z ] || mk_X=1
   [ -z "$mk_X" ] || kill -s TERM "$mk_K"
   mk_q=
   while [ -z "$mk_q" ] && IFS= read -r mk_l <&3; do

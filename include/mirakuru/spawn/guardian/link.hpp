@@ -32,8 +32,6 @@ class [[gnu::visibility("hidden")]] Link {
   enum class News { none, up, failed, end, paused, gone, left };
   static constexpr std::size_t most = 3;  // descriptors that it waits for
   static constexpr std::int64_t heartbeat = 2'000'000'000;
-  /// Lines of input that a far guardian may keep: it must not wait for its command.
-  static constexpr int most_untaken = 8;
 
   [[nodiscard]] static std::size_t extra_size(const std::optional<FarCommand>& far) {
     return far ? far->mark.size() + 2 * buffer_size + 128 : 0;
@@ -54,8 +52,8 @@ class [[gnu::visibility("hidden")]] Link {
   [[nodiscard]] bool was_up() const noexcept { return up_; }
   /// True when it has said that nothing of its command lives.
   [[nodiscard]] bool is_gone() const noexcept { return gone_; }
-  /// True when each far guardian that was up has told the exit code of its command, or one a bad
-  /// one.
+  /// True when each far guardian that was up has told the exit code of its command, or when one has
+  /// told a bad one.
   [[nodiscard]] bool has_ended() const noexcept {
     return exit_code_ != 0 || (ups_ > 0 && ends_told_ >= ups_);
   }
@@ -163,42 +161,51 @@ class [[gnu::visibility("hidden")]] Link {
   void send_input() {
     if (input_ends_) input_ends_ = !order('e');
     if (ends_.input < 0 || full_ || !takes_input()) return;
-    pollfd event{.fd = ends_.input, .events = POLLIN, .revents = 0};
     constexpr timespec at_once = {};
-    if (syscalls::call(SYS_ppoll, &event, 1, &at_once, nullptr, 0) <= 0) return;
-    char bytes[800], line[3 + 5 * sizeof bytes];
     // Nothing may be read that cannot be sent.
     pollfd room{.fd = ends_.orders, .events = POLLOUT, .revents = 0};
     if (syscalls::call(SYS_ppoll, &room, 1, &at_once, nullptr, 0) <= 0) return void(full_ = true);
-    const long size = syscalls::call(SYS_read, ends_.input, bytes, sizeof bytes);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (size <= 0) {
-      close(ends_.input);
-      input_ends_ = !order('e');
-      return;
-    }
+    constexpr std::size_t longest = 5;  // of one byte
+    char bytes[800], line[3 + longest * sizeof bytes];
     std::size_t filled = 0;
     line[filled++] = 'i';
-    for (long i = 0; i < size; ++i) {
-      const auto byte = static_cast<unsigned char>(bytes[i]);
-      // The far shell reads each byte by a call of its own.
-      if (byte >= ' ' && byte <= '~' && byte != '\\') {
-        line[filled++] = bytes[i];
-        continue;
+    // A text takes less: more of it may be there.
+    for (std::size_t count; (count = (sizeof line - 1 - filled) / longest) >= sizeof bytes / 8;) {
+      pollfd event{.fd = ends_.input, .events = POLLIN, .revents = 0};
+      if (syscalls::call(SYS_ppoll, &event, 1, &at_once, nullptr, 0) <= 0) break;
+      const long size = syscalls::call(SYS_read, ends_.input, bytes, count);
+      if (size < 0 && (errno == EAGAIN || errno == EINTR)) break;
+      if (size <= 0) {
+        close(ends_.input);
+        input_ends_ = true;
+        break;
       }
-      line[filled++] = '\\';
-      line[filled++] = '0';
-      line[filled++] = static_cast<char>('0' + byte / 64);
-      line[filled++] = static_cast<char>('0' + byte / 8 % 8);
-      line[filled++] = static_cast<char>('0' + byte % 8);
+      for (long i = 0; i < size; ++i) {
+        const auto byte = static_cast<unsigned char>(bytes[i]);
+        // The far shell reads each byte by a call of its own.
+        if (byte >= ' ' && byte <= '~' && byte != '\\') {
+          line[filled++] = bytes[i];
+          continue;
+        }
+        line[filled++] = '\\';
+        line[filled++] = '0';
+        line[filled++] = static_cast<char>('0' + byte / 64);
+        line[filled++] = static_cast<char>('0' + byte / 8 % 8);
+        line[filled++] = static_cast<char>('0' + byte % 8);
+      }
     }
-    line[filled++] = '\n';
-    send(line, filled);
-    ++lines_sent_;
-    more_ = true;
+    if (filled > 1) {
+      line[filled++] = '\n';
+      send(line, filled);
+      ++lines_sent_;
+      more_ = true;
+    }
+    if (input_ends_ && !full_) input_ends_ = !order('e');
   }
+  /// One line at a time: it fits into any pipe there, so that the far guardian never waits for its
+  /// command.
   [[nodiscard]] bool takes_input() const noexcept {
-    return lines_sent_ * all_tasks() - lines_taken_ < most_untaken;
+    return lines_sent_ * all_tasks() <= lines_taken_;
   }
   /// A user's own options may start more than the launcher knows.
   [[nodiscard]] int all_tasks() const noexcept { return ups_ > tasks_ ? ups_ : tasks_; }
