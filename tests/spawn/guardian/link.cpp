@@ -37,7 +37,8 @@ struct Pipe {
 
 /// A link, and the other ends of its pipes.
 struct Far {
-  Far() {
+  explicit Far(int tasks = 1) {
+    command->tasks = tasks;
     // It closes its own ends.
     const auto own = [](const mk::detail::UniqueFd& fd) { return ::dup(fd.get()); };
     ends = {own(orders.in), own(news.out), own(input.out), own(errors.in)};
@@ -206,11 +207,76 @@ TEST_CASE("Link: each byte of the input goes there, and its end") {
   CHECK(order.substr(0, 11) == "i\\0000\\0001");
   CHECK(order.find("[\\0134]") != order.npos);
   CHECK(order.ends_with("\\0376\\0377\n"));
+  far.news.put(Far::line("taken"));
   far.input.in.reset();
+  CHECK(far.pump() == News::none);
   CHECK(far.pump() == News::none);
   CHECK(far.orders.take() == "e\n");
   CHECK(far.pump() == News::none);
   CHECK(far.orders.take().empty());
+}
+
+TEST_CASE("Link: input waits until all tasks have taken the line before, and signals do not") {
+  Far far{2};
+  far.come_up();
+  far.input.put("one");
+  CHECK(far.pump() == News::none);
+  CHECK(far.orders.take() == "ione\n");
+  far.input.put("two");
+  for (int tasks = 0; tasks < 2; ++tasks) {
+    CHECK(far.pump() == News::none);
+    CHECK(far.orders.take().empty());
+    pollfd events[Link::most];
+    far.link->wait_for(events);
+    CHECK(events[1].fd == -1);
+    far.news.put(Far::line("taken"));
+  }
+  far.link->signal(SIGTERM, false);
+  CHECK(far.orders.take() == "s15\n");
+  CHECK(far.pump() == News::none);
+  CHECK(far.pump() == News::none);
+  CHECK(far.orders.take() == "itwo\n");
+}
+
+TEST_CASE("Link: a line of input is full, and fits into a page, whichever bytes it has") {
+  for (const char byte : {'x', '\1'}) {
+    Far far;
+    far.come_up();
+    far.input.put(std::string(20'000, byte));
+    std::size_t sent = 0;
+    for (int lines = 0; lines < 100 && sent < 20'000; ++lines) {
+      CHECK(far.pump() == News::none);
+      const auto order = far.orders.take();
+      if (order.empty()) continue;
+      CHECK(order.size() <= 4096);
+      const auto bytes = (order.size() - 2) / (byte == 'x' ? 1 : 5);
+      sent += bytes;
+      if (sent < 20'000) CHECK(bytes >= (byte == 'x' ? 3500u : 700u));
+      far.news.put(Far::line("taken"));
+    }
+    CHECK(sent == 20'000);
+  }
+}
+
+TEST_CASE("Link: the last good end of all tasks counts, or the first bad one") {
+  Far good{2};
+  good.come_up();
+  good.news.put(Far::line("end 0"));  // the other one is not up yet
+  CHECK(good.pump() == News::none);
+  good.news.put(Far::line("up 43 node8") + Far::line("end 0") + Far::line("gone"));
+  CHECK(good.pump() == News::end);
+  CHECK(good.link->exit_code() == 0);
+  CHECK(good.pump() == News::none);
+  good.news.put(Far::line("gone"));
+  CHECK(good.pump() == News::gone);
+
+  Far bad{2};
+  bad.come_up();
+  bad.news.put(Far::line("end 3") + Far::line("end 0"));
+  CHECK(bad.pump() == News::end);
+  CHECK(bad.pump() == News::none);
+  CHECK(bad.link->exit_code() == 3);
+  CHECK(bad.link->has_ended());
 }
 
 TEST_CASE("Link: a heartbeat is due every two seconds") {
