@@ -21,9 +21,10 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 START_UP = 50_000  # microseconds until the service is ready
-# The bounds of the compile times, as multiples of by_hand.cpp: the measured ratio and some 10 %.
-HEADER_ONLY = 1.85
-COMPILED_ONCE = 0.56
+# The bounds of the compile times, as multiples of by_hand.cpp. Both are aims that are missed: the
+# README says by how much, and why.
+HEADER_ONLY = 1.3
+COMPILED_ONCE = 0.35
 
 
 def free_port():
