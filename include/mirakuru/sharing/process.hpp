@@ -24,7 +24,9 @@ class SharedProcess {
   explicit SharedProcess(Lease lease) : lease_{std::move(lease)}, leader_{lease_.leader()} {}
 
   [[nodiscard]] pid_t pid() const noexcept { return base_ ? base_->pid() : leader_; }
-  [[nodiscard]] pid_t guardian() const noexcept {
+  [[nodiscard]] pid_t guardian() const noexcept
+    requires requires(const Base& base) { base.guardian(); }
+  {
     return base_ ? base_->guardian() : lease_.guardian();
   }
   [[nodiscard]] int event() const noexcept { return base_ ? base_->event() : lease_.event(); }
