@@ -163,8 +163,8 @@ if [ -n "$mk_I" ]; then
     exit 125
   }
 fi
-now; mk_A=$((mk_u + 9))
-mk_C=$( (exec sleep 10 >/dev/null) 3<&- 4>&- 6>&- & echo $!) || mk_X=1
+now; mk_A=$((mk_u + 2))
+mk_C=$( (exec sleep 3 >/dev/null) 3<&- 4>&- 6>&- & echo $!) || mk_X=1
 trap '' HUP INT TERM
 {
   exec 3<&- 5>&1 1>&4 4>&-
