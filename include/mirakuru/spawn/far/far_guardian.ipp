@@ -151,18 +151,17 @@ mk_I=1
 /// job. X remembers one that comes before that is possible. The processes begin with ignoring it,
 /// so C is there to end by it meanwhile. P is a process of the first shell's group until it is
 /// executed.
+/// It is executed when T is there, by the first line of its input: Slurm does not find the children
+/// of those that it has killed.
 inline constexpr char far_processes[] = R"sh(
 exec 3<&0 4>&1 6>&2 2>/dev/null
 mk_X= mk_r=
 trap mk_X=1 HUP INT TERM
-mk_F=/dev/null
-if [ -n "$mk_I" ]; then
-  mk_F=$(mktemp -d) && mk_F=$mk_F/in && mkfifo -m 600 "$mk_F" || {
-    say failed mkfifo 5
-    rm -rf "${mk_F%/in}"
-    exit 125
-  }
-fi
+mk_F=$(mktemp -d) && mk_F=$mk_F/in && mkfifo -m 600 "$mk_F" || {
+  say failed mkfifo 5
+  rm -rf "${mk_F%/in}"
+  exit 125
+}
 now; mk_A=$((mk_u + 2))
 mk_C=$( (exec sleep 3 >/dev/null) 3<&- 4>&- 6>&- & echo $!) || mk_X=1
 trap '' HUP INT TERM
@@ -172,7 +171,8 @@ trap '' HUP INT TERM
     trap - HUP INT TERM
     mk_P=$(exec sh -c 'echo $PPID')
     can_run || exit
-    echo "$mk_P" >&5 || exit
+    echo "$mk_P" >&5 && read -r mk_l || exit
+    [ -n "$mk_I" ] || exec </dev/null
     runs
     eval "exec setsid env $mk_W 2>&6 5>&- 6>&-"
   )
@@ -211,6 +211,7 @@ trap '' HUP INT TERM
   read -r mk_u mk_v mk_f mk_n <"/proc/$mk_C/stat" || mk_f=
   calm && [ "$mk_f" != Z ] || mk_X=1
   [ -z "$mk_X" ] || kill -s TERM "$mk_K"
+  echo >&9
   mk_q=
   while [ -z "$mk_q" ] && IFS= read -r mk_l <&3; do
     [ "$mk_l" != q ] || mk_q=1
@@ -221,9 +222,9 @@ trap '' HUP INT TERM
 } | {
   trap '' PIPE
   exec 3<&- 4>&-
-  [ -n "$mk_I" ] || exit
   exec 9>"$mk_F"
   rm -rf "${mk_F%/in}"
+  read -r mk_l && echo >&9 && [ -n "$mk_I" ] || exit
   while IFS= read -r mk_l; do give "$mk_l"; done
 }
 )sh";
