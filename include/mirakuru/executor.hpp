@@ -2,9 +2,11 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <iosfwd>
 #include <source_location>
 #include <string_view>
+#include <type_traits>
 
 #include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/budget/timeout.hpp>
@@ -52,6 +54,26 @@ struct SetOfExecutor<Executor<Policies...>> {
 /// The policies of an executor's type.
 template <class E>
 using SetOf = typename SetOfExecutor<E>::type;
+
+/// Calls the body of `stopped()` while the executor's command does not run.
+template <class E, class Body>
+void call_stopped(E& executor, Body&& body, std::source_location where) {
+  const bool was_running = executor.running();
+  if (was_running) executor.stop();
+  try {
+    if constexpr (std::is_invocable_v<Body, E&>)
+      std::forward<Body>(body)(executor);
+    else
+      std::forward<Body>(body)();
+  } catch (...) {
+    try {
+      if (was_running) executor.start(where);
+    } catch (const std::exception&) {  // the body's own exception is the one to be seen
+    }
+    throw;
+  }
+  if (was_running) executor.start(where);
+}
 }  // namespace detail
 
 /// Starts a command, returns when it is ready, and ends it with all that it has started.
@@ -217,21 +239,7 @@ class Executor {  // without arguments no class member: that is an AnyExecutor, 
   /// body.
   template <class Body>
   Executor& stopped(Body&& body, std::source_location where = std::source_location::current()) & {
-    const bool was_running = running();
-    if (was_running) stop();
-    try {
-      if constexpr (std::is_invocable_v<Body, Executor&>)
-        std::forward<Body>(body)(*this);
-      else
-        std::forward<Body>(body)();
-    } catch (...) {
-      try {
-        if (was_running) start(where);
-      } catch (const std::exception&) {  // the body's own exception is the one to be seen
-      }
-      throw;
-    }
-    if (was_running) start(where);
+    detail::call_stopped(*this, std::forward<Body>(body), where);
     return *this;
   }
   template <class Body>

@@ -3,14 +3,12 @@
 
 #include <chrono>
 #include <cstdint>
-#include <exception>
 #include <iosfwd>
 #include <memory>
 #include <optional>
 #include <source_location>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -67,21 +65,7 @@ class AnyExecutor {
   template <class Body>
   AnyExecutor& stopped(Body&& body,
                        std::source_location where = std::source_location::current()) & {
-    const bool was_running = running();
-    if (was_running) stop();
-    try {
-      if constexpr (std::is_invocable_v<Body, AnyExecutor&>)
-        std::forward<Body>(body)(*this);
-      else
-        std::forward<Body>(body)();
-    } catch (...) {
-      try {
-        if (was_running) start(where);
-      } catch (const std::exception&) {  // the body's own exception is the one to be seen
-      }
-      throw;
-    }
-    if (was_running) start(where);
+    detail::call_stopped(*this, std::forward<Body>(body), where);
     return *this;
   }
 
