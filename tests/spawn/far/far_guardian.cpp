@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <algorithm>
 #include <csignal>
+#include <filesystem>
+#include <iterator>
 #include <string>
 #include <thread>
 
@@ -109,9 +114,11 @@ struct Alone {
   mk::LaunchRequest launched;
   mk::Executor<mk::DirectSpawner, mk::Silent> shell;
 
-  explicit Alone(mk::LaunchRequest request)
+  /// `prefix` are words of a program that executes the shell.
+  explicit Alone(mk::LaunchRequest request, std::vector<std::string> prefix = {})
       : launched{[&] {
-          auto words = Words::words();
+          auto words = std::move(prefix);
+          std::ranges::copy(Words::words(), std::back_inserter(words));
           words.insert(words.end(), {"-c", mk::detail::far_shell});
           return mk::detail::below_far_guardian(std::move(request), std::move(words),
                                                 "this machine", "echo here");
@@ -137,6 +144,52 @@ TEST_CASE_TEMPLATE("far guardian: SIGTERM at any moment of its start is not lost
     CHECK_MESSAGE(test::eventually([&] { return !far.shell.running(); }, 5s), delay.count());
     CHECK_MESSAGE(mark.all_gone(5s), delay.count());  // not by the silence of ten seconds
   }
+}
+
+TEST_CASE_TEMPLATE("far guardian: SIGKILL at any moment of its start leaves no file", Words,
+                   DashWords, BashWords, BusyboxWords) {
+  if (!In<Words>::there_is()) return;
+  const mk::TempDir dir{"killed"};
+  for (auto delay = 0ms; delay < 30ms; delay += 2ms) {
+    const test::Mark mark;
+    Alone<Words> far{{.words = {"true"}, .env = {{"TEST_MARK", mark.text()}}},
+                     {"env", "TMPDIR=" + dir.path().native()}};
+    std::this_thread::sleep_for(delay);
+    ::kill(-far.shell.pid(), SIGKILL);
+    CHECK_MESSAGE(test::eventually([&] { return !far.shell.running(); }, 5s), delay.count());
+    CHECK_MESSAGE(mark.all_gone(5s), delay.count());
+    CHECK_MESSAGE(std::filesystem::is_empty(dir.path()), delay.count());
+  }
+}
+
+TEST_CASE_TEMPLATE("far guardian: a command has its input where /proc is not mounted", Words,
+                   DashWords, BashWords, BusyboxWords) {
+  if (!In<Words>::there_is()) return;
+  const std::vector<std::string> no_proc{"unshare", "-m", "sh", "-c",
+                                         R"sh(umount -l /proc && exec "$0" "$@")sh"};
+  auto probe = no_proc;
+  probe.insert(probe.end(), {"true"});
+  if (mk::run(probe, mk::Accept{1, 32}, mk::Silent{}).exit_code != 0) {
+    MESSAGE("this user may not unmount /proc");
+    return;
+  }
+  const mk::TempDir dir{"no-proc"};
+  auto prefix = no_proc;
+  prefix.insert(prefix.end(), {"env", "TMPDIR=" + dir.path().native()});
+  const test::Mark mark;
+  int input[2];
+  REQUIRE(::pipe2(input, O_CLOEXEC) == 0);  // it stands for the one that the orders carry
+  Alone<Words> far{
+      {.words = {"cat"}, .env = {{"TEST_MARK", mark.text()}}, .in = input[0], .stop_budget = 1s},
+      prefix};
+  ::close(input[0]);
+  ::close(input[1]);
+  far.shell.write("ihello\\n\n");
+  CHECK(test::eventually([&] { return far.shell.output() == "hello\n"; }, 10s));
+  CHECK(std::filesystem::is_empty(dir.path()));
+  far.shell.close_input();
+  CHECK(test::eventually([&] { return !far.shell.running(); }, 8s));
+  CHECK(mark.all_gone(5s));
 }
 
 TEST_CASE_TEMPLATE("far guardian: a paused command hears the last signal when the orders end",

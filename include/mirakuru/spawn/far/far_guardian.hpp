@@ -30,9 +30,10 @@ inline constexpr char far_shell[] = R"sh(IFS= read -r mk_s && eval "$(printf %b 
 ///
 /// The far guardian ends the command's process group when its standard input ends, and when it
 /// hears nothing for 10 s: by the strategy's signals, then by SIGKILL. It does so with each process
-/// that has the command's environment. It needs sh with sleep, date, cat, grep, setsid, env, uname,
-/// mktemp and mkfifo there, timeout for clean-up commands, and Linux for
-/// processes that have left the group. Where grep is busybox's it needs head, tr and awk for those.
+/// that has the command's environment. It needs sh with sleep, date, cat, grep, setsid, env and
+/// uname there, timeout for clean-up commands, mktemp and mkfifo where /proc is not mounted, and
+/// Linux for processes that have left the group. Where grep is busybox's it needs head, tr and awk
+/// for those.
 ///
 /// Throws `SpawnFailure` for things that it cannot carry: a user, a terminal, further descriptors,
 /// and limits that `ulimit` does not know.

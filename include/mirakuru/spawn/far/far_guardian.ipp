@@ -149,21 +149,23 @@ mk_I=1
 ///
 /// SIGTERM ends the command as the end of the orders does: Slurm sends it to all processes of a
 /// job. X remembers one that comes before that is possible. The processes begin with ignoring it,
-/// so C is there to end by it meanwhile. P is a process of the first shell's group until it is
-/// executed.
-/// It is executed when T is there, by the first line of its input: Slurm does not find the children
-/// of those that it has killed.
+/// so C is there to end by it meanwhile. C also has the pipe of the input, which the others open by
+/// its name in /proc; a fifo takes its place where there is none. P is a process of the first
+/// shell's group until it is executed. It is executed when T is there, by the first line of its
+/// input: Slurm does not find the children of those that it has killed. P has the writing end, too,
+/// until then, so that it waits for no other process to open the pipe.
 inline constexpr char far_processes[] = R"sh(
 exec 3<&0 4>&1 6>&2 2>/dev/null
 mk_X= mk_r=
 trap mk_X=1 HUP INT TERM
-mk_F=$(mktemp -d) && mk_F=$mk_F/in && mkfifo -m 600 "$mk_F" || {
+now; mk_A=$((mk_u + 2))
+mk_C=$(: | { exec sleep 3 >/dev/null; } 3<&- 4>&- 6>&- & echo $!) || mk_X=1
+mk_F=/proc/$mk_C/fd/0 mk_f=
+[ -p "$mk_F" ] || { mk_f=$(mktemp -d) && mk_F=$mk_f/in && mkfifo "$mk_F"; } || {
   say failed mkfifo 5
-  rm -rf "${mk_F%/in}"
+  rm -rf "$mk_f"
   exit 125
 }
-now; mk_A=$((mk_u + 2))
-mk_C=$( (exec sleep 3 >/dev/null) 3<&- 4>&- 6>&- & echo $!) || mk_X=1
 trap '' HUP INT TERM
 {
   exec 3<&- 5>&1 1>&4 4>&-
@@ -174,13 +176,13 @@ trap '' HUP INT TERM
     echo "$mk_P" >&5 && read -r mk_l || exit
     [ -n "$mk_I" ] || exec </dev/null
     runs
-    eval "exec setsid env $mk_W 2>&6 5>&- 6>&-"
-  )
+    eval "exec setsid env $mk_W 2>&6 5>&- 6>&- 8>&-"
+  ) 8<>"$mk_F" <"$mk_F"
   mk_R=$?
   trap '' PIPE
   exec 5>&-
   ended "$mk_R"
-} <"$mk_F" | {
+} | {
   trap 'mk_X=1 mk_r=1' HUP INT TERM
   exec 4>&- 9>&1 >/dev/null
   until read -r mk_P; do
@@ -211,7 +213,7 @@ trap '' HUP INT TERM
   read -r mk_u mk_v mk_f mk_n <"/proc/$mk_C/stat" || mk_f=
   calm && [ "$mk_f" != Z ] || mk_X=1
   [ -z "$mk_X" ] || kill -s TERM "$mk_K"
-  echo >&9
+  echo "$mk_P" >&9
   mk_q=
   while [ -z "$mk_q" ] && IFS= read -r mk_l <&3; do
     [ "$mk_l" != q ] || mk_q=1
@@ -222,9 +224,10 @@ trap '' HUP INT TERM
 } | {
   trap '' PIPE
   exec 3<&- 4>&-
-  exec 9>"$mk_F"
-  rm -rf "${mk_F%/in}"
-  read -r mk_l && echo >&9 && [ -n "$mk_I" ] || exit
+  [ -z "$mk_f" ] || exec 9>"$mk_F"
+  read -r mk_P
+  if [ -n "$mk_f" ]; then rm -rf "$mk_f"; else exec 9>"/proc/$mk_P/fd/0"; fi
+  echo >&9 && [ -n "$mk_I" ] || exit
   while IFS= read -r mk_l; do give "$mk_l"; done
 }
 )sh";

@@ -24,7 +24,7 @@ namespace mirakuru {
 /// standard error are ssh's own, such as its warnings.
 ///
 /// A user of the command, a terminal and descriptors cannot go there. Rests on ssh(1), and there on
-/// sh, setsid, env, uname, date, sleep, cat, grep, mktemp and mkfifo.
+/// sh, setsid, env, uname, date, sleep, cat and grep.
 struct Ssh {
   static constexpr Guarantee guarantee = Guarantee::far_group_ends_with_connection;
   static constexpr bool runs_here = false, executes_later = true;
