@@ -53,6 +53,10 @@
 #include <mirakuru/report/event.ipp>
 #include <mirakuru/report/to_stderr.ipp>
 #include <mirakuru/services/postgres.ipp>
+#include <mirakuru/services/postgres/cluster.ipp>
+#include <mirakuru/services/postgres/database.ipp>
+#include <mirakuru/services/postgres/programs.ipp>
+#include <mirakuru/services/postgres/settings.ipp>
 #include <mirakuru/services/redis.ipp>
 #include <mirakuru/sharing/lease.ipp>
 #include <mirakuru/spawn/cgroup.ipp>

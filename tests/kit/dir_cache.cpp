@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -110,6 +111,19 @@ TEST_CASE("DirCache: a directory is made once, and copied later") {
   CHECK_FALSE(place.fill(cache, "sixth"));
   cache.drop();
   cache.drop();
+}
+
+TEST_CASE("DirCache: other sources are another content") {
+  const Place place;
+  const auto name = [](const std::vector<std::string>& sources) {
+    return mk::DirCache{"thing/1", sources}.path().filename().native();
+  };
+  CHECK(name({}) == "1");
+  CHECK(name({"a", "b"}) == "1-ab40d7820d408076");  // FNV-1a of both, each with a zero byte
+  const std::set<std::string> names{name({}),         name({""}),          name({"a", "b"}),
+                                    name({"b", "a"}), name({"a b"}),       name({"ab"}),
+                                    name({"ab", ""}), name({"a", "b", ""})};
+  CHECK(names.size() == 8);
 }
 
 TEST_CASE("DirCache: a broken copy is made anew") {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <mirakuru/os/config.hpp>
 
@@ -19,9 +20,11 @@ namespace mirakuru {
 /// flock(2), and on FICLONE or copy_file_range(2).
 class DirCache {
  public:
-  /// `name`: of its own for each content, such as "postgres/15.3-HASH". Throws
-  /// `std::invalid_argument` for an absolute name and for one with "..".
-  explicit DirCache(const std::filesystem::path& name);
+  /// `name`: of its own for each content, such as "postgres/15.3". `sources`: texts on which the
+  /// content depends, such as the words of the command that makes it; the name gets a hash of them.
+  /// Throws `std::invalid_argument` for an absolute name and for one with "..".
+  explicit DirCache(const std::filesystem::path& name,
+                    const std::vector<std::string>& sources = {});
 
   /// Fills a directory that does not exist yet. Copies it from the cache. If it is not there, calls
   /// `make`, which makes `directory` itself, and keeps a copy. On ext4 that is faster for

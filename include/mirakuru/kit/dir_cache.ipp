@@ -13,15 +13,16 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include <mirakuru/kit/dir_cache.hpp>
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/spawn/launch.hpp>
+#include <mirakuru/text/fnv.hpp>
 
 namespace mirakuru {
 
@@ -142,6 +143,15 @@ inline std::filesystem::path cache_root() {
   return is_own_directory(root) ? root : std::filesystem::path{};
 }
 
+/// The same number in each program, for the same texts in the same order.
+inline std::string hash_of(const std::vector<std::string>& texts) {
+  auto hash = fnv({});
+  for (const auto& text : texts) hash = fnv(text + '\0', hash);
+  std::ostringstream digits;
+  digits << std::hex << hash;
+  return digits.str();
+}
+
 /// Lets the directories in `above` lie far from each other. On ext4 a new file costs a look at each
 /// file of its group that was removed in the last minutes, so a thousand files took a second.
 /// Source: fs/ext4/ialloc.c, `recently_deleted` and `find_group_orlov`.
@@ -202,10 +212,12 @@ inline void copy_to_cache(const std::filesystem::path& from, const std::filesyst
 
 }  // namespace detail
 
-MIRAKURU_DECL DirCache::DirCache(const std::filesystem::path& name) {
-  const auto plain = name.lexically_normal();
+MIRAKURU_DECL DirCache::DirCache(const std::filesystem::path& name,
+                                 const std::vector<std::string>& sources) {
+  auto plain = name.lexically_normal();
   if (plain.is_absolute() || !plain.has_filename() || plain == "." || *plain.begin() == "..")
     throw std::invalid_argument{"not a name in the cache: '" + name.native() + "'"};
+  if (!sources.empty()) plain += '-' + detail::hash_of(sources);
   const auto root = detail::cache_root();
   if (root.empty()) return;
   auto above = root;

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <sys/types.h>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <source_location>
 #include <string>
-#include <vector>
 
 #include <mirakuru/budget/timeout.hpp>
 #include <mirakuru/executor.hpp>
@@ -16,56 +13,10 @@
 #include <mirakuru/ready/composed/any_of.hpp>
 #include <mirakuru/ready/file/banner.hpp>
 #include <mirakuru/ready/notification/notify.hpp>
+#include <mirakuru/services/postgres/database.hpp>
+#include <mirakuru/services/postgres/options.hpp>
 
 namespace mirakuru {
-
-/// The choices for a `Postgres`; each has a default.
-struct PostgresOptions {
-  /// The major version, such as "15"; empty: PATH's, or else the newest one.
-  std::string version = {};
-  /// The directory of `postgres` and `initdb`; empty: PATH, then the places of Debian, Fedora and a
-  /// build from source.
-  std::filesystem::path bin = {};
-  /// Lines for postgresql.conf, such as {{"max_connections", "20"}}. They replace the defaults:
-  /// fsync, full_page_writes and synchronous_commit are off. A `kill()` may then lose the last
-  /// second;
-  /// {"synchronous_commit", "on"} keeps it.
-  std::map<std::string, std::string> settings = {};
-  /// Further words for initdb. A copy in the cache is for the same words alone.
-  std::vector<std::string> initdb = {};
-  /// The user that runs the server, for root alone; empty: "postgres", or else "nobody".
-  std::string user = {};
-  /// False: initdb runs each time.
-  bool cache = true;
-  /// The time for a start, and for a stop.
-  TimeoutBudget budget = {.start = std::chrono::minutes{1}, .stop = std::chrono::seconds{30}};
-};
-
-/// A database that is dropped at its end, with all its connections: `Postgres::database()`.
-class PostgresDatabase {
- public:
-  PostgresDatabase(PostgresDatabase&& other) noexcept;
-  PostgresDatabase& operator=(PostgresDatabase&& other) noexcept;
-  /// Drops it. Never throws; does nothing if the server does not run.
-  ~PostgresDatabase();
-
-  /// "mirakuru_PID_N"
-  [[nodiscard]] const std::string& name() const noexcept { return name_; }
-  /// "postgresql://postgres@127.0.0.1:PORT/NAME", for libpq and `psql`.
-  [[nodiscard]] std::string url() const { return server_ + name_; }
-  /// Runs SQL in it, as `Postgres::psql()` does.
-  std::string psql(const std::string& sql,
-                   std::source_location where = std::source_location::current()) const;
-
- private:
-  friend class Postgres;
-  PostgresDatabase(std::string psql, std::string server, const std::string& from,
-                   std::source_location where);
-  void drop() noexcept;
-
-  std::string psql_, server_, name_;  // an empty name: there is nothing to drop
-  pid_t owner_;                       // a fork must not drop it
-};
 
 /// A PostgreSQL server of its own, on a free port of 127.0.0.1: `mk::Postgres db;`. It ends, with
 /// all its files, at the end of the object.
