@@ -6,7 +6,8 @@ Usage: check.py SOURCE_DIR WORK_DIR MESON
 CXX and CXXFLAGS say how to compile; Clang is tried, too, if it is there. Nothing is downloaded.
 
 To save time, most ways compile small.cpp, and a copy of the library whose compiled form is one of
-its files. The compiler alone takes main.cpp, which starts a server, and the whole library.
+its files. The compiler alone takes main.cpp, which starts a server, and the whole library. So does
+the newcomer, who has the README and no other text.
 """
 
 import concurrent.futures
@@ -28,6 +29,14 @@ environment = {key: value for key, value in os.environ.items() if key != "CXXFLA
 warnings = "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wold-style-cast -Werror"
 has_tls = shutil.which("pkg-config") and not subprocess.call(
     ["pkg-config", "--exists", "openssl >= 1.1.1"]
+)
+has_gtest = (
+    shutil.which("pkg-config")
+    and not subprocess.call(["pkg-config", "--exists", "gtest_main"])
+    and "-stdlib=libc++" not in flags[gcc]  # it is built for the other library
+)
+has_postgres = shutil.which("initdb") or any(
+    pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb")
 )
 
 project = work / "project"
@@ -81,11 +90,11 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", (source / "README.md").read_text(), re.DOTALL)
 
 
-def use_cmake(name, text, compiler, *options):
+def use_cmake(name, text, compiler, *options, program=None):
     """Configures a project with this text, builds it and runs its tests."""
     place = work / name
     place.mkdir()
-    shutil.copy(project / "small.cpp", place / "server_test.cpp")
+    (place / "server_test.cpp").write_text(program or (project / "small.cpp").read_text())
     (place / "CMakeLists.txt").write_text(
         f"cmake_minimum_required(VERSION 3.20)\nproject({name} CXX)\n{text}"
     )
@@ -171,6 +180,18 @@ endif()
     use_cmake("add_subdirectory", text, gcc)
 
 
+def newcomer():
+    """From an empty project to a test with PostgreSQL, in a few lines of the README."""
+    program, text = blocks("cpp")[0], blocks("cmake")[1]
+    assert len(program.splitlines()) <= 12 and len(text.splitlines()) <= 6
+    shutil.copytree(prefix["cmake"], work / "whole")
+    header = "include/mirakuru/src.hpp"
+    shutil.copy2(source / header, work / "whole" / header)
+    use_cmake("newcomer", text, gcc, f"-DCMAKE_PREFIX_PATH={work / 'whole'}", program=program)
+    listed = run("ctest", "--test-dir", work / "newcomer" / "build", "--output-on-failure")
+    assert "100% tests passed, 0 tests failed out of 1" in listed
+
+
 def compile(compiler, *words):
     options = f"{compiler} {flags.get(compiler, '')} -std=c++20 {warnings}"
     run(*shlex.split(options), *words)
@@ -220,6 +241,10 @@ if shutil.which("cmake"):
     installs += [cmake_install]
     ways += [cmake_after_meson_install, cmake_after_cmake_install]
     ways += [cmake_fetch_content, cmake_add_subdirectory]
+    if has_gtest and has_postgres:
+        ways.insert(0, newcomer)  # it takes the longest
+    else:
+        print("no GoogleTest or no PostgreSQL: the newcomer does not come")
 else:
     print("no cmake: its ways are not tried")
 if shutil.which("pkg-config"):
