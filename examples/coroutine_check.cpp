@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// How do I write a check that waits for an answer itself?
-// A check can be a coroutine. The deadline and the end of the process cancel it.
+// How do I write a check that waits for an answer itself? As a coroutine: the deadline cancels it.
 #include <unistd.h>
 #include <asio.hpp>
 #include <iostream>

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // How do I start several services at the same time?
 // async_start() takes any Asio completion token; && waits for both.
-#include <asio/awaitable.hpp>
-#include <asio/co_spawn.hpp>
+#include <asio.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
-#include <asio/io_context.hpp>
-#include <asio/use_awaitable.hpp>
 #include <exception>
 #include <iostream>
 #include <mirakuru.hpp>
