@@ -150,20 +150,20 @@ mk_I=1
 /// SIGTERM ends the command as the end of the orders does: Slurm sends it to all processes of a
 /// job. X remembers one that comes before that is possible. The processes begin with ignoring it,
 /// so C is there to end by it meanwhile. C also has the pipe of the input, which the others open by
-/// its name in /proc; a fifo takes its place where there is none. P is a process of the first
-/// shell's group until it is executed. It is executed when T is there, by the first line of its
-/// input: Slurm does not find the children of those that it has killed. P has the writing end, too,
-/// until then, so that it waits for no other process to open the pipe.
+/// its name in /proc; a fifo in the directory Y takes its place where there is none. P is a process
+/// of the first shell's group until it is executed. It is executed when T is there, by the first
+/// line of its input: Slurm does not find the children of those that it has killed. P has the
+/// writing end, too, until then, so that it waits for no other process to open the pipe.
 inline constexpr char far_processes[] = R"sh(
 exec 3<&0 4>&1 6>&2 2>/dev/null
 mk_X= mk_r=
 trap mk_X=1 HUP INT TERM
 now; mk_A=$((mk_u + 2))
 mk_C=$(: | { exec sleep 3 >/dev/null; } 3<&- 4>&- 6>&- & echo $!) || mk_X=1
-mk_F=/proc/$mk_C/fd/0 mk_f=
-[ -p "$mk_F" ] || { mk_f=$(mktemp -d) && mk_F=$mk_f/in && mkfifo "$mk_F"; } || {
+mk_F=/proc/$mk_C/fd/0 mk_Y=
+[ -p "$mk_F" ] || { mk_Y=$(mktemp -d) && mk_F=$mk_Y/in && mkfifo "$mk_F"; } || {
   say failed mkfifo 5
-  rm -rf "$mk_f"
+  rm -rf "$mk_Y"
   exit 125
 }
 trap '' HUP INT TERM
@@ -224,9 +224,9 @@ trap '' HUP INT TERM
 } | {
   trap '' PIPE
   exec 3<&- 4>&-
-  [ -z "$mk_f" ] || exec 9>"$mk_F"
+  [ -z "$mk_Y" ] || exec 9>"$mk_F"
   read -r mk_P
-  if [ -n "$mk_f" ]; then rm -rf "$mk_f"; else exec 9>"/proc/$mk_P/fd/0"; fi
+  if [ -n "$mk_Y" ]; then rm -rf "$mk_Y"; else exec 9>"/proc/$mk_P/fd/0"; fi
   echo >&9 && [ -n "$mk_I" ] || exit
   while IFS= read -r mk_l; do give "$mk_l"; done
 }
