@@ -29,6 +29,7 @@
 
 #include "child.hpp"
 #include "files.hpp"
+#include "mark.hpp"
 #include "process.hpp"
 #include "time.hpp"
 #include "words.hpp"
@@ -887,4 +888,24 @@ TEST_CASE("GuardedSpawner: several threads may start and stop at once") {
     });
   for (auto& thread : threads) thread.join();
   for (const bool each : good) CHECK(each);
+}
+
+TEST_CASE("GuardedSpawner: a clean-up that hangs holds up a stop for less than the owner waits") {
+  struct Hanging : mk::GuardedSpawner {
+    [[nodiscard]] mk::GuardedProcess spawn(mk::LaunchRequest request) const {
+      request.clean_up = {{"sh", "-c", "trap '' TERM; sleep 300; exit"}};
+      return GuardedSpawner::spawn(request);
+    }
+  };
+  const test::Mark mark;
+  mk::Executor executor{mk::Command{.argv = {"sh", "-c", "trap '' TERM; echo up; sleep 300; exit"},
+                                    .env = {{"TEST_MARK", mark.text()}}},
+                        Hanging{}, mk::BannerCheck{"up"}, mk::Silent{},
+                        mk::TimeoutBudget{.start = 10s, .stop = 100ms}};
+  executor.start();
+  const test::Elapsed elapsed;
+  executor.stop();
+  CHECK(executor.exit_code() == -SIGKILL);
+  CHECK(elapsed >= 8s);
+  CHECK(mark.all_gone());
 }

@@ -118,8 +118,8 @@ struct LaunchRequest {
   std::optional<Leasing> leases = {};  ///< none: the tree is the owner's alone
   std::optional<FarCommand> far = {};  ///< none: the words are the command itself
   /// Commands that end the rest elsewhere, such as a container. The guardian runs each for at most
-  /// 10 s: before it kills the tree, and when the tree has ended, unless a far guardian has said
-  /// that all is gone.
+  /// 8 s: before it kills the tree, and when the tree has ended, unless a far guardian has said
+  /// that all is gone. After one that took longer it runs none.
   std::vector<std::vector<std::string>> clean_up = {};
   /// Further descriptors of the command, each by its number there: 3 or more, and at most
   /// `most_descriptors` of them.

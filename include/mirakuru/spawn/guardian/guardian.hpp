@@ -354,7 +354,9 @@ class [[gnu::visibility("hidden")]] Guardian {
       report(Report::unlinked, leader_, exit_code_, link_.last_words());
   }
 
-  /// Runs each command of the clean-up, and kills one that takes 10 s.
+  /// The owner waits for 10 s after SIGKILL.
+  static constexpr std::int64_t most_of_clean_up = 8'000'000'000;
+  /// Runs each command of the clean-up, and kills one that takes too long. Then none runs again.
   void run_clean_up();
   /// Once: a container that is being made gets its name later, and the one at the end finds it.
   void clean_up_before_kill() {

@@ -175,6 +175,7 @@ MIRAKURU_DECL void Guardian::run_clean_up() {
     (void)static_cast<Child*>(child)->execute(0);
     return 127;
   };
+  bool hangs = false;
   for (std::size_t i = 0; i < clean_up_count_; ++i) {
     const pid_t pid = clone_child(become, &clean_up_[i], -1);
     if (pid < 0) continue;
@@ -182,10 +183,14 @@ MIRAKURU_DECL void Guardian::run_clean_up() {
     for (const auto begin = syscalls::now(); info.si_pid == 0;) {
       if (syscalls::call(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG, nullptr) != 0) break;
       if (info.si_pid != 0) break;
-      if (syscalls::now() - begin > 10'000'000'000) syscalls::call(SYS_kill, -pid, SIGKILL);
+      if (syscalls::now() - begin > most_of_clean_up) {
+        syscalls::call(SYS_kill, -pid, SIGKILL);
+        hangs = true;
+      }
       syscalls::nap(1'000'000);
     }
   }
+  if (hangs) clean_up_count_ = 0;
   for (int fd = 0; fd < 3; ++fd) syscalls::call(SYS_close, fd);
 }
 
