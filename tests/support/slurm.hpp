@@ -61,7 +61,7 @@ class SlurmCluster {
       const std::string node = "node" + std::to_string(i);
       group_.add(mirakuru::Executor{command({program("slurmd"), "-D", "-N", node}),
                                     mirakuru::ExecCheck{{"sh", "-c",
-                                                         "state=$(sinfo -hNn $0 -o %T)\n"
+                                                         "state=$(sinfo -hN -p debug -n $0 -o %T)\n"
                                                          "[ \"$state\" = idle ] && exit\n"
                                                          "echo \"$0 is $state\"; exit 1",
                                                          node}},

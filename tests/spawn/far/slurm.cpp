@@ -291,6 +291,71 @@ TEST_CASE("Slurm: a partition that does not exist is an error at once, in Slurm'
   CHECK(nothing_left(*slurm, mark));
 }
 
+TEST_CASE("Slurm: a job that can never run is an error at once, in Slurm's words") {
+  if (cluster() == nullptr) return;
+  const test::SlurmCluster strict{{.nodes = 1,
+                                   .cpus = 2,
+                                   .settings = "EnforcePartLimits=ALL\n"
+                                               "PartitionName=closed Nodes=ALL State=INACTIVE\n"
+                                               "PartitionName=short Nodes=ALL MaxTime=1"}};
+  const auto refusal = [&](const mk::Slurm& slurm) {
+    const auto mark = test::mark();
+    mk::Executor job{script(strict, "echo up; sleep 100", mark), slurm, mk::BannerCheck{"up"},
+                     budget};
+    std::string message;
+    const test::Elapsed elapsed;
+    try {
+      job.start();
+    } catch (const mk::ExecutorError& error) {
+      message = error.what();
+    }
+    CHECK(elapsed < 20s);
+    CHECK(nothing_left(strict, mark));
+    return message;
+  };
+  const auto check = [&](const mk::Slurm& slurm, const char* words) {
+    const auto message = refusal(slurm);
+    CHECK_MESSAGE(contains(message, words), message);
+  };
+  check({.partition = "closed"}, "Required partition not available");
+  check({.cpus = 64}, "More processors requested than permitted");
+  check({.memory = "500G"}, "Requested node configuration is not available");
+  check({.partition = "short", .time = "10:00"}, "Requested time limit is invalid");
+  check({.time = "soon"}, "Invalid --time specification");
+  check({.options = {"--nonsense"}}, "unrecognized option '--nonsense'");
+}
+
+TEST_CASE("Slurm: a queue that is full is an error in time, and a start waits for a place in it") {
+  if (cluster() == nullptr) return;
+  // There is place for one job. Ended jobs count as well, until the controller forgets them.
+  const test::SlurmCluster full{{.nodes = 1, .cpus = 2, .settings = "MaxJobCount=2\nMinJobAge=2"}};
+  const auto first_mark = test::mark(), second_mark = test::mark();
+  mk::Executor first{script(full, "echo up; while :; do sleep 0.1; done", first_mark), mk::Slurm{},
+                     mk::BannerCheck{"up"}, budget};
+  first.start();
+  mk::Executor second{script(full, "echo up; while :; do sleep 0.1; done", second_mark),
+                      mk::Slurm{}, mk::BannerCheck{"up"}, mk::Silent{},
+                      mk::TimeoutBudget{.start = 3s, .stop = 10s}};
+  std::string message;
+  const test::Elapsed elapsed;
+  try {
+    second.start();
+  } catch (const mk::TimeoutExpired& error) {
+    message = error.what();
+  }
+  CHECK(elapsed < 13s);
+  CHECK_MESSAGE(contains(message, "no job of its name is in the queue"), message);
+  CHECK_MESSAGE(contains(message, "sleeping and retrying"), message);
+  CHECK(test::processes_matching(second_mark) == 0);
+
+  first.stop();
+  mk::Executor third{script(full, "echo up; exec sleep 1000", second_mark), mk::Slurm{},
+                     mk::BannerCheck{"up"}, mk::TimeoutBudget{.start = 120s, .stop = 10s}};
+  third.start().stop();
+  CHECK(nothing_left(full, second_mark));
+  CHECK(nothing_left(full, first_mark));
+}
+
 // Within an allocation of the user's own.
 
 namespace {

@@ -26,9 +26,11 @@ inline constexpr char end_job[] = R"sh(
 done
 [ -n "$SLURM_JOB_ID" ] || exec "$2" --name="$0" --user="$(id -u)")sh";
 
-/// Says why the job waits, and ends with 1.
+/// Says why the job waits, and ends with 1. A controller whose queue is full takes no job, and srun
+/// asks again.
 inline constexpr char why_it_waits[] = R"sh(
-[ -n "$SLURM_JOB_ID" ] || "$1" -h -n "$0" -u "$(id -u)" -o '%T: %r'
+[ -z "$SLURM_JOB_ID" ] && r=$("$1" -h -n "$0" -u "$(id -u)" -o '%T: %r') &&
+  echo "${r:-no job of its name is in the queue}"
 exit 1)sh";
 
 /// Runs srun in the job that has the step of a name.
