@@ -8,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include <mirakuru/text/pattern_parser.hpp>
 #include <mirakuru/text/pattern_search.hpp>
 
 using mirakuru::detail::Pattern;

@@ -3,7 +3,7 @@
 
 #include <mirakuru/text/line_matcher.hpp>
 #include <mirakuru/text/line_search.hpp>
-#include <mirakuru/text/pattern.hpp>
+#include <mirakuru/text/pattern_parser.hpp>
 
 namespace mirakuru {
 

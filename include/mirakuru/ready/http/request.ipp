@@ -6,6 +6,7 @@
 #include <mirakuru/os/ascii.hpp>
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/ready/http/request.hpp>
+#include <mirakuru/text/pattern_parser.hpp>
 #include <mirakuru/text/pattern_search.hpp>
 
 namespace mirakuru {
