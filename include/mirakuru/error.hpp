@@ -5,10 +5,6 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
-#include <vector>
-
-#include <mirakuru/os/config.hpp>
-#include <mirakuru/os/printable.hpp>
 
 namespace mirakuru {
 
@@ -95,55 +91,5 @@ class DeadlinePassed : public CannotHold {
   std::chrono::nanoseconds limit_;
 };
 
-/// A duration in seconds or milliseconds, rounded to three digits: "3600 s", "1.5 s", "20 ms".
-[[nodiscard]] std::string to_text(std::chrono::nanoseconds duration);
-/// The end of a process as text: "exited with a non-zero code: 3", "ended by signal 9 (Killed)".
-[[nodiscard]] std::string exit_headline(int exit_code);
-/// The message of an error code, with a small first letter: "connection refused".
-[[nodiscard]] std::string reason_text(const std::error_code& code);
-
-/// The facts about a failure, and the message that a developer reads.
-struct ErrorContext {
-  std::string command;
-  std::string started_at = {};               ///< file and line of the call; empty if unknown
-  std::string awaited = {};                  ///< the check that has not passed; empty for none
-  std::chrono::nanoseconds waited = {};      ///< since the spawn
-  std::string reason = {};                   ///< the check's last answer
-  std::string trouble = {};                  ///< a failure of the guardian
-  std::vector<std::string> notes = {};       ///< further things to know
-  std::string backtrace = {}, reports = {};  ///< of a post-mortem, indented
-  std::string output = {};                   ///< the end of standard output
-  std::string err_output = {};               ///< the end of standard error
-
-  /// Adds a note, unless it is empty.
-  [[gnu::cold]] void note(std::string text) {
-    if (!text.empty()) notes.push_back(std::move(text));
-  }
-  /// `headline` and the known facts, one a line; further lines of a fact are indented.
-  [[nodiscard]] std::string message(const std::string& headline) const;
-
-  // Each throws the error of its name.
-  [[noreturn, gnu::cold]] void throw_already_running(const std::string& conflict) const {
-    throw AlreadyRunning{message(conflict + ": it seems to be already running")};
-  }
-  [[noreturn, gnu::cold]] void throw_exited(int exit_code, const std::string& when) const {
-    throw ProcessExitedWithError{message(exit_headline(exit_code) + when), exit_code};
-  }
-  [[noreturn, gnu::cold]] void throw_timed_out(std::chrono::nanoseconds budget) const {
-    throw TimeoutExpired{message("timed out after " + to_text(budget)), budget};
-  }
-  [[noreturn, gnu::cold]] void throw_finished(int exit_code, bool accepted) const {
-    const auto* const why = accepted ? "" : ", which stop() does not accept";
-    const auto* const more = reports.empty() ? "" : "; its sanitizers have reported";
-    throw ProcessFinishedWithError{message(exit_headline(exit_code) + why + more), exit_code};
-  }
-  /// Rethrows the current exception nested in an ExecutorError.
-  [[noreturn]] void throw_check_failed();
-};
-
 }  // namespace detail
 }  // namespace mirakuru
-
-#if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/error.ipp>
-#endif

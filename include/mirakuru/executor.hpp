@@ -14,7 +14,7 @@
 #include <mirakuru/concepts.hpp>
 #include <mirakuru/engine/loop.hpp>
 #include <mirakuru/engine/policy_set.hpp>
-#include <mirakuru/engine/service.hpp>
+#include <mirakuru/engine/service_calls.hpp>
 #include <mirakuru/engine/shared_start.hpp>
 #include <mirakuru/engine/start.hpp>
 #include <mirakuru/engine/stop.hpp>

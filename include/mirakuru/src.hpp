@@ -16,14 +16,11 @@
 
 #include <mirakuru/budget/environment.ipp>
 #include <mirakuru/command.ipp>
-#include <mirakuru/engine/advice.ipp>
-#include <mirakuru/engine/loop.ipp>
-#include <mirakuru/engine/service.ipp>
+#include <mirakuru/engine/service_base.ipp>
 #include <mirakuru/engine/shared_start.ipp>
 #include <mirakuru/engine/start.ipp>
 #include <mirakuru/engine/start_fsm.ipp>
 #include <mirakuru/engine/stop.ipp>
-#include <mirakuru/error.ipp>
 #include <mirakuru/group/group.ipp>
 #include <mirakuru/group/member.ipp>
 #include <mirakuru/group/operation.ipp>
@@ -50,6 +47,8 @@
 #include <mirakuru/ready/net/unix_socket.ipp>
 #include <mirakuru/ready/notification/fd.ipp>
 #include <mirakuru/ready/notification/notify.ipp>
+#include <mirakuru/report/advice.ipp>
+#include <mirakuru/report/error_context.ipp>
 #include <mirakuru/report/event.ipp>
 #include <mirakuru/report/to_stderr.ipp>
 #include <mirakuru/services/postgres.ipp>
@@ -74,6 +73,7 @@
 #include <mirakuru/stop/schedule.ipp>
 #include <mirakuru/test/registry.ipp>
 #include <mirakuru/text/line_matcher.ipp>
+#include <mirakuru/text/phrases.ipp>
 #if !defined(MIRAKURU_NO_HTTP)
 #include <mirakuru/ready/http/http.ipp>
 #include <mirakuru/ready/http/request.ipp>

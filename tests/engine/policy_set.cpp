@@ -18,7 +18,7 @@
 
 #include <mirakuru.hpp>
 #include <mirakuru/engine/policy_set.hpp>
-#include <mirakuru/engine/service.hpp>
+#include <mirakuru/engine/service_calls.hpp>
 
 #include "process.hpp"
 #include "words.hpp"

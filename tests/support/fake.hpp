@@ -17,7 +17,7 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru.hpp>
-#include <mirakuru/engine/service.hpp>
+#include <mirakuru/engine/service_calls.hpp>
 
 namespace test {
 

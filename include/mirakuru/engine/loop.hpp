@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
+#include <ctime>
+
 #include <mirakuru/os/clock.hpp>
-#include <mirakuru/os/config.hpp>
 #include <mirakuru/os/wait_set.hpp>
 
 namespace mirakuru::detail {
@@ -11,7 +13,15 @@ namespace mirakuru::detail {
 class PollLoop {
  public:
   /// Waits until a descriptor of `waits` is ready or its moment has come. Rests on ppoll(2).
-  void wait(WaitSet& waits);
+  void wait(WaitSet& waits) {
+    if (waits.wants_no_wait()) return;
+    const auto descriptors = waits.descriptors();
+    const auto left = std::max(waits.deadline() - Clock::now(), Clock::duration::zero());
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
+    const timespec limit{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+    ::ppoll(descriptors.data(), descriptors.size(),
+            waits.deadline() == TimePoint::max() ? nullptr : &limit, nullptr);
+  }
 };
 
 /// Runs an operation to its end in the calling thread. An operation is a state machine. Its
@@ -23,7 +33,3 @@ void run(Operation&& operation, Loop&& loop) {
 }
 
 }  // namespace mirakuru::detail
-
-#if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/engine/loop.ipp>
-#endif

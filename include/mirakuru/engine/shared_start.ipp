@@ -8,6 +8,7 @@
 #include <mirakuru/error.hpp>
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/os/proc.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru::detail {
 

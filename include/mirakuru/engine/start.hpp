@@ -10,16 +10,16 @@
 #include <utility>
 #include <vector>
 
+#include <mirakuru/budget/patience.hpp>
 #include <mirakuru/engine/check_ref.hpp>
 #include <mirakuru/engine/loop.hpp>
-#include <mirakuru/engine/service.hpp>
+#include <mirakuru/engine/service_base.hpp>
 #include <mirakuru/engine/start_fsm.hpp>
 #include <mirakuru/engine/stop.hpp>
-#include <mirakuru/error.hpp>
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/ready/probe.hpp>
+#include <mirakuru/report/error_context.hpp>
 #include <mirakuru/report/event.hpp>
-#include <mirakuru/report/patience.hpp>
 
 namespace mirakuru::detail {
 

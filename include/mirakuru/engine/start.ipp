@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include <mirakuru/engine/advice.hpp>
 #include <mirakuru/engine/start.hpp>
 #include <mirakuru/error.hpp>
+#include <mirakuru/report/advice.hpp>
 
 namespace mirakuru::detail {
 

@@ -8,12 +8,12 @@
 #include <utility>
 #include <vector>
 
-#include <mirakuru/engine/service.hpp>
+#include <mirakuru/budget/patience.hpp>
+#include <mirakuru/engine/service_base.hpp>
 #include <mirakuru/engine/stop_command.hpp>
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/os/wait_set.hpp>
-#include <mirakuru/report/patience.hpp>
 #include <mirakuru/stop/schedule.hpp>
 
 namespace mirakuru::detail {

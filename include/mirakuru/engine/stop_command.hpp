@@ -10,13 +10,13 @@
 
 #include <mirakuru/budget/backoff.hpp>
 #include <mirakuru/command.hpp>
-#include <mirakuru/error.hpp>
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/nameless_file.hpp>
 #include <mirakuru/os/wait_set.hpp>
 #include <mirakuru/output/output_file.hpp>
 #include <mirakuru/spawn/request.hpp>
 #include <mirakuru/stop/schedule.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru::detail {
 

@@ -12,8 +12,8 @@
 
 #include <boost/hana/for_each.hpp>
 
-#include <mirakuru/engine/task.hpp>
 #include <mirakuru/executor.hpp>
+#include <mirakuru/group/task.hpp>
 
 namespace mirakuru::detail {
 

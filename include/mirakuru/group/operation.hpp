@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
-#include <mirakuru/engine/task.hpp>
 #include <mirakuru/group/member.hpp>
+#include <mirakuru/group/task.hpp>
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/config.hpp>
 

@@ -11,6 +11,7 @@
 #include <mirakuru/engine/loop.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/group/operation.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru::detail {
 

@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <cstdio>
 
-#include <mirakuru/error.hpp>
 #include <mirakuru/group/timeline.hpp>
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/text/cut.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru {
 

@@ -16,6 +16,7 @@
 #include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/spawn/request.hpp>
 #include <mirakuru/text/cut.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru {
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <mirakuru/error.hpp>
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/report/event.hpp>
 #include <mirakuru/text/cut.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru {
 

@@ -11,17 +11,17 @@
 #include <optional>
 #include <string_view>
 
-#include <mirakuru/error.hpp>
+#include <mirakuru/budget/patience.hpp>
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/file_name.hpp>
 #include <mirakuru/os/own_pages.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/signals_blocked.hpp>
 #include <mirakuru/os/unique_fd.hpp>
-#include <mirakuru/report/patience.hpp>
 #include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/spawn/guardian/guardian.hpp>
 #include <mirakuru/text/cut.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru {
 

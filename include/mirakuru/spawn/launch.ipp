@@ -12,9 +12,9 @@
 #include <fstream>
 #include <string_view>
 
-#include <mirakuru/error.hpp>
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/spawn/launch.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru {
 

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <exception>
 
-#include <mirakuru/engine/service.hpp>
+#include <mirakuru/engine/service_base.hpp>
 #include <mirakuru/error.hpp>
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/printable.hpp>

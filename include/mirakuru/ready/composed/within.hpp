@@ -8,6 +8,7 @@
 
 #include <mirakuru/budget/duration.hpp>
 #include <mirakuru/ready/composed/arms.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru {
 

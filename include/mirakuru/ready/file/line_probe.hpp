@@ -8,10 +8,10 @@
 #include <string>
 #include <string_view>
 
-#include <mirakuru/error.hpp>
 #include <mirakuru/output/output_search.hpp>
 #include <mirakuru/ready/file/file_probe.hpp>
 #include <mirakuru/text/line_search.hpp>
+#include <mirakuru/text/phrases.hpp>
 #include <mirakuru/text/terminal_text.hpp>
 
 namespace mirakuru {

@@ -6,11 +6,11 @@
 #include <chrono>
 #include <string_view>
 
-#include <mirakuru/error.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/ready/file/file_probe.hpp>
 #include <mirakuru/ready/file/pid.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru {
 

@@ -14,13 +14,13 @@
 #include <type_traits>
 #include <utility>
 
-#include <mirakuru/error.hpp>
 #include <mirakuru/net/address.hpp>
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/ready/http/request.hpp>
 #include <mirakuru/ready/http/response.hpp>
 #include <mirakuru/ready/net/connect.hpp>
 #include <mirakuru/text/line_matcher.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 // An HTTP request and its answer, over a stream that may be TLS. Only .ipp files and tls.hpp
 // include this, so that all of it is in the classes.

@@ -19,10 +19,10 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include <mirakuru/error.hpp>
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/ready/http/exchange.hpp>
 #include <mirakuru/ready/http/response.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru::detail {
 

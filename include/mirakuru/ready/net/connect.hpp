@@ -15,6 +15,7 @@
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/ready/probe.hpp>
 #include <mirakuru/spawn/launch.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 // Only .ipp files include this, so that all of it is in the class.
 

@@ -7,13 +7,13 @@
 #include <cstdio>
 #include <fstream>
 
-#include <mirakuru/error.hpp>
 #include <mirakuru/net/endpoint.hpp>
 #include <mirakuru/net/holders.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/ready/file/file_probe.hpp>
 #include <mirakuru/ready/net/unix_socket.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru {
 

@@ -19,6 +19,7 @@
 #include <mirakuru/os/uuid.hpp>
 #include <mirakuru/ready/notification/notify.hpp>
 #include <mirakuru/text/cut.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru {
 

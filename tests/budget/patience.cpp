@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include <mirakuru/report/patience.hpp>
+#include <mirakuru/budget/patience.hpp>
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;

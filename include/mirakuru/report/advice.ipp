@@ -7,11 +7,11 @@
 #include <csignal>
 #include <string_view>
 
-#include <mirakuru/engine/advice.hpp>
-#include <mirakuru/error.hpp>
 #include <mirakuru/os/ascii.hpp>
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/os/proc.hpp>
+#include <mirakuru/report/advice.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru::detail {
 

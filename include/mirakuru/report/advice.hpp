@@ -31,5 +31,5 @@ namespace mirakuru::detail {
 }  // namespace mirakuru::detail
 
 #if !defined(MIRAKURU_SEPARATE_COMPILATION)
-#include <mirakuru/engine/advice.ipp>
+#include <mirakuru/report/advice.ipp>
 #endif

@@ -9,7 +9,7 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru/engine/loop.hpp>
-#include <mirakuru/engine/task.hpp>
+#include <mirakuru/group/task.hpp>
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;

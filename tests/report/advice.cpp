@@ -6,7 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <mirakuru.hpp>
-#include <mirakuru/engine/advice.hpp>
+#include <mirakuru/report/advice.hpp>
 
 #include "errors.hpp"
 #include "files.hpp"

@@ -8,16 +8,17 @@
 #include <fstream>
 #include <sstream>
 
-#include <mirakuru/engine/advice.hpp>
 #include <mirakuru/engine/loop.hpp>
-#include <mirakuru/engine/service.hpp>
+#include <mirakuru/engine/service_base.hpp>
 #include <mirakuru/os/ascii.hpp>
 #include <mirakuru/os/file_name.hpp>
 #include <mirakuru/os/pipe_signal_blocked.hpp>
 #include <mirakuru/os/proc.hpp>
+#include <mirakuru/report/advice.hpp>
 #include <mirakuru/spawn/guardian/lease_message.hpp>
 #include <mirakuru/spawn/wrap.hpp>
 #include <mirakuru/text/cut.hpp>
+#include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru::detail {
 
