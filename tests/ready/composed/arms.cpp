@@ -9,8 +9,6 @@
 
 #include <mirakuru/ready/composed/all_of.hpp>
 #include <mirakuru/ready/composed/arms.hpp>
-#include <mirakuru/ready/composed/within.hpp>
-#include <mirakuru/spawn/launch.hpp>
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
@@ -39,27 +37,6 @@ struct Full {
 };
 
 }  // namespace
-
-TEST_CASE("Composed: a member is there if one of the checks has it") {
-  using None = mk::AllOf<Plain, Plain>;
-  using One = mk::AllOf<Plain, Full>;
-  static_assert(!mk::detail::AskedBefore<None> && !mk::detail::Prepares<None> &&
-                !mk::detail::Quotes<None>);
-  static_assert(mk::detail::AskedBefore<One> && mk::detail::Prepares<One> &&
-                mk::detail::Quotes<One>);
-  const One one{Plain{}, Full{"a"}};
-  CHECK(one.describe() == "all of (a predicate, a)");
-  CHECK(one.hint(process) == "a's hint");
-  CHECK(one.quote(process) == "a's line");
-}
-
-TEST_CASE("Composed: each check prepares the command, also within others") {
-  const mk::AllOf check{Full{"a"}, mk::Within{1s, mk::AllOf{Full{"b"}, Plain{}}}};
-  mk::LaunchRequest request;
-  check.prepare(request);
-  CHECK(request.env.size() == 2);
-  CHECK(request.env.contains("b"));
-}
 
 TEST_CASE("ArmsPrecheck: the check that holds before the start gives the reason") {
   const mk::AllOf check{Plain{}, Full{"a"}, Full{"b", true}};

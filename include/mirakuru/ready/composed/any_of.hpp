@@ -5,6 +5,7 @@
 #include <string>
 
 #include <mirakuru/ready/composed/arms.hpp>
+#include <mirakuru/ready/composed/composed.hpp>
 
 namespace mirakuru {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include <mirakuru/ready/composed/arms.hpp>
+#include <mirakuru/ready/composed/composed.hpp>
 
 namespace mirakuru {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <mirakuru/budget/duration.hpp>
-#include <mirakuru/ready/composed/arms.hpp>
+#include <mirakuru/ready/composed/composed.hpp>
 #include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru {

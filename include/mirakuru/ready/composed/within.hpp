@@ -7,7 +7,7 @@
 #include <utility>
 
 #include <mirakuru/budget/duration.hpp>
-#include <mirakuru/ready/composed/arms.hpp>
+#include <mirakuru/ready/composed/composed.hpp>
 #include <mirakuru/text/phrases.hpp>
 
 namespace mirakuru {
