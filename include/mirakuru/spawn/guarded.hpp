@@ -9,23 +9,14 @@
 
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/os/unique_fd.hpp>
+#include <mirakuru/spawn/guardian/places.hpp>
 #include <mirakuru/spawn/guardian/rest.hpp>
 #include <mirakuru/spawn/launch.hpp>
 
 namespace mirakuru {
 
 namespace detail {
-
 struct Report;
-
-struct LinkEnds;
-
-/// The control group of a command; empty for none.
-struct Cgroup {
-  std::string path = {};
-  UniqueFd directory = {}, kill = {};
-};
-
 }  // namespace detail
 
 /// A command and all its descendants, with a guardian above them. Made by `GuardedSpawner` and

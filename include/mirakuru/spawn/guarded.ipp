@@ -103,7 +103,7 @@ inline pid_t fork_guardian(const LaunchRequest& request, const LocalExec& exec, 
   // The channel's end does not tell the owner's death: a child of the host may hold a copy of it.
   const auto owner = open_pidfd(::getpid());
   const SignalSchedule last{request.steps, request.stop_budget, {}, request.head_start};
-  std::vector<Guardian::CleanUpTask> clean_up;
+  std::vector<CleanUp::Task> clean_up;
   for (const auto& words : request.clean_up) {
     const LaunchRequest command{.words = words};
     clean_up.push_back({command, local_exec(command)});

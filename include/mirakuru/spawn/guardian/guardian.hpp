@@ -9,9 +9,13 @@
 
 #include <mirakuru/os/config.hpp>
 #include <mirakuru/spawn/child.hpp>
+#include <mirakuru/spawn/guardian/channel.hpp>
+#include <mirakuru/spawn/guardian/clean_up.hpp>
+#include <mirakuru/spawn/guardian/control_group.hpp>
 #include <mirakuru/spawn/guardian/leases.hpp>
 #include <mirakuru/spawn/guardian/link.hpp>
 #include <mirakuru/spawn/guardian/memory.hpp>
+#include <mirakuru/spawn/guardian/places.hpp>
 #include <mirakuru/spawn/guardian/relays.hpp>
 #include <mirakuru/spawn/guardian/report.hpp>
 #include <mirakuru/spawn/guardian/tree.hpp>
@@ -19,8 +23,6 @@
 #include <mirakuru/stop/schedule.hpp>
 
 namespace mirakuru::detail {
-
-struct Cgroup;
 
 /// The process between the owner, which is the test, and the command. It is a fork of the owner
 /// and executes no other program.
@@ -38,12 +40,6 @@ class [[gnu::visibility("hidden")]] Guardian {
  public:
   static constexpr std::size_t page = 4096, stack_size = 16 * page - page / 2;
 
-  /// A command that it runs at the end.
-  struct CleanUpTask {
-    LaunchRequest request;
-    LocalExec exec;
-  };
-
   /// The guardian's orders.
   struct Task {
     const LaunchRequest& request;
@@ -59,7 +55,7 @@ class [[gnu::visibility("hidden")]] Guardian {
     const Cgroup& group;
     const Scratch& scratch;
     const LinkEnds& link;
-    std::span<const CleanUpTask> clean_up;
+    std::span<const CleanUp::Task> clean_up;
   };
 
   /// The number of bytes that it needs behind the object.
@@ -78,10 +74,9 @@ class [[gnu::visibility("hidden")]] Guardian {
   [[nodiscard]] const NeededRanges& needed() const noexcept { return needed_; }
 
  private:
-  static constexpr int max_reports = 100;
   /// From the leader's end on: the others may be about to end, too. Those of an engine have work.
   [[nodiscard]] std::int64_t time_to_follow() const noexcept {
-    return clean_up_count_ > 0 ? 1'000'000'000 : 2'000'000;
+    return !clean_up_.empty() ? 1'000'000'000 : 2'000'000;
   }
 
   Guardian(const Task& task, StringArena arena);
@@ -100,38 +95,8 @@ class [[gnu::visibility("hidden")]] Guardian {
         syscalls::call(SYS_rt_sigaction, signal, defaults, nullptr, sizeof(std::uint64_t));
   }
 
-  /// Returns false if the owner cannot get it. Tries for a tenth of a second, as the owner would
-  /// wait for it; a straggler's may be lost.
-  bool report(Report::Kind kind, pid_t pid, int value, const char* text = "", bool last = false) {
-    report_.kind = kind;
-    report_.pid = pid;
-    report_.value = value;
-    report_.last = last;
-    std::size_t size = 0;
-    for (; text[size] != '\0' && size + 1 < sizeof report_.text; ++size)
-      report_.text[size] = text[size];
-    report_.text[size] = '\0';
-    for (int tries = kind == Report::straggler ? 1 : 100; tries > 0; --tries) {
-      if (syscalls::call(SYS_sendto, channel_, &report_, sizeof report_,
-                         MSG_NOSIGNAL | MSG_DONTWAIT, nullptr, 0) >= 0)
-        return true;
-      if (errno == EPIPE || errno == ECONNRESET) return false;
-      syscalls::nap(1'000'000);
-    }
-    return false;
-  }
-
-  /// A system may accept the group of the clone and ignore it.
-  [[nodiscard]] bool in_cgroup() const {
-    syscalls::File groups{"/proc/self/cgroup"};
-    std::size_t same = 0;
-    for (char c; (c = groups.get()) != '\0' && group_name_[same] != '\0';)
-      same = c == group_name_[same] ? same + 1 : c == group_name_[0] ? 1 : 0;
-    return group_name_[same] == '\0';
-  }
-
   void fail(const char* call) {
-    report(Report::failed, 0, errno, call);
+    channel_.report(Report::failed, 0, errno, call);
     syscalls::call(SYS_exit_group, 127);
   }
 
@@ -147,7 +112,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   void report_end(bool last) {
     if (last || (leader_ended_ && !end_reported_)) {
       leases_.leader_ended(exit_code_, last);
-      report(Report::ended, leader_, exit_code_, "", last);
+      channel_.report(Report::ended, leader_, exit_code_, "", last);
     }
     end_reported_ = leader_ended_;
   }
@@ -196,7 +161,7 @@ class [[gnu::visibility("hidden")]] Guardian {
       pollfd own[4];
       pollfd relays[Relays::most];
       pollfd link[Link::most];
-    } events{{{.fd = owner_left_ ? -1 : channel_, .events = POLLIN, .revents = 0},
+    } events{{{.fd = owner_left_ ? -1 : channel_.fd(), .events = POLLIN, .revents = 0},
               {.fd = owner_left_ ? -1 : owner_, .events = POLLIN, .revents = 0},
               {.fd = signals_in_, .events = POLLIN, .revents = 0},
               {.fd = leases_.event(), .events = POLLIN, .revents = 0}},
@@ -250,7 +215,7 @@ class [[gnu::visibility("hidden")]] Guardian {
     if (leader_alone) syscalls::call(SYS_kill, leader_, signal);
     group_signalled_ = group_signalled || (!leader_ended_ && !leader_alone &&
                                            syscalls::call(SYS_kill, -leader_, signal) == 0);
-    if (signal == SIGKILL && group_kill_ >= 0) syscalls::call(SYS_write, group_kill_, "1", 1);
+    if (signal == SIGKILL) group_.kill();
     pause_ = 4'000'000;
     const auto time = syscalls::now();
     look_at_ = leader_alone ? INT64_MAX : group_signalled_ ? time + pause_ : 0;
@@ -265,7 +230,7 @@ class [[gnu::visibility("hidden")]] Guardian {
   bool suspend(bool stop) {
     paused_ = stop;
     if (link_.is_up()) return link_.order(stop ? 'p' : 'c');
-    if (group_ >= 0 && freeze(stop) && stop) return true;
+    if (group_.exists() && group_.freeze(stop) && stop) return true;
     if (!leader_ended_) syscalls::call(SYS_kill, -leader_, stop ? SIGSTOP : SIGCONT);
     for (int tries = 0; tries < 1000; ++tries) {
       tree_.find(self_);
@@ -275,34 +240,17 @@ class [[gnu::visibility("hidden")]] Guardian {
     return false;
   }
 
-  /// True if the control group has a freezer, which has frozen it.
-  bool freeze(bool stop) {
-    const auto file = syscalls::call(SYS_openat, group_, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
-    if (file < 0) return false;
-    syscalls::call(SYS_write, file, stop ? "1" : "0", 1);
-    syscalls::call(SYS_close, file);
-    for (int tries = 0; stop && tries < 200; ++tries) {
-      const auto events = syscalls::call(SYS_openat, group_, "cgroup.events", O_RDONLY | O_CLOEXEC);
-      char text[64] = {};
-      syscalls::call(SYS_read, events, text, sizeof text - 1);
-      syscalls::call(SYS_close, events);
-      for (const char* at = text; *at != '\0'; ++at)
-        if (at[0] == 'n' && at[1] == ' ' && at[2] == '1') return true;  // "frozen 1"
-      syscalls::nap(500'000);
-    }
-    return !stop;
-  }
-
   void receive(int events) {
     unsigned char bytes[2] = {};
-    if (syscalls::call(SYS_recvfrom, channel_, bytes, 2, MSG_DONTWAIT, nullptr, nullptr) > 0) {
+    if (channel_.receive(bytes)) {
       const auto signal = bytes[0];
       if (signal == to_leader) return signal_leader(bytes[1]);
       if (signal != pause_tree && signal != resume_tree)
         return begin_step(signal & ~group_has_it, (signal & group_has_it) != 0);
       const bool done = suspend(signal == pause_tree);
       // A far guardian tells it later.
-      if (signal == pause_tree && !(done && link_.is_up())) report(Report::paused, 0, done ? 1 : 0);
+      if (signal == pause_tree && !(done && link_.is_up()))
+        channel_.report(Report::paused, 0, done ? 1 : 0);
     } else if ((events & (POLLHUP | POLLERR)) != 0) {
       on_owner_exit();
     }
@@ -319,19 +267,19 @@ class [[gnu::visibility("hidden")]] Guardian {
   void take_link(Link::News news) {
     using enum Link::News;
     if (news == up) {
-      report(Report::up, link_.number(), 0, link_.text());
+      channel_.report(Report::up, link_.number(), 0, link_.text());
       // The launcher may have taken the last signal for itself, and gone on.
       if (signal_ != 0) link_.signal(signal_, false);
     }
     if (news == failed) {
-      report(Report::far_failed, 0, link_.number(), link_.text());
+      channel_.report(Report::far_failed, 0, link_.number(), link_.text());
       link_.drop();
     }
     if (news == end) {
       end_told_at_ = syscalls::now() + time_for_output;
       link_.order('g');
     }
-    if (news == paused) report(Report::paused, 0, 1);
+    if (news == paused) channel_.report(Report::paused, 0, 1);
     if (news == gone) link_.let_go();
     if (news == left) link_.drop();  // the launcher on the way has ended
   }
@@ -341,7 +289,7 @@ class [[gnu::visibility("hidden")]] Guardian {
     if (end_told_at_ == 0 || syscalls::now() < end_told_at_) return;
     end_told_at_ = 0;
     leases_.leader_ended(link_.exit_code(), false);
-    report(Report::ended, leader_, link_.exit_code());
+    channel_.report(Report::ended, leader_, link_.exit_code());
   }
   /// The local command has ended. Its own end counts only where the far one is unknown.
   void end_link() {
@@ -351,19 +299,15 @@ class [[gnu::visibility("hidden")]] Guardian {
     if (link_.has_ended())
       exit_code_ = link_.exit_code();
     else if (signal_ == 0 || !link_.was_up())
-      report(Report::unlinked, leader_, exit_code_, link_.last_words());
+      channel_.report(Report::unlinked, leader_, exit_code_, link_.last_words());
   }
 
-  /// The owner waits for 10 s after SIGKILL.
-  static constexpr std::int64_t most_of_clean_up = 8'000'000'000;
-  /// Runs each command of the clean-up, and kills one that takes too long. Then none runs again.
-  void run_clean_up();
   /// Once: a container that is being made gets its name later, and the one at the end finds it.
   void clean_up_before_kill() {
     if (cleaned_up_) return;
     cleaned_up_ = true;
     // A launcher such as srun ends its own best.
-    if (link_.exists() && !leader_ended_ && clean_up_count_ > 0) {
+    if (link_.exists() && !leader_ended_ && !clean_up_.empty()) {
       syscalls::call(SYS_kill, -leader_, SIGTERM);
       siginfo_t info{};
       for (int tries = 0; tries < 500 && info.si_pid == 0; ++tries) {
@@ -371,7 +315,7 @@ class [[gnu::visibility("hidden")]] Guardian {
         syscalls::call(SYS_waitid, P_PID, leader_, &info, WEXITED | WNOHANG | WNOWAIT, nullptr);
       }
     }
-    run_clean_up();
+    clean_up_.run();
   }
 
   void on_owner_exit() {
@@ -410,29 +354,13 @@ class [[gnu::visibility("hidden")]] Guardian {
     tree_.find(self_);
     const bool everyone = signal_ == SIGKILL || syscalls::now() >= spread_at_;
     tree_.send(signal_, group_signalled_ ? leader_ : 0, everyone,
-               [this](pid_t pid) { report_process(Report::straggler, pid, 0); });
+               [this](pid_t pid) { channel_.report_process(Report::straggler, pid, 0); });
     if (const pid_t pid = tree_.refused(); pid != 0 && signal_ == SIGKILL && !refusal_reported_)
-      refusal_reported_ = report_process(Report::refused, pid, EPERM);
+      refusal_reported_ = channel_.report_process(Report::refused, pid, EPERM);
     // Processes may be born, or stopped, at any time, so look again.
     pause_ = syscalls::least(pause_ * 2, 100'000'000);
     look_at_ = tree_.search_is_complete() ? syscalls::now() + pause_ : syscalls::now();
     if (!everyone) look_at_ = syscalls::least(look_at_, spread_at_);
-  }
-
-  bool report_process(Report::Kind kind, pid_t pid, int value) {
-    // A limited number, as the channel must hold all for an owner that does not read.
-    if (reports_ == max_reports) return false;
-    ++reports_;
-    char text[sizeof report_.text];
-    long size = syscalls::read_file(syscalls::Path{} << "/proc/" << pid << "/cmdline", text);
-    while (size > 0 && text[size - 1] == '\0') --size;
-    for (long i = 0; i < size; ++i)
-      if (text[i] == '\0') text[i] = ' ';
-    if (size == 0) {
-      size = syscalls::read_file(syscalls::Path{} << "/proc/" << pid << "/comm", text);
-      if (size > 0) text[size - 1] = '\0';
-    }
-    return report(kind, pid, value, text);
   }
 
   // The stack grows down from the start of the data, so the used ends of both share a page. A fork
@@ -440,7 +368,8 @@ class [[gnu::visibility("hidden")]] Guardian {
   alignas(page) char stack_[stack_size];
 
   // Its orders.
-  int channel_, owner_, group_, group_kill_, scratch_, scratch_lock_;
+  Channel channel_;
+  int owner_, scratch_, scratch_lock_;
   pid_t owner_id_;
   std::uint64_t signals_to_reset_;
   ArgumentArea area_;
@@ -448,12 +377,10 @@ class [[gnu::visibility("hidden")]] Guardian {
   Relays relays_;
   Leases leases_;
   Link link_;
-  Child* clean_up_;
-  std::size_t clean_up_count_;
+  CleanUp clean_up_;
+  ControlGroup group_;
   char* title_;
   char *scratch_path_, *lock_path_;
-  char* group_path_;
-  char* group_name_;  // the path's last part
   LastSignal* signals_;
   std::size_t signal_count_;
   NeededRanges needed_;
@@ -479,10 +406,8 @@ class [[gnu::visibility("hidden")]] Guardian {
   std::int64_t look_at_ = 0;      // when to search the tree
   std::int64_t pause_ = 0;
   std::int64_t spin_until_ = 0;  // the leader is about to end
-  int reports_ = 0;
   bool refusal_reported_ = false;
   siginfo_t info_ = {};
-  Report report_ = {};
   Tree tree_;  // last: it is large, and its end is seldom written
 };
 

@@ -6,31 +6,23 @@
 
 #include <mirakuru/os/printable.hpp>
 #include <mirakuru/os/remove_contents.hpp>
-#include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/spawn/guardian/guardian.hpp>
 
 namespace mirakuru::detail {
 
 // Its orders -------------------------------------------------------------------------------------
 
-inline std::size_t clean_up_size(std::span<const Guardian::CleanUpTask> tasks) {
-  std::size_t size = tasks.empty() ? 0 : alignof(Child);
-  for (const auto& task : tasks) size += sizeof(Child) + Child::extra_size(task.request, task.exec);
-  return size;
-}
-
 MIRAKURU_DECL std::size_t Guardian::extra_size(const Task& task) {
   return Child::extra_size(task.request, task.exec) + Relays::extra_size(task.request.relays) +
          Leases::extra_size(task.request.leases) + Link::extra_size(task.request.far) +
-         clean_up_size(task.clean_up) + task.group.path.size() + task.request.scratch.size() +
-         task.scratch.lock_path.size() + 1200 + task.last_signals.size() * sizeof(LastSignal);
+         CleanUp::extra_size(task.clean_up) + ControlGroup::extra_size(task.group) +
+         task.request.scratch.size() + task.scratch.lock_path.size() + 1200 +
+         task.last_signals.size() * sizeof(LastSignal);
 }
 
 MIRAKURU_DECL Guardian::Guardian(const Task& task, StringArena arena)
     : channel_{task.channel},
       owner_{task.owner},
-      group_{task.group.directory.get()},
-      group_kill_{task.group.kill.get()},
       scratch_{task.scratch.directory.get()},
       scratch_lock_{task.scratch.lock.get()},
       owner_id_{task.owner_id},
@@ -40,14 +32,12 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task, StringArena arena)
       relays_{task.request.relays, arena},
       leases_{task.request.leases, arena},
       link_{task.request.far, task.link, arena},
-      clean_up_{arena.array<Child>(task.clean_up.size())},
-      clean_up_count_{task.clean_up.size()},
+      clean_up_{task.clean_up, arena},
+      group_{task.group, arena},
       signal_count_{task.last_signals.size()},
       unmap_unused_{task.modules != nullptr},
       tree_{task.mark} {
   if (unmap_unused_) modules_ = *task.modules;
-  for (std::size_t i = 0; i < clean_up_count_; ++i)
-    new (&clean_up_[i]) Child{task.clean_up[i].request, task.clean_up[i].exec, arena};
   signals_ = arena.array<LastSignal>(signal_count_);
   for (std::size_t i = 0; i < signal_count_; ++i)
     signals_[i] = {std::chrono::nanoseconds{task.last_signals[i].at.time_since_epoch()}.count(),
@@ -57,8 +47,6 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task, StringArena arena)
   std::string title = "mirakuru: guards";
   for (const auto& word : task.request.words) (title += ' ') += word;
   title_ = arena.string(one_line(title).substr(0, 1000));
-  group_path_ = arena.string(task.group.path);
-  group_name_ = group_path_ + (task.group.path.rfind('/') + 1);  // npos + 1 is 0
 
   // The object, and the thread's own data with `errno`; each with the largest possible page around.
   constexpr std::uintptr_t largest = 64 * 1024;
@@ -79,26 +67,23 @@ MIRAKURU_DECL Guardian::Guardian(const Task& task, StringArena arena)
 MIRAKURU_DECL bool Guardian::set_up() {
   self_ = static_cast<pid_t>(syscalls::call(SYS_getpid));
   if (syscalls::call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
-    return report(Report::failed, 0, errno, "prctl(PR_SET_CHILD_SUBREAPER)") && false;
+    return channel_.report(Report::failed, 0, errno, "prctl(PR_SET_CHILD_SUBREAPER)") && false;
   syscalls::call(SYS_prctl, PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);
   if (owner_is_gone()) return false;
   syscalls::call(SYS_setsid);  // early: it may yield the processor, and nobody else waits yet
   reset_signals();
   // The child reports by it, and may have another descriptor at its number.
-  if (const int free = child_.first_free(); free > 3) {
-    const auto moved = syscalls::call(SYS_fcntl, channel_, F_DUPFD_CLOEXEC, free);
-    if (moved < 0) return report(Report::failed, 0, errno, "fcntl(F_DUPFD_CLOEXEC)") && false;
-    channel_ = static_cast<int>(moved);
-  }
+  if (const int free = child_.first_free(); free > 3 && !channel_.move_above(free))
+    return channel_.report(Report::failed, 0, errno, "fcntl(F_DUPFD_CLOEXEC)") && false;
   // A program that the host still writes to cannot be executed: hold no copy of its descriptor.
   close_others(false);
   // SIGCONT: it also wakes a guardian that is stopped.
   const std::uint64_t news = std::uint64_t{1} << (SIGCHLD - 1) | std::uint64_t{1} << (SIGCONT - 1);
   signals_in_ =
       static_cast<int>(syscalls::call(SYS_signalfd4, -1, &news, sizeof news, SFD_CLOEXEC));
-  if (signals_in_ < 0) return report(Report::failed, 0, errno, "signalfd") && false;
+  if (signals_in_ < 0) return channel_.report(Report::failed, 0, errno, "signalfd") && false;
   relays_.begin();
-  if (!leases_.begin()) return report(Report::failed, 0, errno, "epoll_create1") && false;
+  if (!leases_.begin()) return channel_.report(Report::failed, 0, errno, "epoll_create1") && false;
   return true;
 }
 
@@ -110,9 +95,9 @@ MIRAKURU_DECL void Guardian::run() {
     static_cast<Guardian*>(guardian)->become_command();
     return 127;
   };
-  leader_ = clone_child(become_command, this, group_);
+  leader_ = clone_child(become_command, this, group_.directory());
   if (leader_ < 0) {
-    report(Report::failed, 0, errno, "clone");
+    channel_.report(Report::failed, 0, errno, "clone");
     return;
   }
   leases_.spawned(leader_, self_, tree_.mark().soft);
@@ -121,7 +106,7 @@ MIRAKURU_DECL void Guardian::run() {
   area_.put(title_);
   // An owner that cannot hear of the command has no use for it. The command may have children
   // already, so the guardian stays.
-  if (!report(Report::spawned, leader_, self_)) on_owner_exit();
+  if (!channel_.report(Report::spawned, leader_, self_)) on_owner_exit();
 
   while (reap()) {
     if (leases_.shared()) look_at_leases();
@@ -132,8 +117,8 @@ MIRAKURU_DECL void Guardian::run() {
   }
   leases_.end();
   // A far side that has said that all is gone needs none.
-  if (!link_.is_gone()) run_clean_up();
-  if (group_ >= 0) syscalls::remove_directories(AT_FDCWD, group_path_);
+  if (!link_.is_gone()) clean_up_.run();
+  group_.remove();
   if (scratch_ >= 0 && owner_left_) remove_scratch();
 }
 
@@ -156,7 +141,7 @@ MIRAKURU_DECL void Guardian::remove_scratch() {
 
 /// Runs in the child. Never returns.
 MIRAKURU_DECL void Guardian::become_command() {
-  if (group_ >= 0 && !in_cgroup()) {
+  if (group_.exists() && !group_.holds_caller()) {
     errno = ESRCH;
     fail("the command is not in its cgroup");
   }
@@ -165,42 +150,13 @@ MIRAKURU_DECL void Guardian::become_command() {
   fail(child_.execute(self_));
 }
 
-MIRAKURU_DECL void Guardian::run_clean_up() {
-  if (clean_up_count_ == 0) return;
-  // They have /dev/null at the numbers of the standard streams, which the guardian has closed.
-  long null = 0;
-  while (null >= 0 && null < 3) null = syscalls::call(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR);
-  if (null > 2) syscalls::call(SYS_close, null);
-  const auto become = [](void* child) {
-    (void)static_cast<Child*>(child)->execute(0);
-    return 127;
-  };
-  bool hangs = false;
-  for (std::size_t i = 0; i < clean_up_count_; ++i) {
-    const pid_t pid = clone_child(become, &clean_up_[i], -1);
-    if (pid < 0) continue;
-    siginfo_t info{};
-    for (const auto begin = syscalls::now(); info.si_pid == 0;) {
-      if (syscalls::call(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG, nullptr) != 0) break;
-      if (info.si_pid != 0) break;
-      if (syscalls::now() - begin > most_of_clean_up) {
-        syscalls::call(SYS_kill, -pid, SIGKILL);
-        hangs = true;
-      }
-      syscalls::nap(1'000'000);
-    }
-  }
-  if (hangs) clean_up_count_ = 0;
-  for (int fd = 0; fd < 3; ++fd) syscalls::call(SYS_close, fd);
-}
-
 /// The command needs its streams, and the host's own where it has none.
 MIRAKURU_DECL void Guardian::close_others(bool streams_too) {
   int kept[28 + Leases::descriptors + LaunchRequest::most_descriptors];
   std::size_t count = 0;
   const auto keep = [&](int fd) { kept[count++] = fd; };
-  for (const int fd : {channel_, owner_, signals_in_, group_kill_, group_, scratch_, scratch_lock_})
-    keep(fd);
+  for (const int fd : {channel_.fd(), owner_, signals_in_, scratch_, scratch_lock_}) keep(fd);
+  group_.each_descriptor(keep);
   relays_.each_descriptor(keep);
   leases_.each_descriptor(keep);
   link_.each_descriptor(keep);

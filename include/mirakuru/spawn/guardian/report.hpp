@@ -3,20 +3,12 @@
 
 #include <sys/types.h>
 #include <cstdint>
-#include <string>
 
-#include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/stop/schedule.hpp>
 
 // The words between a guardian and its owner.
 
 namespace mirakuru::detail {
-
-/// A directory that goes after the owner's death; empty for none.
-struct Scratch {
-  UniqueFd directory = {}, lock = {};
-  std::string lock_path = {};  // empty if it has no lock file
-};
 
 /// One message from a guardian to its owner.
 struct Report {

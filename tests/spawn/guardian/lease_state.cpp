@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include <mirakuru/spawn/guardian/leases.hpp>
+#include <mirakuru/spawn/guardian/lease_state.hpp>
 
 using mirakuru::detail::LeaseState;
 using Verdict = LeaseState::Verdict;
