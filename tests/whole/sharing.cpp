@@ -45,6 +45,12 @@ struct Name {
     return {.name = mark + part, .linger = 100ms};
   }
   mk::Shell line(const std::string& script) const { return {script + "\nexit # " + mark}; }
+  /// A service that says "ready" and runs on, with further policies.
+  template <class... Policies>
+  auto ready_service(const std::string& part = {}, Policies... policies) const {
+    return mk::Executor{line("echo ready; sleep 300"), in_time, mk::BannerCheck{"ready"},
+                        shared(part), std::move(policies)...};
+  }
   int count() const { return test::commands_matching(mark); }
   bool all_gone() const {
     return test::eventually([&] { return test::processes_matching(mark) == 0; });
@@ -66,6 +72,25 @@ template <class Make>
 Program user_of(Make make) {
   return user_of(make, [](auto& service) { return std::string{service.running() ? "runs" : ""}; });
 }
+
+/// Two programs that use one service, which goes with the last of them.
+struct Two {
+  template <class Make, class After>
+  Two(const Name& its_name, Make make, After after)
+      : name{its_name}, first{user_of(make, after)}, second{user_of(make, after)} {
+    const auto leader = first.hear();
+    CHECK(std::atoi(leader.c_str()) > 0);
+    CHECK(second.hear() == leader);
+  }
+  void end() {
+    first.kill();
+    second.kill();
+    CHECK(name.all_gone());
+  }
+
+  const Name& name;
+  Program first, second;
+};
 
 /// Checks that two programs use one service, which outlives its starter.
 template <class Make>
@@ -146,16 +171,14 @@ TEST_CASE("Shared and port 0: all know the port that the service has chosen") {
     service.wait_for(mk::TCPCheck{"127.0.0.1", 0}, 10s);
     return std::to_string(service.port());
   };
-  auto first = user_of(make, port), second = user_of(make, port);
-  CHECK(first.hear() == second.hear());
-  first.say("port");
-  const auto expected = first.hear();
+  Two programs{name, make, port};
+  programs.first.say("port");
+  const auto expected = programs.first.hear();
   CHECK(test::connects("127.0.0.1", std::atoi(expected.c_str())));
-  first.kill();
-  second.say("port");
-  CHECK(second.hear() == expected);
-  second.kill();
-  CHECK(name.all_gone());
+  programs.first.kill();
+  programs.second.say("port");
+  CHECK(programs.second.hear() == expected);
+  programs.end();
 }
 
 TEST_CASE("Shared and wait_for: one that has joined waits for what comes") {
@@ -170,14 +193,10 @@ TEST_CASE("Shared and wait_for: one that has joined waits for what comes") {
     service.wait_for(mk::BannerCheck{"again"}, 10s);
     return service.output();
   };
-  auto first = user_of(make);
-  auto second = user_of(make, wait);
-  CHECK(first.hear() == second.hear());
-  second.say("wait");
-  CHECK(second.hear() == "ready\nagain\n");
-  first.kill();
-  second.kill();
-  CHECK(name.all_gone());
+  Two programs{name, make, wait};
+  programs.second.say("wait");
+  CHECK(programs.second.hear() == "ready\nagain\n");
+  programs.end();
 }
 
 TEST_CASE("Shared and a coroutine: it runs for the starter, and the other joins meanwhile") {
@@ -210,25 +229,18 @@ TEST_CASE("Shared and ToFile: all read the starter's file") {
   const Name name;
   const test::TempDir directory;
   const auto make = [&] {
-    return mk::Executor{name.line("echo ready; sleep 300"), in_time, mk::BannerCheck{"ready"},
-                        mk::ToFile{directory / "out", directory / "err"}, name.shared()};
+    return name.ready_service({}, mk::ToFile{directory / "out", directory / "err"});
   };
-  auto first = user_of(make);
-  const auto read = [](auto& service) { return service.output(); };
-  auto second = user_of(make, read);
-  CHECK(first.hear() == second.hear());
-  second.say("read");
-  CHECK(second.hear() == "ready\n");
+  Two programs{name, make, [](auto& service) { return service.output(); }};
+  programs.second.say("read");
+  CHECK(programs.second.hear() == "ready\n");
   CHECK(test::slurp(directory / "out") == "ready\n");
-  mk::Executor other{name.line("echo ready; sleep 300"), in_time, mk::BannerCheck{"ready"},
-                     mk::ToFile{directory / "other"}, name.shared()};
+  auto other = name.ready_service({}, mk::ToFile{directory / "other"});
   CHECK(test::contains(test::message_of<mk::ExecutorError>([&] { other.start(); }),
                        "has another output: kept in " + (directory / "out") + " and " +
                            (directory / "err") + "; this program wants kept in " +
                            (directory / "other")));
-  first.kill();
-  second.kill();
-  CHECK(name.all_gone());
+  programs.end();
 }
 
 TEST_CASE("Shared and Discard: it is shared without an output") {
@@ -255,7 +267,7 @@ TEST_CASE("Shared and input: the starter writes, and one that has joined is told
     }
   };
   auto first = user_of(make, write);
-  const auto leader = first.hear();
+  const auto leader = first.hear();  // it has started it
   auto second = user_of(make, write);
   CHECK(second.hear() == leader);
   second.say("write");
@@ -311,26 +323,22 @@ TEST_CASE("Shared and PostMortem: one that has joined tells the end, too") {
       service.check_alive();
     });
   };
-  auto first = user_of(make, look), second = user_of(make, look);
-  CHECK(first.hear() == second.hear());
+  Two programs{name, make, look};
   {
     const auto file = mk::detail::UniqueFd{::creat(go.c_str(), 0600)};
   }
-  for (auto* one : {&first, &second}) {
+  for (auto* one : {&programs.first, &programs.second}) {
     one->say("look");
     CHECK(one->hear().starts_with("ended by signal 6 (Aborted) while the test needed it"));
   }
-  first.kill();
-  second.kill();
-  CHECK(name.all_gone());
+  programs.end();
 }
 
 TEST_CASE("Shared and keep_on_failure: each program keeps a copy of the output") {
   const Name name;
   const test::TempDir directory;
   const auto make = [&](const std::string& place) {
-    return mk::Executor{name.line("echo ready; sleep 300"), in_time, mk::BannerCheck{"ready"},
-                        mk::Capture{.keep_on_failure = directory / place}, name.shared()};
+    return name.ready_service({}, mk::Capture{.keep_on_failure = directory / place});
   };
   auto one = make("one"), two = make("two");
   mk::start_all(one, two);
@@ -356,12 +364,9 @@ TEST_CASE("Shared and a user: the service runs as that one for all" *
 
 TEST_CASE("Shared in an AnyExecutor: it joins in a range of executors") {
   const Name name;
-  const auto make = [&](const char* part) -> mk::AnyExecutor {
-    return mk::Executor{name.line("echo ready; sleep 300"), in_time, mk::BannerCheck{"ready"},
-                        name.shared(part)};
-  };
   std::vector<mk::AnyExecutor> one, two;
-  for (const char* part : {"a", "b", "c"}) one.push_back(make(part)), two.push_back(make(part));
+  for (const char* part : {"a", "b", "c"})
+    for (auto* all : {&one, &two}) all->push_back(name.ready_service(part));
   mk::start_all(one);
   mk::start_all(two);
   for (std::size_t i = 0; i < one.size(); ++i) {
@@ -414,12 +419,9 @@ TEST_CASE("Shared in a Group: the stacks of two programs share each member") {
 
 TEST_CASE("Shared in a Group: a start that fails leaves it to the others") {
   const Name name;
-  const auto make = [&] {
-    return mk::Executor{name.line("echo ready; sleep 300"), in_time, mk::BannerCheck{"ready"},
-                        name.shared()};
-  };
+  const auto make = [&] { return name.ready_service(); };
   auto first = user_of(make);
-  const auto leader = first.hear();
+  CHECK(std::atoi(first.hear().c_str()) > 0);
   mk::Group stack;
   auto& db = stack.add(make());
   stack.add(mk::Executor{mk::Shell{"exit 3"}, mk::ExitCheck{}, in_time}, mk::needs(db));
@@ -453,10 +455,7 @@ TEST_CASE("Shared in a Group: one deadline for all holds while it waits for anot
 
 TEST_CASE("Shared in a Group: the asynchronous form joins, and a cancellation leaves") {
   const Name name;
-  const auto make = [&] {
-    return mk::Executor{name.line("echo ready; sleep 300"), in_time, mk::BannerCheck{"ready"},
-                        name.shared()};
-  };
+  const auto make = [&] { return name.ready_service(); };
   auto first = user_of(make);
   const auto leader = first.hear();
   mk::Group stack;
