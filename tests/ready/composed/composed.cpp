@@ -12,31 +12,18 @@
 #include <mirakuru/ready/composed/within.hpp>
 #include <mirakuru/spawn/launch.hpp>
 
+#include "made_up_checks.hpp"
+
 namespace mk = mirakuru;
 using namespace std::chrono_literals;
+using test::Full;
+using test::Plain;
 
 namespace {
 
 constexpr mk::TimePoint epoch{100h};
 const mk::OutputStreams no_streams;
 const mk::Process process{1, no_streams, true, {.since = epoch}};
-
-struct Plain {
-  bool operator()(const mk::Process&) const { return false; }
-};
-/// All members that a check may have.
-struct Full {
-  std::string name;
-  bool held = false;
-
-  bool operator()(const mk::Process&) const { return false; }
-  std::string describe() const { return name; }
-  bool already_true() const { return held; }
-  std::string describe_conflict() const { return name + " is there"; }
-  std::string hint(const mk::Process&) const { return name + "'s hint"; }
-  std::string quote(const mk::Process&) const { return name + "'s line"; }
-  void prepare(mk::LaunchRequest& request) const { request.env[name] = "1"; }
-};
 
 }  // namespace
 
