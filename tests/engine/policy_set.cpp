@@ -163,7 +163,7 @@ static_assert(none_is_polymorphic<mk::SimpleExecutor, mk::OutputExecutor, mk::Un
                                   mk::detail::StartFSM, mk::detail::StartOperation,
                                   mk::detail::StopOperation>);
 
-TEST_CASE("the types of policies are sorted alike in every order") {
+TEST_CASE("PolicySet: the types of policies are sorted alike in every order") {
   using Given = std::tuple<mk::TCPCheck, mk::Discard, NoSpawner, mk::SignalLadder>;
   int count = 0;
   in_every_order<4>([&]<std::size_t... i>() {
@@ -175,7 +175,7 @@ TEST_CASE("the types of policies are sorted alike in every order") {
   CHECK(count == 24);
 }
 
-TEST_CASE("the values of policies are taken alike in every order") {
+TEST_CASE("PolicySet: the values of policies are taken alike in every order") {
   const auto values = std::tuple{mk::TimeoutBudget{.start = 7s, .stop = 8s}, mk::Signals{.stop = 9},
                                  Named{'a'}, mk::TCPCheck{"h", 80}};
   // No template: it is compiled once for all orders.
@@ -197,7 +197,7 @@ TEST_CASE("the values of policies are taken alike in every order") {
   CHECK(count == 24);
 }
 
-TEST_CASE("a policy that is not given is the default one of its type") {
+TEST_CASE("PolicySet: a policy that is not given is the default one of its type") {
   const auto none = service<>();
   CHECK(none.budget.start == mk::TimeoutBudget{}.start);
   CHECK(none.budget.stop == mk::TimeoutBudget{}.stop);
@@ -211,7 +211,7 @@ TEST_CASE("a policy that is not given is the default one of its type") {
   CHECK(some.budget.start == mk::TimeoutBudget{}.start);
 }
 
-TEST_CASE("checks of one type take the values in order") {
+TEST_CASE("PolicySet: checks of one type take the values in order") {
   const auto names = [](const auto& made) {
     std::string result;
     hana::for_each(made.checks, [&]<class Check>(const Check& check) {
@@ -232,7 +232,7 @@ TEST_CASE("checks of one type take the values in order") {
                                                                 a)) == "2ba1");
 }
 
-TEST_CASE("the checks run in the order of the type") {
+TEST_CASE("PolicySet: the checks run in the order of the type") {
   std::string order;
   const auto log = [&order](char name) {
     return [&order, name](const mk::Process&) {
@@ -250,7 +250,8 @@ TEST_CASE("the checks run in the order of the type") {
   CHECK(order == "a-b");
 }
 
-TEST_CASE("a TCP check that is not given comes from the HTTP check, wherever that stands") {
+TEST_CASE(
+    "PolicySet: a TCP check that is not given comes from the HTTP check, wherever that stands") {
   const mk::HTTPCheck http{"http://" + long_host + ":8080/status"};
   const auto check = [](const auto& made) {
     int seen = 0;
@@ -272,7 +273,7 @@ TEST_CASE("a TCP check that is not given comes from the HTTP check, wherever tha
   check(service<mk::HTTPCheck, Named, mk::TCPCheck>(Named{'a'}, http));
 }
 
-TEST_CASE("a TCP check that is given is not derived") {
+TEST_CASE("PolicySet: a TCP check that is given is not derived") {
   const mk::HTTPCheck http{"http://" + long_host + ":8080/"};
   const mk::TCPCheck tcp{"other", 9090};
   for (const auto& made : {service<mk::TCPCheck, mk::HTTPCheck>(http, tcp),
@@ -283,14 +284,14 @@ TEST_CASE("a TCP check that is given is not derived") {
   }
 }
 
-TEST_CASE("an HTTP check alone makes an executor that waits for it alone") {
+TEST_CASE("PolicySet: an HTTP check alone makes an executor that waits for it alone") {
   static_assert(is_made_of<PolicySet<mk::HTTPCheck>, mk::GuardedSpawner, mk::TimeoutBudget,
                            mk::Signals, mk::Capture, Checks<mk::HTTPCheck>>);
   const auto made = service<mk::HTTPCheck>(mk::HTTPCheck{"http://" + long_host + "/"});
   CHECK(hana::at_c<0>(made.checks).url.host().str() == long_host);
 }
 
-TEST_CASE("checks that can only be moved are moved in, and along with their executor") {
+TEST_CASE("PolicySet: checks that can only be moved are moved in, and along with their executor") {
   const auto reading = [](std::unique_ptr<int> value) {
     return
         [value = std::move(value)](const mk::Process&) { return value != nullptr && *value == 7; };
@@ -308,7 +309,7 @@ TEST_CASE("checks that can only be moved are moved in, and along with their exec
   CHECK(second.command() == "sleep 301");
 }
 
-TEST_CASE("a policy without data costs no space") {
+TEST_CASE("PolicySet: a policy without data costs no space") {
   auto empty = [](const mk::Process&) { return true; };
   auto other = [](const mk::Process&) { return false; };
   using Empty = decltype(empty);
@@ -350,7 +351,7 @@ TEST_CASE("a policy without data costs no space") {
   CHECK(executor.command() == test::helper() + " print foobar");
 }
 
-TEST_CASE("the policies take nothing from the heap") {
+TEST_CASE("PolicySet: the policies take nothing from the heap") {
   const auto made = [](auto... policies) {
     const auto before = allocations;
     const mk::Executor executor{"true", std::move(policies)...};
@@ -373,7 +374,7 @@ TEST_CASE("the policies take nothing from the heap") {
   CHECK(made(mk::SignalLadder{{SIGINT, 1s}, {SIGTERM, 1s}}) == alone);
 }
 
-TEST_CASE("moving an executor takes nothing from the heap") {
+TEST_CASE("PolicySet: moving an executor takes nothing from the heap") {
   mk::Executor first{
       "true",
       mk::Signals{.accept = {1, 2, 3}},

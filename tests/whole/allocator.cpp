@@ -45,8 +45,8 @@ void operator delete(void* memory) noexcept { give_back(memory); }
 void operator delete(void* memory, std::size_t) noexcept { give_back(memory); }
 #endif
 
-TEST_CASE_TEMPLATE("the host's allocator may hand out shared memory", Spawner, mk::GuardedSpawner,
-                   mk::DirectSpawner) {
+TEST_CASE_TEMPLATE("Spawner: the host's allocator may hand out shared memory", Spawner,
+                   mk::GuardedSpawner, mk::DirectSpawner) {
   mk::Executor executor{mk::Shell{"echo up; exec sleep 300"}, Spawner{}, mk::BannerCheck{"up"}};
   for (int i = 0; i < 3; ++i) {
     CHECK(executor.start().running());

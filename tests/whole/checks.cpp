@@ -202,7 +202,7 @@ TEST_CASE("async_wait_for: it takes the checks, too") {
   CHECK(passes(mk::AllOf{mk::HTTPCheck{port.url()}, mk::StableFor{20ms, mk::ExecCheck{"true"}}}));
 }
 
-TEST_CASE("A check of a user's own may hold and use the built-in ones") {
+TEST_CASE("Checks: one of a user's own may hold and use the built-in ones") {
   const test::Port first, second;
   check_web_server(WebReady{.http = {first.url()}, .banner = {"^up$"}}, first);
   check_web_server(WebReadyToo{mk::AllOf{mk::HTTPCheck{second.url()}, mk::BannerCheck{"^up$"}}},

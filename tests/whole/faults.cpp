@@ -103,14 +103,14 @@ bool take_proc_away() {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("a program that is written until now is executed", Spawner, mk::GuardedSpawner,
-                   mk::DirectSpawner) {
+TEST_CASE_TEMPLATE("Spawner: a program that is written until now is executed", Spawner,
+                   mk::GuardedSpawner, mk::DirectSpawner) {
   const HeldProgram program{150ms};
   mk::Executor executor{{program.path()}, Spawner{}};
   CHECK(executor.start().wait().exit_code() == 0);
 }
 
-TEST_CASE_TEMPLATE("a program that is always being written is reported", Spawner,
+TEST_CASE_TEMPLATE("Spawner: a program that is always being written is reported", Spawner,
                    mk::GuardedSpawner, mk::DirectSpawner) {
   const HeldProgram program{5s};
   const test::Elapsed elapsed;
@@ -119,7 +119,7 @@ TEST_CASE_TEMPLATE("a program that is always being written is reported", Spawner
   CHECK(elapsed < 8s);
 }
 
-TEST_CASE_TEMPLATE("a program that is being written keeps to the start budget", Spawner,
+TEST_CASE_TEMPLATE("Spawner: a program that is being written keeps to the start budget", Spawner,
                    mk::GuardedSpawner, mk::DirectSpawner) {
   std::chrono::nanoseconds least = 1h;
   for (int tries = 0; tries < 5 && least >= 1900ms; ++tries) {
@@ -134,8 +134,8 @@ TEST_CASE_TEMPLATE("a program that is being written keeps to the start budget", 
   CHECK(least < 1900ms);
 }
 
-TEST_CASE_TEMPLATE("threads may write programs and start them", Spawner, mk::GuardedSpawner,
-                   mk::DirectSpawner) {
+TEST_CASE_TEMPLATE("Spawner: threads may write programs and start them", Spawner,
+                   mk::GuardedSpawner, mk::DirectSpawner) {
   const test::TempDir directory;
   std::atomic<int> started = 0;
   std::vector<std::thread> threads;
@@ -240,7 +240,7 @@ TEST_CASE("Executor: without a /proc one that runs is printed as running") {
         }) == 0);
 }
 
-TEST_CASE_TEMPLATE("a stop keeps its budget without a /proc", Spawner, mk::GuardedSpawner,
+TEST_CASE_TEMPLATE("Spawner: a stop keeps its budget without a /proc", Spawner, mk::GuardedSpawner,
                    mk::DirectSpawner) {
   if (!is_root() || test::sanitized) return;
   CHECK(test::in_child([] {
@@ -255,8 +255,8 @@ TEST_CASE_TEMPLATE("a stop keeps its budget without a /proc", Spawner, mk::Guard
         }) == 0);
 }
 
-TEST_CASE_TEMPLATE("a process that may not be signalled is named, and the budget is kept", Spawner,
-                   mk::GuardedSpawner, mk::DirectSpawner) {
+TEST_CASE_TEMPLATE("Spawner: a process that may not be signalled is named, and the budget is kept",
+                   Spawner, mk::GuardedSpawner, mk::DirectSpawner) {
   if (!is_root() || test::sanitized) return;
   const test::TempDir directory;
   const auto setpriv = directory / "setpriv";

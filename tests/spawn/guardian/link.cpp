@@ -304,7 +304,7 @@ TEST_CASE("Link: heartbeats come also before the command is up, and nothing spin
 TEST_CASE("Link: a far guardian that may end hears it, and its input ends") {
   Far far;
   far.come_up();
-  far.link->let_go();
+  far.link->release();
   CHECK_FALSE(far.link->is_up());
   CHECK(far.orders.take() == "q\n");
   char byte;

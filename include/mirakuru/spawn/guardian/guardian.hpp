@@ -280,7 +280,7 @@ class [[gnu::visibility("hidden")]] Guardian {
       link_.order('g');
     }
     if (news == paused) channel_.report(Report::paused, 0, 1);
-    if (news == gone) link_.let_go();
+    if (news == gone) link_.release();
     if (news == left) link_.drop();  // the launcher on the way has ended
   }
   void look_at_link() {

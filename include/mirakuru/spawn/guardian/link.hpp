@@ -81,7 +81,7 @@ class [[gnu::visibility("hidden")]] Link {
     return send(line, sizeof line);
   }
   /// The far guardian may end now: nothing of the command lives.
-  void let_go() {
+  void release() {
     gone_ = true;
     order('q');
     close(ends_.orders);
