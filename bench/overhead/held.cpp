@@ -2,9 +2,10 @@
 // Prints the cost of a service in faults, descriptors, memory and context switches, one count a
 // line. measure.py has a bound for each.
 //
-//     held guarded|direct CHILD PAGE
+//     held guarded|direct|tree CHILD PAGE
 //
-// CHILD is the service, and PAGE the file that it writes to.
+// CHILD is the service, and PAGE the file that it writes to. `tree` stops a tree of 50 processes,
+// half of them in sessions of their own, and prints the number of stragglers.
 #include <dirent.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -162,6 +163,14 @@ void print_held(bool guarded, const std::string& child, const std::string& page)
   print("context switches in a start of 300 ms", median(switches));
 }
 
+// measure.py counts the messages of the guardian meanwhile.
+void stop_tree(const std::string& child, const std::string& page) {
+  mk::Executor executor{std::vector<std::string>{child, page, "0", "tree", "50"},
+                        mk::BannerCheck{"ready"}, mk::Silent{}};
+  executor.start().stop();
+  print("stragglers", static_cast<long>(executor.stragglers().size()));
+}
+
 template <class Spawner>
 void print_all(bool guarded, const std::string& child, const std::string& page) {
   print_faults<Spawner>(guarded);
@@ -173,7 +182,9 @@ void print_all(bool guarded, const std::string& child, const std::string& page) 
 int main(int argc, char** argv) {
   if (argc != 4) return 2;
   try {
-    if (std::string{argv[1]} == "direct")
+    if (std::string{argv[1]} == "tree")
+      stop_tree(argv[2], argv[3]);
+    else if (std::string{argv[1]} == "direct")
       print_all<mk::DirectSpawner>(false, argv[2], argv[3]);
     else
       print_all<mk::GuardedSpawner>(true, argv[2], argv[3]);

@@ -122,6 +122,17 @@ def held(programs, spawner):
     return {name: int(count) for name, count in (line.rsplit(": ", 1) for line in text.splitlines())}
 
 
+def messages_of_tree(programs):
+    """The messages from the guardian while a tree of 50 starts and stops: each may wake the owner."""
+    with tempfile.NamedTemporaryFile(mode="r") as trace:
+        command = ["strace", "-qq", "-e", "trace=recvfrom", "-o", trace.name]
+        command += [programs.path("held"), "tree", programs.child, programs.page.name]
+        text = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+        if int(text.split(": ")[1]) < 25:
+            raise RuntimeError("the guardian has not told all stragglers: " + text)
+        return sum(re.search(r"= [1-9]\d*$", line) is not None for line in trace)
+
+
 def kernel_tells_who_listens():
     try:
         socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 4).close()
@@ -161,6 +172,8 @@ def counts(programs):
     if shutil.which("strace"):
         for spawner, bound in ("direct", 120), ("guarded", 115):
             yield f"{spawner}: system calls of a start and stop", system_calls(programs, spawner), None, bound
+        # The command runs, the leader's end, 25 stragglers in two messages, the tree's end.
+        yield "guarded: messages for a tree of 50", messages_of_tree(programs), None, 6
     for spawner, bounds in HELD.items():
         of_service = held(programs, spawner)
         for name, bound in bounds.items():

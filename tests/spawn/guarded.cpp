@@ -17,6 +17,7 @@
 #include <cstring>
 #include <fstream>
 #include <mutex>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -379,6 +380,29 @@ TEST_CASE("GuardedSpawner: processes outside the group are signalled once, after
   CHECK(test::slurp(at_the_end) == "ready\n");
   CHECK(test::slurp(escaped) == "ready\ngot 15\n");
   CHECK(executor.stragglers().size() == 1);
+}
+
+TEST_CASE("GuardedSpawner: it tells many stragglers, and the first hundred of more") {
+  std::size_t begun = 0, told = 0;
+  SUBCASE("one message has room for sixteen") { begun = told = 40; }
+  SUBCASE("there are more than a hundred") { begun = 120, told = 100; }
+  const mk::Shell words{"for i in $(seq " + std::to_string(begun) +
+                        "); do setsid sh -c 'echo up; exec sleep 300' & done; wait"};
+  mk::Executor executor{words,
+                        [&](const mk::Process& process) {
+                          const auto output = process.output();
+                          return std::count(output.begin(), output.end(), '\n') ==
+                                 static_cast<long>(begun);
+                        },
+                        mk::Silent{}};
+  executor.start().stop();
+  std::set<pid_t> ids;
+  for (const auto& straggler : executor.stragglers()) {
+    ids.insert(straggler.pid);
+    CHECK(straggler.command.find("sleep 300") != std::string::npos);
+  }
+  CHECK(ids.size() == told);
+  CHECK(executor.stragglers().size() == told);
 }
 
 TEST_CASE("GuardedSpawner: who ends right after the leader needs no signal") {

@@ -193,14 +193,16 @@ MIRAKURU_DECL GuardedProcess::~GuardedProcess() = default;
 
 /// Takes one message from the channel, if there is one. False when no more will come.
 MIRAKURU_DECL bool GuardedProcess::receive(bool& more) {
-  detail::Report report;
-  const auto size = ::recv(channel_.get(), &report, sizeof report, MSG_DONTWAIT);
+  detail::Report reports[detail::Report::most_in_message];
+  const auto size = ::recv(channel_.get(), reports, sizeof reports, MSG_DONTWAIT);
   // ECONNRESET: the guardian has ended without reading all. Its own messages come with the next
   // call.
   more = size > 0 || (size < 0 && (errno == EINTR || errno == ECONNRESET));
   if (size == 0) trouble_ = "its guardian has ended";
-  if (size > 0) take(report);
-  return size > 0 ? !report.last : size < 0;
+  if (size <= 0) return size < 0;
+  const auto count = static_cast<std::size_t>(size) / sizeof(detail::Report);
+  for (std::size_t i = 0; i < count; ++i) take(reports[i]);
+  return !reports[0].last;
 }
 
 MIRAKURU_DECL void GuardedProcess::add_straggler(pid_t pid, const std::string& command) {

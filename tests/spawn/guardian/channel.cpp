@@ -2,9 +2,12 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -27,20 +30,29 @@ struct Ends {
     owner = UniqueFd{fds[0]};
     guardian = UniqueFd{fds[1]};
   }
+  [[nodiscard]] Channel channel() { return {guardian.get(), room}; }
+  /// The reports of the next message; none if there is no message.
+  [[nodiscard]] std::vector<Report> take_all() const {
+    std::vector<Report> reports(Report::most_in_message + 1);
+    const auto size = ::recv(owner.get(), reports.data(), reports.size() * sizeof(Report), 0);
+    reports.resize(size < 0 ? 0 : static_cast<std::size_t>(size) / sizeof(Report));
+    return reports;
+  }
   [[nodiscard]] std::optional<Report> take() const {
-    Report report;
-    if (::recv(owner.get(), &report, sizeof report, 0) != sizeof report) return {};
-    return report;
+    const auto reports = take_all();
+    if (reports.size() != 1) return {};
+    return reports[0];
   }
 
   UniqueFd owner, guardian;
+  Report room[Report::most_in_message] = {};
 };
 
 }  // namespace
 
 TEST_CASE("Channel: a report has its facts, and its text is cut") {
-  const Ends ends;
-  Channel channel{ends.guardian.get()};
+  Ends ends;
+  auto channel = ends.channel();
   CHECK(channel.report(Report::ended, 42, -9, "", true));
   const auto end = ends.take();
   REQUIRE(end);
@@ -59,32 +71,46 @@ TEST_CASE("Channel: a report has its facts, and its text is cut") {
 
 TEST_CASE("Channel: an owner that is gone gets no report") {
   Ends ends;
-  Channel channel{ends.guardian.get()};
+  auto channel = ends.channel();
   ends.owner.reset();
   CHECK_FALSE(channel.report(Report::spawned, 1, 2));
 }
 
-TEST_CASE("Channel: a process is told with its command line, and a hundred of them at most") {
-  const Ends ends;
-  Channel channel{ends.guardian.get()};
-  CHECK(channel.report_process(Report::straggler, ::getpid(), 0));
+TEST_CASE("Channel: a process is told with its command line") {
+  Ends ends;
+  auto channel = ends.channel();
+  CHECK(channel.report_refusal(::getpid()));
   const auto report = ends.take();
   REQUIRE(report);
+  CHECK(report->kind == Report::refused);
   CHECK(report->pid == ::getpid());
+  CHECK(report->value == EPERM);
   const std::string program = test::slurp("/proc/self/cmdline").c_str();  // its first word
   CHECK(std::string{report->text}.starts_with(program.substr(0, 200)));
-  for (int i = 1; i < 100; ++i) {
-    CHECK(channel.report_process(Report::straggler, ::getpid(), 0));
-    CHECK(ends.take());
+}
+
+TEST_CASE("Channel: stragglers come sixteen in a message, and a hundred at most") {
+  Ends ends;
+  auto channel = ends.channel();
+  channel.send_stragglers();
+  CHECK_FALSE(ends.take());  // there are none
+  std::size_t told = 0;
+  for (pid_t pid = 1; pid <= 120; ++pid) {
+    channel.add_straggler(pid);
+    const auto reports = ends.take_all();
+    CHECK(reports.size() == (pid % 16 == 0 && pid < 100 ? 16 : 0));
+    for (const auto& report : reports) CHECK(report.pid == static_cast<pid_t>(++told));
   }
-  CHECK_FALSE(channel.report_process(Report::straggler, ::getpid(), 0));
+  channel.send_stragglers();
+  CHECK(ends.take_all().size() == 100 - told);
+  CHECK_FALSE(channel.report_refusal(::getpid()));
   CHECK_FALSE(ends.take());
   CHECK(channel.report(Report::ended, 1, 0));  // no process
 }
 
 TEST_CASE("Channel: messages come one by one") {
-  const Ends ends;
-  const Channel channel{ends.guardian.get()};
+  Ends ends;
+  const auto channel = ends.channel();
   unsigned char message[2] = {};
   CHECK_FALSE(channel.receive(message));
   const unsigned char leader[] = {mirakuru::detail::to_leader, SIGUSR1};
@@ -100,7 +126,7 @@ TEST_CASE("Channel: messages come one by one") {
 
 TEST_CASE("Channel: it moves above the numbers that the command needs") {
   Ends ends;
-  Channel channel{ends.guardian.get()};
+  auto channel = ends.channel();
   const int least = ends.guardian.get() + 10;
   REQUIRE(channel.move_above(least));
   const UniqueFd moved{channel.fd()};
@@ -109,5 +135,5 @@ TEST_CASE("Channel: it moves above the numbers that the command needs") {
   ends.guardian.reset();
   CHECK(channel.report(Report::spawned, 1, 2));
   CHECK(ends.take());
-  CHECK_FALSE(Channel{-1}.move_above(3));
+  CHECK_FALSE(Channel{-1, ends.room}.move_above(3));
 }

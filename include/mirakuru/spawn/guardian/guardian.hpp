@@ -354,9 +354,10 @@ class [[gnu::visibility("hidden")]] Guardian {
     tree_.find(self_);
     const bool everyone = signal_ == SIGKILL || syscalls::now() >= spread_at_;
     tree_.send(signal_, group_signalled_ ? leader_ : 0, everyone,
-               [this](pid_t pid) { channel_.report_process(Report::straggler, pid, 0); });
+               [this](pid_t pid) { channel_.add_straggler(pid); });
+    channel_.send_stragglers();
     if (const pid_t pid = tree_.refused(); pid != 0 && signal_ == SIGKILL && !refusal_reported_)
-      refusal_reported_ = channel_.report_process(Report::refused, pid, EPERM);
+      refusal_reported_ = channel_.report_refusal(pid);
     // Processes may be born, or stopped, at any time, so look again.
     pause_ = syscalls::least(pause_ * 2, 100'000'000);
     look_at_ = tree_.search_is_complete() ? syscalls::now() + pause_ : syscalls::now();
@@ -408,7 +409,9 @@ class [[gnu::visibility("hidden")]] Guardian {
   std::int64_t spin_until_ = 0;  // the leader is about to end
   bool refusal_reported_ = false;
   siginfo_t info_ = {};
-  Tree tree_;  // last: it is large, and its end is seldom written
+  // Last: they are large, and seldom written but for the begin.
+  Tree tree_;
+  Report stragglers_[Report::most_in_message];  // that the owner has not got yet
 };
 
 }  // namespace mirakuru::detail

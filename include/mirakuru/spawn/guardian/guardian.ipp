@@ -21,7 +21,7 @@ MIRAKURU_DECL std::size_t Guardian::extra_size(const Task& task) {
 }
 
 MIRAKURU_DECL Guardian::Guardian(const Task& task, StringArena arena)
-    : channel_{task.channel},
+    : channel_{task.channel, stragglers_},
       owner_{task.owner},
       scratch_{task.scratch.directory.get()},
       scratch_lock_{task.scratch.lock.get()},

@@ -10,8 +10,10 @@
 
 namespace mirakuru::detail {
 
-/// One message from a guardian to its owner.
+/// The news of a guardian for its owner. Stragglers come several in one message, as each message
+/// wakes the owner.
 struct Report {
+  static constexpr int most_in_message = 16;
   enum Kind : int { spawned, failed, straggler, refused, paused, ended, up, far_failed, unlinked };
 
   Kind kind;
