@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <mirakuru/os/syscalls.hpp>
 #include <mirakuru/os/unique_fd.hpp>
@@ -165,16 +166,24 @@ class [[gnu::visibility("hidden")]] Tree {
 
   /// /proc lists a child at the thread that has made it.
   void find_children(pid_t parent) {
-    syscalls::each_number(
-        syscalls::Path{} << "/proc/" << parent << "/task", [=, this](pid_t thread) {
-          syscalls::File children{syscalls::Path{} << "/proc/" << parent << "/task/" << thread
-                                                   << "/children"};
-          pid_t child = 0;
-          for (char c; (c = children.get()) != '\0';) {
-            if (c == ' ') add(child);
-            child = c == ' ' ? 0 : child * 10 + (c - '0');
-          }
-        });
+    const auto threads = syscalls::Path{} << "/proc/" << parent << "/task";
+    if (has_one_thread(threads)) return add_children(parent, parent);
+    syscalls::each_number(threads, [=, this](pid_t thread) { add_children(parent, thread); });
+  }
+  void add_children(pid_t parent, pid_t thread) {
+    syscalls::File children{syscalls::Path{} << "/proc/" << parent << "/task/" << thread
+                                             << "/children"};
+    pid_t child = 0;
+    for (char c; (c = children.get()) != '\0';) {
+      if (c == ' ') add(child);
+      child = c == ' ' ? 0 : child * 10 + (c - '0');
+    }
+  }
+  /// True if it is certain. A directory has a link for each directory in it, and two of its own.
+  static bool has_one_thread(const char* threads) {
+    struct statx stat;
+    return syscalls::call(SYS_statx, AT_FDCWD, threads, 0, STATX_NLINK, &stat) == 0 &&
+           (stat.stx_mask & STATX_NLINK) != 0 && stat.stx_nlink == 3;
   }
 
   ProcessStat stat(pid_t pid) const {
