@@ -201,6 +201,11 @@ void add_many(std::vector<Row>& rows) {
                   .quick_rounds = 3});
   rows.push_back({.metrics = {{"group of 12 in 4 levels", 0, {.times = 1.1}}},
                   .ours = start_group,
+                  .floor = start_levels_by_hand,
+                  .rounds = 20,
+                  .quick_rounds = 3});
+  rows.push_back({.metrics = {{"group of 12, to its longest chain of 4", 0, {.times = 1.1}}},
+                  .ours = start_group,
                   .floor = start_in_a_row,
                   .rounds = 20,
                   .quick_rounds = 3});
