@@ -13,6 +13,7 @@
 #include <mirakuru/budget/patience.hpp>
 #include <mirakuru/engine/check_ref.hpp>
 #include <mirakuru/engine/loop.hpp>
+#include <mirakuru/engine/policy_set.hpp>
 #include <mirakuru/engine/service_base.hpp>
 #include <mirakuru/engine/start_fsm.hpp>
 #include <mirakuru/engine/stop.hpp>

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 #include <map>
+#include <utility>
 
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/text/pattern.hpp>
