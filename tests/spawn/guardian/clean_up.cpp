@@ -38,8 +38,8 @@ TEST_CASE("CleanUp: without a command it needs no memory") {
 TEST_CASE("CleanUp: all commands run in turn, also after one that fails") {
   const test::TempDir directory;
   const auto log = directory / "log";
-  const auto tasks =
-      tasks_of({"echo first >> " + log, "exit 3", "test -c /dev/stdin && echo last >> " + log});
+  const auto tasks = tasks_of(
+      {"sleep 0.1; echo first >> " + log, "exit 3", "test -c /dev/stdin && echo last >> " + log});
   std::vector<char> memory(CleanUp::extra_size(tasks) + 1, '#');
   mk::detail::StringArena arena{memory.data()};
   CleanUp all{tasks, arena};

@@ -102,7 +102,7 @@ TEST_CASE("Guardian: it writes no further than it has asked for") {
 }
 
 TEST_CASE("Guardian: the needed memory is the object, its texts and the thread's own data") {
-  const Made made{Orders{large_request(5000)}};
+  const Made made{Orders{large_request(100'000)}};
   const auto needs = [&made](const void* place) {
     const auto& ranges = made.guardian->needed();
     return std::any_of(std::begin(ranges), std::end(ranges), [place](const auto& range) {
