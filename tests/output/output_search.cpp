@@ -179,6 +179,52 @@ TEST_CASE("OutputSearch: a file that is cut below the run's begin is searched fr
   }
 }
 
+TEST_CASE("OutputSearch: a file that is cut and has grown since is searched again") {
+  const mk::LineMatcher ready{"^ready"};
+  SUBCASE("it is this run's alone") {
+    const Log log;
+    OutputSearch search{log.file(), ready};
+    log.print("a begin\n");
+    CHECK_FALSE(look_through(search));
+    log.cut(0);
+    log.print("ready, and a lot more\n");
+    CHECK(look_through(search));
+  }
+  SUBCASE("the text of an earlier run is gone, too") {
+    const Log log{"old\n"};
+    OutputSearch search{log.file(), ready};
+    SUBCASE("before the first look") {}
+    SUBCASE("after a look") {
+      log.print("a begin\n");
+      CHECK_FALSE(look_through(search));
+    }
+    log.cut(0);
+    log.print("ready, and a lot more\n");
+    CHECK(look_through(search));
+  }
+  SUBCASE("the text of an earlier run is still there, and does not count") {
+    const Log log{"ready\nsteady\n"};
+    OutputSearch search{log.file(), ready};
+    log.print("a begin\n");
+    CHECK_FALSE(look_through(search));
+    log.cut(13);
+    log.print("something else, and a lot more\n");
+    CHECK_FALSE(look_through(search));
+    log.print("ready\n");
+    CHECK(look_through(search));
+  }
+  SUBCASE("after much text, in the middle of a line") {
+    const Log log;
+    OutputSearch search{log.file(), ready};
+    for (int i = 0; i < 5'000; ++i) log.print("line " + std::to_string(i) + " of many\n");
+    log.print("half");
+    CHECK_FALSE(look_through(search));
+    log.cut(0);
+    log.print("ready\n" + std::string(200'000, 'x'));
+    CHECK(look_through(search));
+  }
+}
+
 TEST_CASE("OutputSearch: after freeze() later text is not seen") {
   const Log log;
   const mk::LineMatcher ready{"ready"};

@@ -31,14 +31,18 @@ class OutputFile {
   /// The file of a run that has begun at the byte `begin`, as the descriptor of another process.
   [[nodiscard]] static OutputFile of_run(detail::UniqueFd fd, long long begin) noexcept {
     OutputFile file{std::move(fd)};
-    file.kept_ = true;
-    file.begin_ = begin;
+    file.keep_from(begin);
     return file;
   }
 
   /// Begins a run: all that is written from now on is kept. A stream of the parent's stays without
   /// a file. Throws `std::system_error`. Rests on `fstat`.
   void keep();
+  /// Begins a run at the byte `begin` of a file that can be read.
+  void keep_from(long long begin) noexcept {
+    kept_ = true;
+    begin_ = begin;
+  }
   /// True if there is a file to read.
   [[nodiscard]] bool kept() const noexcept { return kept_ && fd_; }
 

@@ -34,8 +34,7 @@ MIRAKURU_DECL OutputFile OutputFile::open(const FileName& path, long long begin)
   constexpr int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;  // to open a FIFO must not block
   OutputFile file{
       detail::checked_fd(::open(path.str().c_str(), flags), ("open " + path.str()).c_str())};
-  file.kept_ = true;
-  file.begin_ = begin;
+  file.keep_from(begin);
   return file;
 }
 

@@ -3,6 +3,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
 
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/output/output_file.hpp>
@@ -15,32 +19,38 @@ namespace mirakuru {
 /// Searches a run's part of a file for a line, block by block, while the file grows.
 ///
 /// Colours are left out, and a lone carriage return ends a line. A last line without an end counts
-/// as far as it has come. A file that has been cut is searched
-/// again from the run's begin, or from the file's if even that is gone.
+/// as far as it has come. A file that has been cut is searched again from the run's begin, or from
+/// the file's if even that is gone. A cut is seen by the bytes before the place of the search, as
+/// the file may have grown since.
 class OutputSearch {
  public:
-  /// Both must outlive the search. With `counts` it goes on after a line that matches.
+  /// Both must outlive the search. With `counts` it goes on after a line that matches. Throws
+  /// `std::system_error` when the file cannot be read.
   OutputSearch(const OutputFile& file, const LineMatcher& matcher, bool counts = false)
-      : file_{&file}, search_{matcher, counts} {}
+      : file_{&file}, search_{matcher, counts}, earlier_{end_of_earlier()}, last_{earlier_} {}
 
   /// Searches the next block, until `until` but one line at least. Returns true if a line matches.
   /// Throws `std::system_error` when the file cannot be read. Rests on `pread`.
   bool look(TimePoint until = TimePoint::max()) {
     bool full = false;
     if (plain_.empty()) {
+      const auto known = last_.size();  // bytes that are read again
       std::span block{block_.get(), block_size};
-      if (end_ - offset_ < static_cast<long long>(block.size()))
-        block = block.first(static_cast<std::size_t>(end_ - offset_));
-      const auto read = file_->read(offset_, block);
-      if (read == 0) return look_at_end();
+      if (end_ - offset_ < static_cast<long long>(block.size() - known))
+        block = block.first(known + static_cast<std::size_t>(end_ - offset_));
+      const auto read = file_->read(offset_ - static_cast<long long>(known), block);
+      const std::string_view text{block.data(), read};
+      if (!text.starts_with(last_)) return begin_again();
+      const auto fresh = text.substr(known);
+      if (fresh.empty()) return look_at_end();
       full = read == block.size();
-      if (!terminal_.wants({block.data(), read})) {
-        const auto taken = search_.take({block.data(), read}, until);
-        offset_ += static_cast<long long>(taken);
-        return answer(taken < read || full);
+      if (!terminal_.wants(fresh)) {
+        const auto taken = search_.take(fresh, until);
+        advance(text, known + taken);
+        return answer(taken < fresh.size() || full);
       }
-      terminal_.feed({block.data(), read}, plain_);
-      offset_ += static_cast<long long>(read);
+      terminal_.feed(fresh, plain_);
+      advance(text, read);
     }
     plain_.erase(0, search_.take(plain_, until));
     return answer(!plain_.empty() || full);
@@ -54,25 +64,44 @@ class OutputSearch {
 
  private:
   static constexpr std::size_t block_size = 64 * 1024;
+  static constexpr std::size_t most_known = 15;  // which a string holds without the heap
 
   bool answer(bool more) {
     more_ = more;
     // A last line without an end is looked at when it is known to be the last one.
     return more_ ? search_.found_for_good() : search_.found();
   }
+  /// The first `size` bytes of the text, which begins with `last_`, have been searched.
+  void advance(std::string_view text, std::size_t size) {
+    offset_ += static_cast<long long>(size - last_.size());
+    last_ = text.substr(size - std::min(size, most_known), std::min(size, most_known));
+  }
   /// Nothing more is there, or the file has been cut.
   bool look_at_end() {
-    const auto size = file_->size();
-    more_ = offset_ > size;
-    if (!more_) return search_.found();
-    offset_ = size < 0 ? -file_->begin() : 0;
+    more_ = offset_ > file_->size();
+    return more_ ? begin_again() : search_.found();
+  }
+  /// The file has been cut.
+  bool begin_again() {
+    const bool has_earlier = file_->size() >= 0 && end_of_earlier() == earlier_;
+    offset_ = has_earlier ? 0 : -file_->begin();
+    last_ = has_earlier ? earlier_ : std::string{};
     terminal_ = {};
     search_.restart();
+    more_ = true;
     return false;
+  }
+  /// The last bytes before the run's part of the file.
+  [[nodiscard]] std::string end_of_earlier() const {
+    std::string text(static_cast<std::size_t>(std::clamp<long long>(file_->begin(), 0, most_known)),
+                     '\0');
+    if (file_->read(-static_cast<long long>(text.size()), text) < text.size()) text.clear();
+    return text;
   }
 
   const OutputFile* file_;
   LineSearch search_;
+  std::string earlier_, last_;  // the bytes before the run's begin, and before `offset_`
   detail::TerminalText terminal_;
   std::string plain_;  // read, and not searched yet
   std::unique_ptr<char[]> block_ = std::make_unique_for_overwrite<char[]>(block_size);
