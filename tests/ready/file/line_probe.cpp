@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Probes for a line of a file, polled at made-up moments.
+#include <sys/socket.h>
+#include <unistd.h>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -10,6 +12,7 @@
 
 #include <mirakuru.hpp>
 #include <mirakuru/laws.hpp>
+#include <mirakuru/net/endpoint.hpp>
 #include <mirakuru/ready/file/line_probe.hpp>
 
 #include "files.hpp"
@@ -73,6 +76,24 @@ TEST_CASE("LineProbe: a file that replaces another one is searched from its begi
   }
   SUBCASE("it is the same file, cut") { std::ofstream{log.path} << "ready\n"; }
   CHECK(log.probe.poll(epoch + 2ms));
+}
+
+TEST_CASE("LineProbe: a file that cannot be opened is tried again") {
+  Log log;
+  // A socket is there and cannot be opened, as a file that goes right after the look at its place.
+  const mk::detail::UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  const auto endpoint = mk::SocketPath{log.path}.endpoint();
+  REQUIRE(::bind(socket.get(), endpoint.data(), endpoint.size) == 0);
+  CHECK(log.probe.poll(epoch).reason() == "no such device or address");
+  ::unlink(log.path.c_str());
+  log.print("begun\n");
+  CHECK(log.probe.poll(epoch + 1ms).reason() == "no such line so far");
+  std::rename(log.path.c_str(), (log.directory / "old").c_str());
+  REQUIRE(::symlink("nowhere", log.path.c_str()) == 0);
+  CHECK(log.probe.poll(epoch + 2ms).reason() == "no such line so far");
+  ::unlink(log.path.c_str());
+  log.print("ready\n");
+  CHECK(log.probe.poll(epoch + 3ms));
 }
 
 TEST_CASE("LineProbe: a file that was moved away is searched to its end") {

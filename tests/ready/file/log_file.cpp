@@ -43,6 +43,32 @@ TEST_CASE("LogFileCheck: a line of the file, which may come later, be rotated or
   check_ready("echo ready >> " + log + "; echo other >> " + log + "; echo ready >> " + log, log, 2);
 }
 
+TEST_CASE("LogFileCheck: a file that is written anew, and is longer than before") {
+  const test::TempDir directory;
+  const auto log = directory / "log";
+  std::ofstream{log} << "older\n";
+  // Before the first look, and while the check follows the file.
+  check_ready("printf 'ready\nand more\n' > " + log, log);
+  check_ready("sleep 0.05; printf '\nready\nand even more\n' > " + log, log);
+  // The same bytes at the old end are lines of an earlier run.
+  mk::Executor service{mk::Shell{"echo more >> " + log + "; exec sleep 300"},
+                       mk::LogFileCheck{log, "ready"}, mk::TimeoutBudget{.start = 100ms}};
+  CHECK_THROWS_AS(service.start(), mk::TimeoutExpired);
+}
+
+TEST_CASE("LogFileCheck: a file that comes and goes is no error") {
+  const test::TempDir directory;
+  const auto log = directory / "log";
+  mk::Executor service{{"python3", "-c",
+                        "import os, sys, time\nlog = sys.argv[1]\nfor i in range(20000):\n"
+                        "  open(log, 'w').close(); os.rename(log, log + '.1')\n"
+                        "open(log, 'w').write('ready\\n'); time.sleep(300)",
+                        log},
+                       mk::LogFileCheck{log, "^ready$"},
+                       in_time};
+  CHECK_NOTHROW(service.start());
+}
+
 TEST_CASE("LogFileCheck: the last answer tells of a file, or of a line that is missing") {
   const test::TempDir directory;
   const auto log = directory / "log";

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include <mirakuru/output/output_search.hpp>
 #include <mirakuru/ready/file/file_probe.hpp>
@@ -39,8 +40,9 @@ class LineProbe : public FileProbe {
   [[nodiscard]] Readiness look(TimePoint now) override {
     constexpr std::chrono::milliseconds longest_look{2};
     const auto until = detail::Clock::now() + longest_look;
-    if (!path().empty() && reopen(until)) return true;
-    if (searches_.empty()) return not_ready(detail::reason_text({errno, std::generic_category()}));
+    std::error_code error;
+    if (!path().empty() && reopen(until, error)) return true;
+    if (searches_.empty()) return not_ready(detail::reason_text(error));
     do {
       more_ = false;
       std::size_t count = gone_;
@@ -59,7 +61,7 @@ class LineProbe : public FileProbe {
   void search(const OutputFile& file) { searches_.emplace_back(file, pattern_, times_ > 1); }
 
   /// The place in a file that the search begins at, in bytes.
-  [[nodiscard]] virtual long long begin_of(const struct stat&) const { return 0; }
+  [[nodiscard]] virtual long long begin_of(const OutputFile&) const { return 0; }
 
   const std::optional<LineMatcher> fresh_;  // a callable's state is this probe's own
   const LineMatcher& pattern_;
@@ -68,13 +70,19 @@ class LineProbe : public FileProbe {
 
  private:
   /// Opens a file that has taken the place of the last one, which is searched to its end first.
-  /// True if that is ready.
-  bool reopen(TimePoint until) {
+  /// True if that is ready. A file that cannot be opened, or is gone again, leaves all as it is.
+  bool reopen(TimePoint until, std::error_code& error) {
     struct stat there{}, ours{};
-    if (::stat(path().c_str(), &there) != 0) return false;
+    if (::stat(path().c_str(), &there) != 0) return keep_error(error, errno);
     if (!searches_.empty() && ::fstat(file_.fd(), &ours) == 0 && there.st_dev == ours.st_dev &&
         there.st_ino == ours.st_ino)
       return false;
+    OutputFile next;
+    try {
+      next = OutputFile::open(path());
+    } catch (const std::system_error& failure) {
+      return keep_error(error, failure.code().value());
+    }
     if (!searches_.empty()) {
       auto& last = searches_.back();
       do
@@ -84,9 +92,14 @@ class LineProbe : public FileProbe {
       gone_ += last.count();
     }
     searches_.clear();
-    file_ = OutputFile::open(path(), begin_of(there));
+    next.keep_from(begin_of(next));
+    file_ = std::move(next);
     search(file_);
     if (closed_at_ != TimePoint::max()) searches_.back().freeze();
+    return false;
+  }
+  static bool keep_error(std::error_code& error, int number) {
+    error = {number, std::generic_category()};
     return false;
   }
 

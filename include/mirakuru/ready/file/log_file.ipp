@@ -11,17 +11,33 @@ namespace mirakuru {
 
 namespace detail {
 
-/// All zero for a file that is not there.
-inline struct stat file_now(const std::string& path) {
-  struct stat file{};
-  if (::stat(path.c_str(), &file) != 0) file = {};
-  return file;
+/// The last bytes of a file's first `size`.
+inline std::string bytes_before(const OutputFile& file, long long size) {
+  constexpr long long most = 64;
+  std::string bytes(static_cast<std::size_t>(std::clamp(size, 0LL, most)), '\0');
+  bytes.resize(file.read(size - static_cast<long long>(bytes.size()), bytes));
+  return bytes;
 }
 
-/// The place in a file at which its new lines begin, in bytes. `before`: the file as it was.
-inline long long new_lines_of(const struct stat& file, const struct stat& before) {
-  const bool same = file.st_dev == before.st_dev && file.st_ino == before.st_ino;
-  return same && file.st_size >= before.st_size ? before.st_size : 0;
+inline LogBefore log_now(const std::string& path) {
+  LogBefore now;
+  if (::stat(path.c_str(), &now.file) != 0) return {};
+  try {
+    if (now.file.st_size > 0) now.end = bytes_before(OutputFile::open(path), now.file.st_size);
+  } catch (const std::system_error&) {  // nobody may read it so far
+  }
+  return now;
+}
+
+/// The place in a log file at which its new lines begin, in bytes.
+inline long long new_lines_of(const OutputFile& log, const LogBefore& before) {
+  struct stat file{};
+  if (::fstat(log.fd(), &file) != 0) return 0;
+  const auto size = before.file.st_size;
+  const bool has_grown = file.st_dev == before.file.st_dev && file.st_ino == before.file.st_ino &&
+                         file.st_size >= size &&
+                         (before.end.empty() || bytes_before(log, size) == before.end);
+  return has_grown ? size : 0;
 }
 
 /// Searches a log file, from its end before the start.
@@ -30,15 +46,15 @@ class LogFileProbe final : public LineProbe {
   LogFileProbe(const LogFileCheck& check, const Process& process)
       : LineProbe{process, check.path.str(), check.pattern, check.times} {
     const bool prepared = check.before.get() != nullptr && !process.context().from_now_on;
-    before_ = prepared ? *check.before.get() : file_now(path());
+    before_ = prepared ? *check.before.get() : log_now(path());
   }
 
  private:
-  [[nodiscard]] long long begin_of(const struct stat& file) const override {
+  [[nodiscard]] long long begin_of(const OutputFile& file) const override {
     return new_lines_of(file, before_);
   }
 
-  struct stat before_;
+  LogBefore before_;
 };
 
 }  // namespace detail
@@ -60,12 +76,13 @@ MIRAKURU_DECL std::string LogFileCheck::hint(const Process&) const {
 MIRAKURU_DECL std::string LogFileCheck::quote(const Process&) const {
   struct stat file{};
   if (::stat(path.str().c_str(), &file) != 0) return {};
-  const auto begin = before.get() == nullptr ? 0 : detail::new_lines_of(file, *before.get());
-  return detail::first_line(OutputFile::open(path, begin), pattern);
+  auto log = OutputFile::open(path);
+  if (before.get() != nullptr) log.keep_from(detail::new_lines_of(log, *before.get()));
+  return detail::first_line(log, pattern);
 }
 
 MIRAKURU_DECL void LogFileCheck::prepare(LaunchRequest&) const {
-  before.emplace(detail::file_now(path.str()));
+  before.emplace(detail::log_now(path.str()));
 }
 
 MIRAKURU_DECL std::unique_ptr<Probe> LogFileCheck::probe(const Process& process) const {
