@@ -47,8 +47,15 @@ class GTestListener : public ::testing::EmptyTestEventListener {
   }
 };
 
+/// The child of a "threadsafe" death test is the program anew. It tells listeners nothing, and does
+/// set up its environments.
+class GTestEnvironment : public ::testing::Environment {
+  void SetUp() override { Registry::instance().start_on_use(); }
+};
+
 inline const bool listens_to_gtest = [] {
   ::testing::UnitTest::GetInstance()->listeners().Append(new GTestListener);
+  ::testing::AddGlobalTestEnvironment(new GTestEnvironment);
   Registry::instance().install(&GTestListener::print);
   return true;
 }();

@@ -104,6 +104,9 @@ for more in [], {"gtest": ["--gtest_fail_fast"], "catch2": ["--abort"]}.get(fram
 if framework == "gtest":
     code, output, noted = run(*ALL, ONLY.format("EndsItself"))
     check(code == 0 and noted == BOTH, "death test:", code, output, noted)
+    code, output, noted = run(*ALL, ONLY.format("EndsItselfWithAService"))
+    with_child = [*BOTH[:2], "start first", "stop first", *BOTH[2:]]
+    check(code == 0 and noted == with_child, "death test:", code, output, noted)
 
 # All tests.
 code, output, noted = run(*ALL)

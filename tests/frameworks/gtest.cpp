@@ -43,10 +43,20 @@ TEST(Cache, EndsBadly) { ending_badly().start(); }
 
 TEST(Cache, IsSlowToEnd) { resisting().start(); }
 
-// Each child is the program anew, and starts nothing.
+// Each child is the program anew, and starts the services that it uses.
 TEST(Cache, EndsItself) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(std::_Exit(3), testing::ExitedWithCode(3), "");
+}
+
+TEST(Cache, EndsItselfWithAService) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto use = [] {
+    say(*first, "in the child");
+    first->stop();
+    std::_Exit(3);
+  };
+  EXPECT_EXIT(use(), testing::ExitedWithCode(3), "");
 }
 
 class Database : public testing::Test, protected Fixture {};

@@ -78,6 +78,8 @@ class Registry final : public Observer {
   /// Ends the services in reverse order of their starts. Returns the messages of those that have
   /// not ended well. Never throws.
   [[nodiscard]] std::vector<std::string> end_run();
+  /// No run is told of here, as in the child of a death test: a service starts when it is used.
+  void start_on_use() noexcept { starts_on_use_ = !in_run_; }
 
   /// A test begins: the output before is another's.
   void begin_test();
@@ -134,7 +136,7 @@ class Registry final : public Observer {
 
   std::vector<ServiceOfTests*> services_, started_;
   ServiceOfTests* starting_ = nullptr;
-  bool in_run_ = false;
+  bool in_run_ = false, starts_on_use_ = false;
   std::string start_failure_;
   bool start_failure_told_ = false;
 };

@@ -30,7 +30,8 @@ MIRAKURU_DECL ServiceOfTests::~ServiceOfTests() {
 
 MIRAKURU_DECL void ServiceOfTests::ensure_started() {
   auto& registry = Registry::instance();
-  if (state_ == State::waiting && registry.in_run_) registry.start(*this);
+  if (state_ == State::waiting && (registry.in_run_ || registry.starts_on_use_))
+    registry.start(*this);
   if (state_ == State::waiting)
     throw ExecutorError{name_ + " starts with the first test that runs, and none has begun"};
   if (state_ == State::starting) throw ExecutorError{name_ + " needs itself in order to start"};
