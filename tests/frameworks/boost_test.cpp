@@ -6,6 +6,13 @@
 
 #include "services.hpp"
 
+// It may use a service from its begin to its end.
+struct GlobalFixture {
+  void setup() { say_if_wanted("the fixture is set up"); }
+  void teardown() { say_if_wanted("the fixture is torn down"); }
+};
+BOOST_TEST_GLOBAL_FIXTURE(GlobalFixture);
+
 BOOST_AUTO_TEST_CASE(passes) {
   say(*first, "before");
   BOOST_TEST(second->running());

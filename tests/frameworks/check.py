@@ -101,6 +101,21 @@ for more in [], {"gtest": ["--gtest_fail_fast"], "catch2": ["--abort"]}.get(fram
     check(code != 0 and noted == [*BOTH[:2], "stop second"], "death:", code, output, noted)
     check(output.count("exited with a non-zero code: 9") == 1, "death:", output)
 
+# An environment of all tests may use a service, from its begin to its end.
+if framework in ("gtest", "boost_test"):
+    code, output, noted = run(*ALL, PASSES, ENVIRONMENT="1")
+    check(code == 0 and noted == BOTH, "environment:", code, output, noted)
+
+# Tests may come in any order, and again.
+AGAIN = {
+    "gtest": ["--gtest_repeat=2", "--gtest_shuffle"],
+    "catch2": ["--order", "rand"],
+    "doctest": ["--order-by=rand"],
+    "boost_test": ["--random"],
+}[framework]
+code, output, noted = run(*ALL, *AGAIN, PASSES)
+check(code == 0 and noted in (BOTH, 2 * BOTH), "in another order:", code, output, noted)
+
 if framework == "gtest":
     code, output, noted = run(*ALL, ONLY.format("EndsItself"))
     check(code == 0 and noted == BOTH, "death test:", code, output, noted)

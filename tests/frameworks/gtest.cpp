@@ -7,6 +7,13 @@
 
 #include "services.hpp"
 
+// It may use a service from its set-up to its tear-down.
+class Environment : public testing::Environment {
+  void SetUp() override { say_if_wanted("the environment is set up"); }
+  void TearDown() override { say_if_wanted("the environment is torn down"); }
+};
+static const auto* const environment = testing::AddGlobalTestEnvironment(new Environment);
+
 TEST(Cache, Passes) {
   say(*first, "before");
   EXPECT_TRUE(second->running());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdlib>
 #include <string>
 
 #include <mirakuru.hpp>
@@ -36,6 +37,11 @@ inline void say(mk::OutputExecutor& service, const std::string& line) {
   service.wait_for(
       [&] { return (service.output() + service.err_output()).find(word) != std::string::npos; },
       20s);
+}
+
+/// Does so if check.py wants it.
+inline void say_if_wanted(const std::string& line) {
+  if (std::getenv("ENVIRONMENT") != nullptr) say(*second, line);
 }
 
 /// Sixty lines to one stream, and two to the other.
