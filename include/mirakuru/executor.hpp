@@ -485,4 +485,24 @@ class Executor {  // without arguments no class member: that is an AnyExecutor, 
 template <class... Policies>
 Executor(detail::ResolvedCommand, Policies...) -> Executor<Policies...>;
 
+namespace detail {
+template <class First>
+struct NoCommand;
+}  // namespace detail
+
+/// Says that the first argument is no command.
+template <class First>
+class Executor<detail::NoCommand<First>> {
+ public:
+  template <class... Rest>
+  Executor(const First&, const Rest&...) {
+    static_assert(sizeof(First) == 0,
+                  "mirakuru: the command comes first: a line, words in braces or a range of them, "
+                  "a Command or a Shell; this argument is none of them");
+  }
+};
+template <class First, class... Rest>
+  requires(!std::convertible_to<First, detail::ResolvedCommand>)
+Executor(First, Rest...) -> Executor<detail::NoCommand<First>>;
+
 }  // namespace mirakuru

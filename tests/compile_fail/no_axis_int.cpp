@@ -3,8 +3,7 @@
 
 namespace mk = mirakuru;
 
-// error: mirakuru: this policy fits no axis: it is neither a spawner, a budget, a signal strategy,
-// an output nor a readiness check
+// error: mirakuru: a text or a number is no policy
 
 int main() {
 #if defined(CONTROL)

@@ -3,7 +3,7 @@
 
 namespace mk = mirakuru;
 
-// error: mirakuru: this executor's type has no place for a policy that was given
+// error: mirakuru: a text or a number is no policy
 
 int main() {
 #if defined(CONTROL)

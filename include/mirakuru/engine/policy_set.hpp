@@ -118,6 +118,15 @@ using ChosenPolicy =
 
 // Each Check... is one error of one line; the type in question stands in the template's arguments.
 
+/// Requires that a word of the command is not given as a policy.
+template <class Policy>
+struct CheckNoWord {
+  static constexpr bool ok = !Wordy<Policy>;
+  static_assert(ok,
+                "mirakuru: a text or a number is no policy: the words of a command stand in braces "
+                "of their own, and a port or a URL in a check, as in TCPCheck{\"localhost\", 80}");
+};
+
 template <class Policy, Axis axis = axis_of<Policy>()>
 struct CheckAxis {
   static_assert(axis != Axis::misshapen_check,
@@ -125,7 +134,7 @@ struct CheckAxis {
                 "returns bool, mirakuru::Readiness or, with <mirakuru/async.hpp>, an awaitable; a "
                 "reporter is called as reporter(const mirakuru::Event&); this one cannot be called "
                 "so");
-  static_assert(axis != Axis::none,
+  static_assert(axis != Axis::none || !CheckNoWord<Policy>::ok,
                 "mirakuru: this policy fits no axis: it is neither a spawner, a budget, a signal "
                 "strategy, an input, an output, limits, a reporter, a post-mortem, shared nor a "
                 "readiness check");
@@ -261,7 +270,7 @@ struct CheckAccepted {
   static constexpr auto given = count<hana::tuple<hana::type<Given>...>>;
   static constexpr bool ok =
       given <= count<typename Set::Slots> || given <= count<typename Set::Listed>;
-  static_assert(ok,
+  static_assert(ok || !CheckNoWord<Policy>::ok,
                 "mirakuru: this executor's type has no place for a policy that was given; name "
                 "the policy in the type, or leave the type's arguments out");
 };

@@ -140,6 +140,10 @@ TEST_CASE("TCPCheck: ready when the port accepts, and not before [scenario 45]")
   CHECK(test::processes_matching(tag) == 0);
 }
 
+TEST_CASE("TCPCheck: without a host it is about 127.0.0.1") {
+  CHECK(mk::TCPCheck{.port = 80}.describe() == mk::TCPCheck{"127.0.0.1", 80}.describe());
+}
+
 TEST_CASE("TCPCheck: messages name the command and the check [scenario 45b]") {
   const mk::TCPCheck check{"localhost", 1025};
   CHECK(check.describe() == "a connection to localhost:1025");

@@ -31,7 +31,7 @@ namespace mirakuru {
 ///
 /// Rests on a non-blocking `connect`, sock_diag(7), /proc/PID/fd and getaddrinfo(3).
 struct TCPCheck {
-  Host host;
+  Host host = "127.0.0.1";
   Port port;
   bool owned = true;
   bool may_be_there = false;
