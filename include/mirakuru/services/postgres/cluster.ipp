@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/shm.h>
+#include <chrono>
 #include <fstream>
 #include <sstream>
 #include <system_error>
@@ -40,7 +41,8 @@ MIRAKURU_DECL void PostgresCluster::make(const PostgresPrograms& programs,
   };
   if (!options.cache) return initdb();
   cache_ = cluster_cache(programs, words, where);
-  cached_ = cache_->fill(data_, initdb, programs.user);
+  // A test that is stopped in a debugger may hold the cache, and initdb takes a second.
+  cached_ = cache_->fill(data_, initdb, programs.user, std::chrono::seconds{20});
 }
 
 MIRAKURU_DECL void PostgresCluster::configure(const std::string& settings) const {

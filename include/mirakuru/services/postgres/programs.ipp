@@ -59,7 +59,8 @@ MIRAKURU_DECL PostgresPrograms::PostgresPrograms(const PostgresOptions& options)
   if (bin.empty() && options.version.empty()) bin = postgres_in_path();
   if (bin.empty()) bin = installed_postgres(options.version);
   if (bin.empty())
-    throw ExecutorError{"cannot find PostgreSQL " + options.version +
+    throw ExecutorError{"cannot find PostgreSQL" +
+                        (options.version.empty() ? "" : ' ' + options.version) +
                         ": no initdb in PATH or /usr/lib/postgresql/*/bin; Debian has it in the "
                         "package postgresql, or give PostgresOptions::bin"};
   if (user.empty() && ::geteuid() == 0)  // PostgreSQL refuses to run as root
