@@ -186,3 +186,25 @@ TEST_CASE("Newcomer: memcached, with a clean environment and as another user") {
   if (!test::starts_if_installed(server)) return;
   CHECK(server.port() == port.number());
 }
+
+TEST_CASE("Newcomer: a server of frames that says BUSY until it is warm") {
+  const mk::FreePort port;
+  const auto frame = [](const std::string& text) {
+    return std::string(3, '\0') + static_cast<char>(text.size()) + text;
+  };
+  mk::Executor server{{"python3", "-c", R"(
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+answers = [b"BUSY", b"BUSY", b"READY"]
+while True:
+    connection = listener.accept()[0]
+    if connection.recv(8) == b"\0\0\0\4PING":
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        connection.send(len(answer).to_bytes(4, "big") + answer)
+)",
+                       port},
+                      mk::TalkCheck{.port = port, .send = frame("PING"), .expect = "READY"},
+                      budget};
+  if (!test::starts_if_installed(server)) return;
+  server.wait_for(mk::TalkCheck{.port = port, .send = frame("PING"), .expect = "READY$"}, 30s);
+}
