@@ -104,6 +104,22 @@ FAR_TEST("a process in a session of its own ends with stop()") {
   CHECK(mark.all_gone());
 }
 
+FAR_TEST("kill() ends processes that are born meanwhile outside of the group") {
+  NEEDS_PLACE;
+  const test::Mark mark;
+  auto executor =
+      Place::make(mark.line("setsid sh -c 'while :; do setsid sleep 300 & sleep 0.01; done' &\n"
+                            "echo ready; sleep 300"),
+                  mk::BannerCheck{"ready"}, mk::Silent{}, budget);
+  for (int i = 0; i < 5; ++i) {
+    executor.start();
+    const test::Elapsed elapsed;
+    executor.kill();
+    CHECK(mark.count_processes() == 0);
+    CHECK(elapsed < 1900ms);  // the connection is not cut
+  }
+}
+
 FAR_TEST("exit codes are told") {
   NEEDS_PLACE;
   for (const int code : {0, 1, 7, 42, 127, 128, 255}) {

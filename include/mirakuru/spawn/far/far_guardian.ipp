@@ -43,6 +43,7 @@ end() { kill -s ALRM "$mk_T"; "$1"; kill -s USR2 "$mk_T"; }
 
 /// The kind that has the command. A stop may find it paused, so that SIGCONT comes first. G is for
 /// a grep that knows records which end with a null character, as that of busybox does not.
+/// Processes may be born while one pass reads /proc, so that SIGKILL goes out until nobody is left.
 inline constexpr char far_command[] = R"sh(
 marked() {
   [ -n "$mk_U" ] || return 0
@@ -57,6 +58,10 @@ alive() { group || [ -n "$(marked)" ]; }
 rest() { for mk_f in $(marked); do mk_f=${mk_f#/proc/}; kill -s "$1" "${mk_f%/*}"; done; }
 in_time() { now; [ "$mk_u" -lt "$mk_t" ]; }
 step() { sig "$1"; while group && in_time; do nap; done; rest "$1"; }
+kill_all() {
+  mk_n=100
+  while alive && [ "$mk_n" -gt 0 ]; do sig 9; rest 9; mk_n=$((mk_n - 1)); nap; done
+}
 finish() {
   exec 9>&-
   now; mk_t=$((mk_u + mk_B + 1))
@@ -68,8 +73,7 @@ finish() {
     while [ "$mk_n" -gt 0 ] && in_time && alive; do mk_n=$((mk_n - 1)); nap; done
   done
   clean_up
-  mk_n=100
-  while alive && [ "$mk_n" -gt 0 ]; do sig 9; rest 9; mk_n=$((mk_n - 1)); nap; done
+  kill_all
 }
 look() {
   case $mk_N in
@@ -102,7 +106,7 @@ ended() {
 }
 obey() {
   case $1 in
-    s9) clean_up; sig 9; rest 9 ;;
+    s9) clean_up; sig 9; rest 9; kill_all 3<&- 9>&- & ;;
     s*) now; mk_t=$((mk_u + mk_B + 1)); step "${1#s}" 3<&- 9>&- & ;;
     l*) kill -s "${1#l}" "$mk_P" ;;
     p) sig 19; rest 19; say paused ;;
