@@ -208,6 +208,43 @@ FAR_TEST("the variable of a command, its PATH and its clean environment hold") {
   CHECK(executor.output() == "found x none\n");
 }
 
+FAR_TEST("a variable whose name begins with a dash arrives") {
+  NEEDS_PLACE;
+  for (const bool clean : {false, true}) {
+    auto executor = Place::make(mk::Command{.argv = {"/usr/bin/env"},
+                                            .env = {{"-i", "one"}, {"-u", "two"}, {"--", "three"}},
+                                            .clean_env = clean},
+                                budget);
+    executor.start().wait(20s);
+    CHECK(executor.exit_code() == 0);
+    for (const auto* line : {"-i=one\n", "-u=two\n", "--=three\n"})
+      CHECK_MESSAGE(executor.output().find(line) != std::string::npos, executor.output());
+  }
+}
+
+FAR_TEST("an empty item of PATH is the command's directory") {
+  NEEDS_PLACE;
+  const mk::TempDir dir{"item"};
+  dir.write("a-program", "#!/bin/sh\necho found\n");
+  std::filesystem::permissions(dir / "a-program", std::filesystem::perms::owner_all);
+  for (const auto* path : {"/bin:", ":/bin", "/bin::/usr/bin"}) {
+    auto executor = Place::make(
+        mk::Command{.argv = "a-program", .cwd = dir.path(), .env = {{"PATH", path}}}, budget);
+    CAPTURE(path);
+    executor.start().wait(20s);
+    CHECK(executor.output() == "found\n");
+  }
+}
+
+FAR_TEST("a directory whose name is a word of cd is a directory") {
+  NEEDS_PLACE;
+  for (const auto* name : {"-", "-P", "no-such"}) {
+    auto executor = Place::make(mk::Command{.argv = "true", .cwd = name}, budget);
+    const auto message = test::message_of<mk::SpawnError>([&] { executor.start(); });
+    CHECK_MESSAGE(message.find(name) != message.npos, message);
+  }
+}
+
 FAR_TEST("the file mode mask and limits are the test's") {
   NEEDS_PLACE;
   const auto before = ::umask(027);

@@ -89,7 +89,7 @@ look() {
   return 1
 }
 can_run() {
-  if [ -n "$mk_D" ] && ! cd -- "$mk_D"; then
+  if [ -n "$mk_D" ] && ! cd "$mk_D"; then
     mk_E=13
     [ -e "$mk_D" ] || mk_E=2
     [ ! -e "$mk_D" ] || [ -d "$mk_D" ] || mk_E=20
@@ -344,11 +344,14 @@ MIRAKURU_DECL LaunchRequest below_far_guardian(LaunchRequest request,
   const bool relays = request.far.has_value();
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(request.stop_budget).count();
 
+  // Neither a word of cd nor looked up in CDPATH.
+  const bool relative = !request.cwd.empty() && request.cwd[0] != '/';
   std::vector<std::string> env;
   if (request.clean_env) env.emplace_back("-i");
   // Not by the shell, which needs PATH, and whose names are words.
   if (!request.clean_env)
     for (const auto& name : request.unset) env.insert(env.end(), {"-u", name});
+  env.emplace_back("--");  // a name may begin with a dash
   for (const auto& [name, value] : request.env) env.push_back(name + '=' + value);
   if (!relays && !request.id.empty() && !request.env.contains("mirakuru_uuid"))
     env.push_back("mirakuru_uuid=" + request.id);
@@ -359,15 +362,17 @@ MIRAKURU_DECL LaunchRequest below_far_guardian(LaunchRequest request,
   const auto uuid = relays ? request.far->mark : make_uuid();
   const auto path = request.env.find("PATH");
   std::string script = "mk_M=" + uuid + " mk_U=" + quoted(request.id) +
-                       " mk_D=" + quoted(request.cwd) + " mk_N=" + quoted(request.words.at(0)) +
+                       " mk_D=" + quoted((relative ? "./" : "") + request.cwd) +
+                       " mk_N=" + quoted(request.words.at(0)) +
                        " mk_S=" + quoted(last_signals(request)) +
                        " mk_B=" + std::to_string(std::min<long long>(seconds, 86'400)) +
                        " mk_I=" + (reads_input(request.in) ? "1\n" : "\n");
   script += "mk_W=" + quoted(quote_words(env)) + '\n';
+  // The shell takes no field from an empty item at the end.
   script += "mk_L=" +
-            (path != request.env.end() ? quoted(path->second)
+            (path != request.env.end() ? quoted(path->second + ':')
              : request.clean_env       ? "/bin:/usr/bin"
-                                       : "$PATH") +
+                                       : "$PATH:") +
             '\n';
   char digits[8];
   std::snprintf(digits, sizeof digits, "%04o", static_cast<unsigned>(own_umask()));
