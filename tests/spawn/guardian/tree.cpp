@@ -85,8 +85,8 @@ TEST_CASE("RlimitTag: a mark is so large that nobody else has it") {
 }
 
 TEST_CASE("RlimitTag: below another guardian its hard limit stays") {
-  const auto other = least + 1000;
-  CHECK(makes(other, [other](const RlimitTag& tag) {
+  constexpr auto other = least + 1000;
+  CHECK(makes(other, [](const RlimitTag& tag) {
     return tag.soft >= least && tag.soft < other && tag.hard == other;
   }));
 }

@@ -81,7 +81,7 @@ class TLSStream {
     }
   };
 
-  /// What tells a file from a later one of its name. Other values are of no use.
+  /// The values that differ in a file and a later one of its name.
   struct FileState {
     dev_t device = 0;
     ino_t inode = 0;
@@ -207,7 +207,7 @@ class TLSStream {
     }
     return 0;
   }
-  /// Reads what is there. False if nothing is.
+  /// Reads as much as is there. False if nothing is.
   bool fill() {
     std::array<char, 4096> bytes;
     const ssize_t size = ::recv(socket_, bytes.data(), bytes.size(), 0);
