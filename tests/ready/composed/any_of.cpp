@@ -3,12 +3,14 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <variant>
 
 #include <doctest/doctest.h>
 
 #include <mirakuru.hpp>
 
 #include "errors.hpp"
+#include "files.hpp"
 #include "time.hpp"
 
 namespace mk = mirakuru;
@@ -43,6 +45,53 @@ TEST_CASE("AnyOf: the message names each check and its last answer") {
                      "for ") != message.npos);
   CHECK(message.find("\n  last answer: a connection to 127.0.0.1:1: connection refused; all of (a "
                      "predicate): a predicate: no\n") != message.npos);
+}
+
+TEST_CASE("AnyOf: each answer in the message belongs to one check") {
+  const auto answers = [](const char* why) {
+    return [why](const mk::Process&) { return mk::not_ready(why); };
+  };
+  mk::Executor service{
+      "sleep 300",
+      mk::AnyOf{mk::Within{10s, mk::AllOf{answers("1"), mk::StableFor{1s, answers("2")}}},
+                answers("3")},
+      mk::TimeoutBudget{.start = 50ms}};
+  const auto message = message_of<mk::TimeoutExpired>([&] { service.start(); });
+  const std::string inner = "all of (a predicate; a predicate, for 1 s), within 10 s";
+  CAPTURE(message);
+  CHECK(message.find("\n  waited for: any of (" + inner + "; a predicate), for ") != message.npos);
+  CHECK(message.find("\n  last answer: " + inner +
+                     ": (a predicate: 1; a predicate, for 1 s: 2); a predicate: 3\n") !=
+        message.npos);
+}
+
+TEST_CASE("AnyOf: a note of the check that has passed is its own") {
+  const auto passes = [](const mk::Process&) { return mk::ready_but("but not mine"); };
+  std::string told;
+  mk::Executor service{"sleep 300", mk::AllOf{mk::AnyOf{mk::BannerCheck{"never"}, passes}},
+                       [&](const mk::Event& event) {
+                         if (std::holds_alternative<mk::CheckPassed>(event))
+                           told = mk::line_of(event);
+                       },
+                       in_time};
+  service.start();
+  const std::string note = "any of (a line with 'never', a predicate): a predicate: but not mine";
+  CHECK(service.timeline().checks.at(0).note == note);
+  CHECK(told.ends_with(", but " + note));
+}
+
+TEST_CASE("AnyOf: the message has the hints of all its checks") {
+  const test::TempDir directory;
+  const auto log = directory / "log";
+  mk::Executor service{mk::Shell{"echo the last words > " + log + "; exec sleep 300"},
+                       mk::AnyOf{mk::LogFileCheck{log, "never"}, mk::BannerCheck{"never"},
+                                 mk::BannerCheck{"not at all"}},
+                       mk::TimeoutBudget{.start = 200ms}};
+  const auto message = message_of<mk::TimeoutExpired>([&] { service.start(); });
+  CAPTURE(message);
+  CHECK(message.find("\n  note: output that goes to a file is often buffered: try python3 -u or "
+                     "stdbuf -oL\n    the end of " +
+                     log + ":\n    the last words") != message.npos);
 }
 
 TEST_CASE("AnyOf: a check that can no longer hold is out, and the start fails when all are") {

@@ -24,7 +24,7 @@ class AllOfProbe final : public ArmsProbe<count> {
       if (arm.out && this->process_->running()) this->throw_out();
       all_passed &= arm.passed;
     }
-    return all_passed ? Readiness{true} : not_ready(this->reasons());
+    return all_passed ? this->ready() : not_ready(this->reasons());
   }
 };
 

@@ -21,7 +21,7 @@ class AnyOfProbe final : public ArmsProbe<count> {
     this->poll_arms(now);
     bool all_out = true;
     for (const auto& arm : this->arms_) {
-      if (arm.passed) return true;
+      if (arm.passed) return this->ready();
       all_out &= arm.out;
     }
     if (all_out && this->process_->running()) this->throw_out();

@@ -148,14 +148,25 @@ class ArmsProbe : public Probe {
         arm.poll(now);
     }
   }
-  /// "a line with 'ready'; a connection to localhost:80: connection refused".
+  /// "a line with 'ready'; a connection to localhost:80: connection refused". Those of an arm that
+  /// has arms stand in brackets.
   [[nodiscard]] std::string reasons() const {
     std::string text;
     for (const auto& arm : arms_) {
       if (arm.passed) continue;
-      text += (text.empty() ? "" : "; ") + arm.name + (arm.reason.empty() ? "" : ": " + arm.reason);
+      const bool several = arm.reason.find("; ") != arm.reason.npos;
+      text += (text.empty() ? "" : "; ") + arm.name + (arm.reason.empty() ? "" : ": ") +
+              (several ? "(" : "") + arm.reason + (several ? ")" : "");
     }
     return text;
+  }
+  /// Ready, with the notes of the arms that have passed.
+  [[nodiscard]] Readiness ready() const {
+    std::string notes;
+    for (const auto& arm : arms_)
+      if (arm.passed && !arm.times.note.empty())
+        notes += (notes.empty() ? "" : "; ") + arm.name + ": " + arm.times.note;
+    return notes.empty() ? Readiness{true} : ready_but(std::move(notes));
   }
 
   /// Fails for the arms that are out. It is a deadline if all of them had one; the longest counts.

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <concepts>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <boost/hana/basic_tuple.hpp>
 #include <boost/hana/for_each.hpp>
@@ -55,13 +59,19 @@ class Composed {
   }
   /// The reason of the check that holds before the start.
   [[nodiscard]] std::string describe_conflict() const { return conflict_; }
-  /// The first hint of a check.
+  /// The hints of the checks, each once; those of several lines stand at the end.
   [[nodiscard]] std::string hint(const Process& process) const {
-    std::string text;
+    std::vector<std::string> hints;
     hana::for_each(checks_, [&](const auto& check) {
       if constexpr (requires { check.hint(process); })
-        if (text.empty()) text = check.hint(process);
+        if (auto hint = check.hint(process); std::ranges::count(hints, hint) == 0)
+          hints.push_back(std::move(hint));
     });
+    std::string text;
+    for (const bool several_lines : {false, true})
+      for (const auto& hint : hints)
+        if (!hint.empty() && (hint.find('\n') != hint.npos) == several_lines)
+          text += (text.empty() ? "" : "\n") + hint;
     return text;
   }
   /// The first line that a check quotes.
@@ -89,12 +99,16 @@ class Composed {
   }
 
  protected:
-  /// "any of: a, b".
+  /// "any of (a, b)", or "any of (a, within 1 s; b)".
   [[nodiscard]] std::string describe_as(const char* name) const {
+    std::array<std::string, sizeof...(Checks)> names;
+    std::size_t i = 0;
+    hana::for_each(checks_, [&](const auto& check) { names[i++] = name_of(check); });
+    const bool commas =
+        std::ranges::any_of(names, [](const auto& text) { return text.find(", ") != text.npos; });
     std::string text;
-    hana::for_each(checks_, [&](const auto& check) {
-      text += (text.empty() ? std::string{name} + " (" : ", ") + name_of(check);
-    });
+    for (const auto& arm : names)
+      text += (text.empty() ? std::string{name} + " (" : commas ? "; " : ", ") + arm;
     return text + ')';
   }
 
