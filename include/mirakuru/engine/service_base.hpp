@@ -74,7 +74,7 @@ struct ServiceCalls {
   void (*spawn)(ServiceBase& service);
   bool (*alive)(ServiceBase& service);
   CheckRef (*check)(ServiceBase& service, std::size_t at);
-  WatcherRef (*watcher)(ServiceBase& service, std::size_t at);
+  WatcherRef (*watcher)(ServiceBase& service, std::size_t at);  ///< null: none
   Terms (*terms)(const ServiceBase& service);
   std::vector<int> (*accept)(const ServiceBase& service);
   bool (*ended_badly)(const ServiceBase& service);

@@ -93,18 +93,19 @@ template <class Set>
 consteval ServiceCalls calls_of_set() {
   using Its = Service<Set>;
   using Spawner = typename Set::Spawner;
+  constexpr std::size_t watchers =
+      decltype(hana::size(std::declval<typename Set::WatcherTypes>()))::value;
   ServiceCalls calls{
       .process = &process_calls<typename Its::Handle>,
       .valid_after_exit = valid_after_exit(hana::type_c<typename Set::Checks>),
       .of_spawn = TellsExecution<Spawner> ? 1U : 0U,
-      .watchers = decltype(hana::size(std::declval<typename Set::WatcherTypes>()))::value,
+      .watchers = watchers,
       .default_reporter = std::is_same_v<typename Set::Reporter, Defaults::Reporter>,
       .spawn = [](ServiceBase& service) { Its::of(service).spawn(); },
       .alive = process_calls<typename Its::Handle>.look,
       .check = [](ServiceBase& service,
                   std::size_t at) { return ref_at<CheckRef>(Its::of(service).checks, at); },
-      .watcher = [](ServiceBase& service,
-                    std::size_t at) { return ref_at<WatcherRef>(Its::of(service).watchers, at); },
+      .watcher = nullptr,
       .terms = [](const ServiceBase& service) -> Terms {
         const auto& its = Its::of(service);
         return {its.budget.start, its.budget.stop, its.head_start(), its.signals.kill};
@@ -122,6 +123,10 @@ consteval ServiceCalls calls_of_set() {
       .wants_steps = nullptr,
       .add_place = nullptr,
       .stop_way = nullptr};
+  if constexpr (watchers > 0)
+    calls.watcher = [](ServiceBase& service, std::size_t at) {
+      return ref_at<WatcherRef>(Its::of(service).watchers, at);
+    };
   if constexpr (Its::looks_closely)
     calls.alive = [](ServiceBase& service) { return Its::of(service).look_closely(); };
   if constexpr (requires(const Its& its) { static_cast<bool>(its.reporter.wants_steps()); })
