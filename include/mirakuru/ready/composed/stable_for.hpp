@@ -71,7 +71,8 @@ class StableProbe final : public Probe {
 }  // namespace detail
 
 /// Ready when its check has been ready all the time for a span: `StableFor{500ms, HTTPCheck{url}}`.
-/// It looks at each eighth of the span, which begins anew after a look that is not ready.
+/// It looks at each eighth of the span, which begins anew after a look that is not ready. It does
+/// not see a change that is undone before the next look.
 template <class Check>
 class StableFor : public detail::Wrapped<Check> {
  public:
