@@ -122,7 +122,9 @@ struct ServiceBase : Observed {
   void spawn() { calls->spawn(*this); }
   /// True while a process of the tree lives. Keeps the exit status, and the handle's other news.
   bool alive() { return calls->alive(*this); }
-  [[nodiscard]] bool has_process() const { return calls->process->exists(*this); }
+  [[nodiscard]] bool has_process() const {
+    return calls != nullptr && calls->process->exists(*this);
+  }
   /// The leader; 0 without a process.
   [[nodiscard]] pid_t pid() const { return has_process() ? calls->process->pid(*this) : 0; }
   /// The process's descriptor; -1 for none.
@@ -133,6 +135,10 @@ struct ServiceBase : Observed {
   /// The process above the tree; 0 for none.
   [[nodiscard]] pid_t guardian() const {
     return has_process() ? calls->process->guardian(*this) : 0;
+  }
+  /// The command on another machine; null if it is on this one.
+  [[nodiscard]] const FarState* far() const {
+    return has_process() ? calls->process->far(*this) : nullptr;
   }
   /// Leaves the tree, if others use it.
   bool leave() {

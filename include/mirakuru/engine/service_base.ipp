@@ -98,9 +98,7 @@ MIRAKURU_DECL void ServiceBase::clear() {
 }
 
 MIRAKURU_DECL ProbeContext ServiceBase::context_of_process() const {
-  ProbeContext context{.guardian = guardian(),
-                       .far = has_process() ? calls->process->far(*this) : nullptr,
-                       .event = event()};
+  ProbeContext context{.guardian = guardian(), .far = far(), .event = event()};
   if (calls->add_place != nullptr) calls->add_place(*this, context);
   return context;
 }
@@ -465,6 +463,12 @@ MIRAKURU_DECL const std::string& ServiceBase::published(
       .err_output = streams.err().excerpt()};
   if (where.line() != 0)
     context.started_at = std::string{where.file_name()} + ':' + std::to_string(where.line());
+  if (const auto* const state = far()) {
+    context.place = state->command.place;
+    // The node of a job is known when it is executed there.
+    if (!state->host.empty() && !context.place.ends_with(state->host))
+      context.place += ", on " + state->host;
+  }
   if (!wrap.empty())
     context.note("MIRAKURU_WRAP runs it by '" + quote_words(wrap) +
                  "', with 20 times the start budget");

@@ -16,6 +16,7 @@ namespace mirakuru::detail {
 struct ErrorContext {
   std::string command;
   std::string started_at = {};               ///< file and line of the call; empty if unknown
+  std::string place = {};                    ///< another machine or engine; empty: this machine
   std::string awaited = {};                  ///< the check that has not passed; empty for none
   std::chrono::nanoseconds waited = {};      ///< since the spawn
   std::string reason = {};                   ///< the check's last answer

@@ -21,6 +21,7 @@ namespace mirakuru::detail {
   constexpr std::size_t longest_command = 1000;
   std::string text = indented(headline) + "\n  command: " + shortened(command, longest_command);
   if (!started_at.empty()) text += "\n  started at: " + started_at;
+  if (!place.empty()) text += "\n  place: " + place;
   if (!awaited.empty()) text += "\n  waited for: " + indented(awaited) + ", for " + to_text(waited);
   if (!reason.empty()) text += "\n  last answer: " + indented(reason);
   if (!trouble.empty()) text += "\n  note: " + indented(trouble);

@@ -185,6 +185,7 @@ TEST_CASE("Slurm: checks look at the node of the job") {
   }
   CHECK_MESSAGE(contains(message, "HEAD http://the spawned host:" + port.str() + "/health"),
                 message);
+  CHECK_MESSAGE(contains(message, "\n  place: Slurm, on 127.0.0.1\n"), message);
   CHECK(nothing_left(*slurm, mark));
 }
 

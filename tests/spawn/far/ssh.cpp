@@ -107,6 +107,22 @@ TEST_CASE("Ssh: a host, a port and a key that do not work are told in time") {
   CHECK(elapsed < 30s);
 }
 
+TEST_CASE("Ssh: an error of a service names the host") {
+  NEEDS_SSHD;
+  const auto place = "\n  place: 127.0.0.1";
+  mk::Executor never{"sleep 300", sshd->ssh(), mk::BannerCheck{"never"},
+                     mk::TimeoutBudget{.start = 3s, .stop = 1s}};
+  const auto late = test::message_of<mk::TimeoutExpired>([&] { never.start(); });
+  CHECK_MESSAGE(late.find(place) != late.npos, late);
+  mk::Executor ends{mk::Shell{"echo ready; exit 3"}, sshd->ssh(), mk::BannerCheck{"never"}, budget};
+  const auto before = test::message_of<mk::ProcessExitedWithError>([&] { ends.start(); });
+  CHECK_MESSAGE(before.find(place) != before.npos, before);
+  mk::Executor fails{mk::Shell{"exit 3"}, sshd->ssh(), budget};
+  fails.start().wait(20s);
+  const auto after = test::message_of<mk::ProcessExitedWithError>([&] { fails.check_alive(); });
+  CHECK_MESSAGE(after.find(place) != after.npos, after);
+}
+
 TEST_CASE("Ssh: a user, descriptors and a terminal cannot go there") {
   NEEDS_SSHD;
   const auto message = [&](auto&&... policies) {
@@ -253,6 +269,7 @@ TEST_CASE("Ssh: a start in a silent network ends with its budget") {
   const test::Elapsed elapsed;
   const auto message = test::message_of<mk::ExecutorError>([&] { service.start(); });
   CHECK_MESSAGE(message.find("waited for: its execution") != message.npos, message);
+  CHECK_MESSAGE(message.find("\n  place: 127.0.0.1\n") != message.npos, message);
   CHECK(elapsed < 2s + distant.stop_budget + 3s);
   CHECK(distant.near_side_is_empty());
   CHECK(distant.nothing_left());
