@@ -186,6 +186,24 @@ TEST_CASE("Podman: kill() removes a container whose first process ignores signal
   CHECK(nothing_is_left(*podman));
 }
 
+TEST_CASE("Podman: the container goes when its client is killed") {
+  const auto* podman = test::Podman::get();
+  if (podman == nullptr) return;
+  mk::Executor service{{"sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.1; done"},
+                       podman->podman(),
+                       mk::BannerCheck{"up"},
+                       mk::Silent{},
+                       budget};
+  for (int i = 0; i < 2; ++i) {
+    service.start();
+    ::kill(service.pid(), SIGKILL);
+    CHECK(test::eventually([&] { return !service.running(); }, 10s));
+    CHECK(nothing_is_left(*podman));
+    CHECK_THROWS_AS(service.check_alive(), mk::ProcessExitedWithError);
+    CHECK_THROWS_AS(service.stop(), mk::ProcessFinishedWithError);
+  }
+}
+
 TEST_CASE("Podman: the container goes with its owner, also while it is being created") {
   const auto* podman = test::Podman::get();
   if (podman == nullptr) return;

@@ -110,6 +110,9 @@ MIRAKURU_DECL void Guardian::run() {
 
   while (reap()) {
     if (leases_.shared()) look_at_leases();
+    // A client that is killed leaves its container behind.
+    if (end_reported_ && exit_code_ < 0 && !clean_up_.empty() && !link_.exists())
+      clean_up_before_kill();
     keep_to_schedule();
     if (signal_ != 0 && syscalls::now() >= look_at_) signal_rest();
     // Most commands end in less time than it takes to sleep and wake up.
