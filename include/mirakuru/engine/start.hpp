@@ -80,7 +80,7 @@ class StartOperation {
                  CoroutineLoop loop);
   StartOperation(const StartOperation&) = delete;
   StartOperation& operator=(const StartOperation&) = delete;
-  ~StartOperation() = default;
+  ~StartOperation();
 
   /// Goes on as far as it can without waiting. Returns true when the service is ready; otherwise
   /// `waits` has the next wait. Throws the start's error when no process is left.

@@ -32,6 +32,8 @@ MIRAKURU_DECL StartOperation::StartOperation(ServiceBase& service, CheckRef chec
       timeline_{own_timeline_},
       fsm_{predicate_is_valid_after_exit, timeline_} {}
 
+MIRAKURU_DECL StartOperation::~StartOperation() = default;
+
 MIRAKURU_DECL bool StartOperation::resume(TimePoint now, WaitSet& waits) {
   const auto at = fsm_.check();
   look_at_watchers(now, waits);

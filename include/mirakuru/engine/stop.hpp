@@ -32,6 +32,9 @@ class StopOperation {
   /// those of the signal strategy.
   StopOperation(ServiceBase& service, TimePoint begin, const StopPlan& plan, ExitPolicy policy,
                 const std::vector<int>& accept = {});
+  StopOperation(const StopOperation&) = delete;
+  StopOperation& operator=(const StopOperation&) = delete;
+  ~StopOperation();
 
   /// Goes on as far as it can without waiting. Returns true when no process is left; otherwise
   /// `waits` has the next wait. Throws `ProcessFinishedWithError` by the exit policy, and

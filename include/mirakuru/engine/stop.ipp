@@ -25,6 +25,8 @@ MIRAKURU_DECL StopOperation::StopOperation(ServiceBase& service, TimePoint begin
   for (const auto& step : plan.steps) signals_.push_back(step.signal);
 }
 
+MIRAKURU_DECL StopOperation::~StopOperation() = default;
+
 MIRAKURU_DECL bool StopOperation::resume(TimePoint now, WaitSet& waits) {
   waits.clear();
   if (!service_.has_process()) return true;

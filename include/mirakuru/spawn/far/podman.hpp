@@ -41,9 +41,7 @@ struct Podman {
   /// The request for a run in the container of the service with this id.
   [[nodiscard]] LaunchRequest beside(LaunchRequest request, const std::string& id) const;
   /// Starts podman, and returns when that is executed. Throws as `GuardedSpawner` does.
-  [[nodiscard]] GuardedProcess spawn(const LaunchRequest& request) const {
-    return GuardedSpawner{}.spawn(launch(request));
-  }
+  [[nodiscard]] GuardedProcess spawn(const LaunchRequest& request) const;
 };
 
 }  // namespace mirakuru

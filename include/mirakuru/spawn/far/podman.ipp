@@ -111,4 +111,8 @@ MIRAKURU_DECL LaunchRequest Podman::beside(LaunchRequest request, const std::str
   return request;
 }
 
+MIRAKURU_DECL GuardedProcess Podman::spawn(const LaunchRequest& request) const {
+  return GuardedSpawner{}.spawn(launch(request));
+}
+
 }  // namespace mirakuru

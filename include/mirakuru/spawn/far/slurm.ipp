@@ -137,4 +137,8 @@ MIRAKURU_DECL LaunchRequest Slurm::beside(LaunchRequest request, const std::stri
   return detail::below_far_guardian(std::move(request), std::move(words), "the job's node");
 }
 
+MIRAKURU_DECL GuardedProcess Slurm::spawn(const LaunchRequest& request) const {
+  return GuardedSpawner{}.spawn(launch(request));
+}
+
 }  // namespace mirakuru

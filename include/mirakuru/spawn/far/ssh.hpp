@@ -39,9 +39,7 @@ struct Ssh {
   /// The request that runs ssh. Throws `SpawnFailure` for one that cannot go there.
   [[nodiscard]] LaunchRequest launch(LaunchRequest request) const;
   /// Starts ssh, and returns when that is executed. Throws as `GuardedSpawner` does.
-  [[nodiscard]] GuardedProcess spawn(const LaunchRequest& request) const {
-    return GuardedSpawner{}.spawn(launch(request));
-  }
+  [[nodiscard]] GuardedProcess spawn(const LaunchRequest& request) const;
 };
 
 }  // namespace mirakuru

@@ -28,4 +28,8 @@ MIRAKURU_DECL LaunchRequest Ssh::launch(LaunchRequest request) const {
   return launched;
 }
 
+MIRAKURU_DECL GuardedProcess Ssh::spawn(const LaunchRequest& request) const {
+  return GuardedSpawner{}.spawn(launch(request));
+}
+
 }  // namespace mirakuru
