@@ -93,6 +93,21 @@ TEST_CASE("Podman: an image and a root file system exclude each other") {
                   std::invalid_argument);
 }
 
+TEST_CASE("Podman: bytes that are not UTF-8 are refused, as the engine would change them") {
+  const mk::Podman podman{.image = "a"};
+  for (const std::string bytes : {"\xff", "a\xc3", "\xc3(", "\xed\xa0\x80", "\x80"}) {
+    CAPTURE(bytes);
+    const auto request = request_for({"echo", bytes});
+    CHECK_THROWS_AS((void)podman.launch(request), mk::SpawnFailure);
+    CHECK_THROWS_AS((void)podman.beside(request, "1:0"), mk::SpawnFailure);
+    auto variable = request_for({"true"});
+    variable.env = {{"A", bytes}};
+    CHECK_THROWS_AS((void)podman.launch(variable), mk::SpawnFailure);
+  }
+  const std::string text = "a \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80\n";
+  CHECK(podman.launch(request_for({"echo", text})).words.back() == text);
+}
+
 TEST_CASE("Podman: both outputs and the exit code come back from the container") {
   const auto* podman = test::Podman::get();
   if (podman == nullptr) return;

@@ -20,7 +20,8 @@ namespace mirakuru {
 ///
 /// An end by a signal has the exit code 128 plus its number, and 125 is an error of Podman itself.
 /// The first process of a container ignores a signal that it has no handler for; the option
-/// `--init` helps. An `ExecCheck` runs in the container. `pid()` is the local podman.
+/// `--init` helps. An `ExecCheck` runs in the container. `pid()` is the local podman. Words and
+/// variables are UTF-8, as the engine changes other bytes.
 ///
 /// `.program = "docker"` takes the same words. Rests on podman-run(1), podman-exec(1),
 /// podman-rm(1).

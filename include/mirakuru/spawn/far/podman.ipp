@@ -2,10 +2,13 @@
 #pragma once
 
 #include <sys/resource.h>
+#include <algorithm>
 #include <stdexcept>
+#include <string_view>
 
 #include <mirakuru/spawn/far/far_guardian.hpp>
 #include <mirakuru/spawn/far/podman.hpp>
+#include <mirakuru/text/characters.hpp>
 
 namespace mirakuru {
 
@@ -52,6 +55,20 @@ inline void move_surroundings(LaunchRequest& request, std::vector<std::string>& 
   request.clean_env = false;
 }
 
+/// True for a text of whole characters. Source: RFC 3629, 4.
+inline bool is_utf8(std::string_view text) {
+  UTF8Place place = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const auto next = place_after(place, byte);
+    const bool begins = place == 0 && (byte < 0x80 || next != 0);
+    if (!begins && !continues_character(place, byte)) return false;
+    place = next;
+  }
+  return place == 0;
+}
+
+/// The engine's own files hold words and variables as JSON, which changes other bytes silently.
 inline void check_container(const LaunchRequest& request) {
   const auto refuse = [&](const char* thing) {
     throw SpawnFailure{"cannot run " + request.words.at(0) + " in a container",
@@ -59,6 +76,11 @@ inline void check_container(const LaunchRequest& request) {
   };
   if (!request.user.empty()) refuse("its users are its own; take the option --user");
   if (!request.descriptors.empty()) refuse("descriptors cannot be carried there");
+  if (!std::ranges::all_of(request.words, is_utf8) || !is_utf8(request.cwd))
+    refuse("a word that is not UTF-8 cannot be carried there");
+  for (const auto& [name, value] : request.env)
+    if (!is_utf8(name) || !is_utf8(value))
+      refuse("a variable that is not UTF-8 cannot be carried there");
 }
 
 }  // namespace detail
