@@ -228,6 +228,27 @@ TEST_CASE_TEMPLATE("far guardian: it kills the command when its first shell is k
   CHECK(mark.all_gone(8s));
 }
 
+TEST_CASE_TEMPLATE("far guardian: it ends the command when the reader of its orders is killed",
+                   Words, DashWords, BashWords, BusyboxWords) {
+  if (!In<Words>::there_is()) return;
+  const test::Mark mark;
+  Alone<Words> far{{.words = {"sh", "-c",
+                              "trap 'echo bye; exit 0' TERM; setsid sleep 300 & echo up\n"
+                              "while :; do sleep 0.05; done"},
+                    .env = {{"TEST_MARK", mark.text()}},
+                    .id = mark.text(),
+                    .steps = {{SIGTERM, 5s}},
+                    .stop_budget = 5s}};
+  REQUIRE(test::eventually([&] { return far.shell.output() == "up\n"; }, 10s));
+  int readers = 0;
+  for (const pid_t pid : test::children_of(far.shell.pid()))
+    if (std::filesystem::exists("/proc/" + std::to_string(pid) + "/fd/3"))
+      readers += ::kill(pid, SIGKILL) == 0;
+  CHECK(readers == 1);
+  CHECK(mark.all_gone(5s));
+  CHECK(far.shell.output() == "up\nbye\n");
+}
+
 TEST_CASE("far guardian: its clean-up commands run at the end") {
   const mk::TempDir dir{"clean"};
   struct Cleaning : Near {

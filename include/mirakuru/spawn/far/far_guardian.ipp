@@ -148,8 +148,8 @@ mk_I=1
 ///
 /// T, below K, ends the command if no order comes for 10 s; an order is at least an empty line. T
 /// is there when it has closed the output of its own. If the first shell, $$, was killed, T kills
-/// the command: Slurm kills those that it finds, and keeps the orders of the others open. So T
-/// stays until the end.
+/// the command: Slurm kills those that it finds, and keeps the orders of the others open. Without K
+/// nobody reads the orders, and T ends the command at once. So T stays until the end.
 ///
 /// SIGTERM ends the command as the end of the orders does: Slurm sends it to all processes of a
 /// job. X remembers one that comes before that is possible. The processes begin with ignoring it,
@@ -204,7 +204,7 @@ trap '' HUP INT TERM
       trap 'kill -s 9 "$mk_c"; exit' USR2
       exec >/dev/null
       mk_n=0
-      while kill -s 0 "$$" && [ "$mk_n" -lt 10 ]; do
+      while kill -s 0 "$$" && kill -s 0 "$mk_K" && [ "$mk_n" -lt 10 ]; do
         mk_n=$((mk_n + 1))
         sleep 1 &
         mk_c=$!

@@ -14,7 +14,8 @@ namespace mirakuru {
 ///
 /// `spawned_host` is the address of its node. While the job waits in the queue, its state and the
 /// reason are the last answer of the start. Output comes line by line; `--unbuffered` among the
-/// options changes that, and makes standard output a terminal there. The environment of this
+/// options changes that, and makes standard output a terminal there. Input takes a round trip of
+/// srun for 800 bytes, or 4,000 of text: some 15 and 60 kB a second. The environment of this
 /// process goes there, as always with srun. The rest is as for `Ssh`, with a shell on each node.
 ///
 /// `stop()` and the owner's death end the tree there. A job that has not ended by that is cancelled
