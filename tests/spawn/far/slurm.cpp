@@ -15,6 +15,7 @@
 #include <mirakuru/kit.hpp>
 #include <mirakuru/spawn/far/far_guardian.hpp>
 
+#include "errors.hpp"
 #include "files.hpp"
 #include "process.hpp"
 #include "programs.hpp"
@@ -177,12 +178,7 @@ TEST_CASE("Slurm: checks look at the node of the job") {
   mk::Executor silent{mk::Command{.argv = Strings{"sleep", "300"}, .env = slurm->env()},
                       mk::Slurm{}, mk::HTTPCheck{{mk::spawned_host, port, "/health"}},
                       mk::TimeoutBudget{.start = 3s, .stop = 5s}};
-  std::string message;
-  try {
-    silent.start();
-  } catch (const mk::TimeoutExpired& error) {
-    message = error.what();
-  }
+  const auto message = test::message_of<mk::TimeoutExpired>([&] { silent.start(); });
   CHECK_MESSAGE(contains(message, "HEAD http://the spawned host:" + port.str() + "/health"),
                 message);
   CHECK_MESSAGE(contains(message, "\n  place: Slurm, on 127.0.0.1\n"), message);
@@ -224,12 +220,7 @@ TEST_CASE("Slurm: a job that waits in the queue says why, and is cancelled") {
   mk::Executor second{script(*slurm, "echo up; while :; do sleep 0.1; done", mark),
                       mk::Slurm{.cpus = 2}, mk::BannerCheck{"up"},
                       mk::TimeoutBudget{.start = 3s, .stop = 10s}};
-  std::string message;
-  try {
-    second.start();
-  } catch (const mk::TimeoutExpired& error) {
-    message = error.what();
-  }
+  const auto message = test::message_of<mk::TimeoutExpired>([&] { second.start(); });
   CHECK_MESSAGE(contains(message, "PENDING: Resources"), message);
   CHECK(test::eventually([&] { return slurm->run({"squeue", "-h", "-o", "%T"}) == "RUNNING\n"; },
                          20s));
@@ -280,13 +271,8 @@ TEST_CASE("Slurm: a partition that does not exist is an error at once, in Slurm'
   const auto mark = test::mark();
   mk::Executor job{script(*slurm, "echo up; sleep 100", mark), mk::Slurm{.partition = "nope"},
                    mk::BannerCheck{"up"}, budget};
-  std::string message;
   const test::Elapsed elapsed;
-  try {
-    job.start();
-  } catch (const mk::ExecutorError& error) {
-    message = error.what();
-  }
+  const auto message = test::message_of<mk::ExecutorError>([&] { job.start(); });
   CHECK_MESSAGE(contains(message, "Invalid partition name specified"), message);
   CHECK(elapsed < 20s);
   CHECK(nothing_left(*slurm, mark));
@@ -303,13 +289,8 @@ TEST_CASE("Slurm: a job that can never run is an error at once, in Slurm's words
     const auto mark = test::mark();
     mk::Executor job{script(strict, "echo up; sleep 100", mark), slurm, mk::BannerCheck{"up"},
                      budget};
-    std::string message;
     const test::Elapsed elapsed;
-    try {
-      job.start();
-    } catch (const mk::ExecutorError& error) {
-      message = error.what();
-    }
+    const auto message = test::message_of<mk::ExecutorError>([&] { job.start(); });
     CHECK(elapsed < 20s);
     CHECK(nothing_left(strict, mark));
     return message;
@@ -337,13 +318,8 @@ TEST_CASE("Slurm: a queue that is full is an error in time, and a start waits fo
   mk::Executor second{script(full, "echo up; while :; do sleep 0.1; done", second_mark),
                       mk::Slurm{}, mk::BannerCheck{"up"}, mk::Silent{},
                       mk::TimeoutBudget{.start = 3s, .stop = 10s}};
-  std::string message;
   const test::Elapsed elapsed;
-  try {
-    second.start();
-  } catch (const mk::TimeoutExpired& error) {
-    message = error.what();
-  }
+  const auto message = test::message_of<mk::TimeoutExpired>([&] { second.start(); });
   CHECK(elapsed < 13s);
   CHECK_MESSAGE(contains(message, "no job of its name is in the queue"), message);
   CHECK_MESSAGE(contains(message, "sleeping and retrying"), message);
