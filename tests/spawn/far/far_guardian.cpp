@@ -128,6 +128,17 @@ struct Alone {
   }
 };
 
+/// A command that says "bye" at SIGTERM, and has a process in a session of its own.
+mk::LaunchRequest says_bye(const test::Mark& mark) {
+  return {.words = {"sh", "-c",
+                    "trap 'echo bye; exit 0' TERM; setsid sleep 300 & echo up\n"
+                    "while :; do sleep 0.05; done"},
+          .env = {{"TEST_MARK", mark.text()}},
+          .id = mark.text(),
+          .steps = {{SIGTERM, 5s}},
+          .stop_budget = 5s};
+}
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("far guardian: SIGTERM at any moment of its start is not lost", Words, DashWords,
@@ -196,13 +207,7 @@ TEST_CASE_TEMPLATE("far guardian: a paused command hears the last signal when th
                    Words, DashWords, BashWords, BusyboxWords) {
   if (!In<Words>::there_is()) return;
   const test::Mark mark;
-  Alone<Words> far{{.words = {"sh", "-c",
-                              "trap 'echo bye; exit 0' TERM; setsid sleep 300 & echo up\n"
-                              "while :; do sleep 0.05; done"},
-                    .env = {{"TEST_MARK", mark.text()}},
-                    .id = mark.text(),
-                    .steps = {{SIGTERM, 5s}},
-                    .stop_budget = 5s}};
+  Alone<Words> far{says_bye(mark)};
   REQUIRE(test::eventually([&] { return far.shell.output() == "up\n"; }, 10s));
   far.shell.write("p\n");
   REQUIRE(test::eventually(
@@ -232,13 +237,7 @@ TEST_CASE_TEMPLATE("far guardian: it ends the command when the reader of its ord
                    Words, DashWords, BashWords, BusyboxWords) {
   if (!In<Words>::there_is()) return;
   const test::Mark mark;
-  Alone<Words> far{{.words = {"sh", "-c",
-                              "trap 'echo bye; exit 0' TERM; setsid sleep 300 & echo up\n"
-                              "while :; do sleep 0.05; done"},
-                    .env = {{"TEST_MARK", mark.text()}},
-                    .id = mark.text(),
-                    .steps = {{SIGTERM, 5s}},
-                    .stop_budget = 5s}};
+  Alone<Words> far{says_bye(mark)};
   REQUIRE(test::eventually([&] { return far.shell.output() == "up\n"; }, 10s));
   int readers = 0;
   for (const pid_t pid : test::children_of(far.shell.pid()))

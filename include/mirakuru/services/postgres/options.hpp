@@ -21,8 +21,7 @@ struct PostgresOptions {
   std::filesystem::path bin = {};
   /// Lines for postgresql.conf, such as {{"max_connections", "20"}}. They replace the defaults:
   /// fsync, full_page_writes and synchronous_commit are off. A `kill()` may then lose the last
-  /// second;
-  /// {"synchronous_commit", "on"} keeps it.
+  /// second; {"synchronous_commit", "on"} keeps it.
   std::map<std::string, std::string> settings = {};
   /// Further words for initdb. A copy in the cache is for the same words alone.
   std::vector<std::string> initdb = {};
