@@ -35,6 +35,8 @@
 #include <mirakuru/net/rendezvous.ipp>
 #include <mirakuru/net/socket_path.ipp>
 #include <mirakuru/os/file_changes.ipp>
+#include <mirakuru/os/nameless_file.ipp>
+#include <mirakuru/os/unique_fd.ipp>
 #include <mirakuru/output/output_file.ipp>
 #include <mirakuru/post_mortem/post_mortem.ipp>
 #include <mirakuru/ready/exec.ipp>

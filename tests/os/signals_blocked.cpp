@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <pthread.h>
+#include <unistd.h>
+#include <cerrno>
 #include <csignal>
 #include <optional>
 #include <thread>
@@ -8,16 +10,35 @@
 
 #include <mirakuru/os/signals_blocked.hpp>
 
+#include "child.hpp"
+
+using mirakuru::detail::PipeSignalBlocked;
 using mirakuru::detail::SignalsBlocked;
 
 namespace {
 
 volatile std::sig_atomic_t handled = 0;
 
-bool blocked(int signal) {
+bool is_blocked(int signal) {
   sigset_t mask;
   ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
   return ::sigismember(&mask, signal) == 1;
+}
+
+/// True if the write to a pipe without a reader fails, and the process lives on.
+bool breaks_pipe() {
+  int ends[2];
+  if (::pipe(ends) != 0) return false;
+  ::close(ends[0]);
+  const bool broken = ::write(ends[1], "x", 1) == -1 && errno == EPIPE;
+  ::close(ends[1]);
+  return broken;
+}
+
+bool is_pending() {
+  sigset_t pending;
+  ::sigpending(&pending);
+  return ::sigismember(&pending, SIGPIPE) == 1;
 }
 
 }  // namespace
@@ -45,20 +66,51 @@ TEST_CASE("SignalsBlocked: the mask afterwards is the mask before") {
     {
       const SignalsBlocked inner;
     }
-    CHECK(blocked(SIGTERM));
-    CHECK(blocked(SIGUSR2));
+    CHECK(is_blocked(SIGTERM));
+    CHECK(is_blocked(SIGUSR2));
   }
-  CHECK_FALSE(blocked(SIGTERM));
-  CHECK(blocked(SIGUSR2));
+  CHECK_FALSE(is_blocked(SIGTERM));
+  CHECK(is_blocked(SIGUSR2));
   ::pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
 }
 
 TEST_CASE("SignalsBlocked: a thread that is made meanwhile blocks them, too") {
   bool in_thread = false;
   std::optional<SignalsBlocked> signals{std::in_place};
-  std::thread thread{[&] { in_thread = blocked(SIGTERM) && blocked(SIGINT); }};
+  std::thread thread{[&] { in_thread = is_blocked(SIGTERM) && is_blocked(SIGINT); }};
   signals.reset();
   thread.join();
   CHECK(in_thread);
-  CHECK_FALSE(blocked(SIGTERM));
+  CHECK_FALSE(is_blocked(SIGTERM));
+}
+
+TEST_CASE("PipeSignalBlocked: a write to a pipe without a reader ends no process") {
+  CHECK(test::in_child([] { return breaks_pipe(); }) == 128 + SIGPIPE);
+  CHECK(test::in_child([] {
+          {
+            const PipeSignalBlocked blocked;
+            if (!breaks_pipe() || !is_blocked(SIGPIPE) || !is_pending()) return false;
+          }
+          return !is_blocked(SIGPIPE) && !is_pending();
+        }) == 0);
+}
+
+TEST_CASE("PipeSignalBlocked: it changes nothing else") {
+  CHECK(test::in_child([] {
+          const PipeSignalBlocked outer;
+          ::raise(SIGPIPE);  // somebody else's
+          {
+            const PipeSignalBlocked inner;
+            if (!breaks_pipe()) return false;
+          }
+          return is_blocked(SIGPIPE) && is_pending();
+        }) == 0);
+  CHECK(test::in_child([] {
+          ::signal(SIGPIPE, SIG_IGN);
+          {
+            const PipeSignalBlocked blocked;
+            if (!breaks_pipe()) return false;
+          }
+          return !is_blocked(SIGPIPE) && breaks_pipe();
+        }) == 0);
 }

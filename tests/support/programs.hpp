@@ -14,7 +14,7 @@
 #include <string>
 #include <utility>
 
-#include <mirakuru/os/pipe_signal_blocked.hpp>
+#include <mirakuru/os/signals_blocked.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 
 namespace test {

@@ -12,8 +12,8 @@
 #include <mirakuru/engine/service_base.hpp>
 #include <mirakuru/os/ascii.hpp>
 #include <mirakuru/os/file_name.hpp>
-#include <mirakuru/os/pipe_signal_blocked.hpp>
 #include <mirakuru/os/proc.hpp>
+#include <mirakuru/os/signals_blocked.hpp>
 #include <mirakuru/report/advice.hpp>
 #include <mirakuru/spawn/guardian/lease_message.hpp>
 #include <mirakuru/spawn/wrap.hpp>

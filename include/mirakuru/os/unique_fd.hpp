@@ -8,15 +8,15 @@
 #include <system_error>
 #include <utility>
 
+#include <mirakuru/os/config.hpp>
+
 namespace mirakuru::detail {
 
 /// Throws `std::system_error` for the errno value `error`; `text` says which step has failed.
-[[noreturn]] inline void throw_error(int error, const std::string& text) {
-  throw std::system_error{error, std::generic_category(), text};
-}
+[[noreturn]] void throw_error(int error, const std::string& text);
 
 /// Throws `std::system_error` for the system call that has just failed.
-[[noreturn]] inline void throw_errno(const char* call) { throw_error(errno, call); }
+[[noreturn]] void throw_errno(const char* call);
 
 /// Owns a file descriptor, and closes it at the end of its lifetime; -1 for none.
 class UniqueFd {
@@ -43,28 +43,20 @@ class UniqueFd {
 
 /// Moves a descriptor below 3 up. A host that has closed its standard streams gets these
 /// descriptors, and the child's streams would overwrite them. Throws `std::system_error`.
-[[nodiscard]] inline UniqueFd move_above_stdio(UniqueFd fd) {
-  if (fd.get() < 3) fd = UniqueFd{::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3)};
-  if (!fd) throw_errno("fcntl F_DUPFD_CLOEXEC");
-  return fd;
-}
+[[nodiscard]] UniqueFd move_above_stdio(UniqueFd fd);
 
 /// Owns the result of a system call, moved above 2. Throws `std::system_error`, with the name of
 /// the call, if the call has failed.
-[[nodiscard]] inline UniqueFd checked_fd(int fd, const char* call) {
-  if (fd < 0) throw_errno(call);
-  return move_above_stdio(UniqueFd{fd});
-}
+[[nodiscard]] UniqueFd checked_fd(int fd, const char* call);
 
 struct Pipe {
   UniqueFd reading, writing;
 };
 /// Makes a pipe that is close-on-exec. Throws `std::system_error`. Rests on `pipe2`.
-[[nodiscard]] inline Pipe make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) throw_errno("pipe2");
-  UniqueFd reading{ends[0]}, writing{ends[1]};
-  return {move_above_stdio(std::move(reading)), move_above_stdio(std::move(writing))};
-}
+[[nodiscard]] Pipe make_pipe();
 
 }  // namespace mirakuru::detail
+
+#if !defined(MIRAKURU_SEPARATE_COMPILATION)
+#include <mirakuru/os/unique_fd.ipp>
+#endif

@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include <mirakuru/os/ascii.hpp>
-#include <mirakuru/os/pipe_signal_blocked.hpp>
 #include <mirakuru/os/printable.hpp>
+#include <mirakuru/os/signals_blocked.hpp>
 #include <mirakuru/report/observer.hpp>
 #include <mirakuru/report/to_stderr.hpp>
 

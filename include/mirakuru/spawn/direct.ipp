@@ -8,13 +8,13 @@
 #include <string_view>
 #include <utility>
 
-#include <mirakuru/os/own_pages.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/signals_blocked.hpp>
 #include <mirakuru/os/syscalls.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/spawn/child.hpp>
 #include <mirakuru/spawn/direct.hpp>
+#include <mirakuru/spawn/own_pages.hpp>
 
 namespace mirakuru {
 

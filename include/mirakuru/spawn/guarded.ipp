@@ -14,12 +14,12 @@
 #include <mirakuru/budget/patience.hpp>
 #include <mirakuru/os/clock.hpp>
 #include <mirakuru/os/file_name.hpp>
-#include <mirakuru/os/own_pages.hpp>
 #include <mirakuru/os/proc.hpp>
 #include <mirakuru/os/signals_blocked.hpp>
 #include <mirakuru/os/unique_fd.hpp>
 #include <mirakuru/spawn/guarded.hpp>
 #include <mirakuru/spawn/guardian/guardian.hpp>
+#include <mirakuru/spawn/own_pages.hpp>
 #include <mirakuru/text/cut.hpp>
 #include <mirakuru/text/phrases.hpp>
 

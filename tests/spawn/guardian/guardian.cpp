@@ -11,8 +11,8 @@
 
 #include <doctest/doctest.h>
 
-#include <mirakuru/os/own_pages.hpp>
 #include <mirakuru/spawn/guardian/guardian.hpp>
+#include <mirakuru/spawn/own_pages.hpp>
 
 namespace mk = mirakuru;
 using namespace std::chrono_literals;

@@ -8,8 +8,8 @@
 
 #include <doctest/doctest.h>
 
-#include <mirakuru/os/own_pages.hpp>
 #include <mirakuru/spawn/guardian/memory.hpp>
+#include <mirakuru/spawn/own_pages.hpp>
 
 #include "child.hpp"
 #include "files.hpp"

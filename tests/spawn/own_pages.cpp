@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include <mirakuru/os/own_pages.hpp>
+#include <mirakuru/spawn/own_pages.hpp>
 
 #include "child.hpp"
 
