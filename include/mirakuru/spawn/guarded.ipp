@@ -266,22 +266,19 @@ MIRAKURU_DECL void GuardedProcess::refuse(pid_t pid, const std::string& command)
 
 /// Waits for the guardian's own end, which is near.
 MIRAKURU_DECL void GuardedProcess::reap_guardian() {
-  siginfo_t info{};
-  // Spin first: the exit takes no longer than to sleep and wake up. __WALL: a host's wait() does
-  // not find this child. ECHILD: a host's wait() with __WALL does.
   using namespace std::chrono_literals;
   const auto begin = detail::Clock::now();
-  const auto id = static_cast<id_t>(guardian_);
-  for (bool ends = false; info.si_pid == 0;) {
-    if (::waitid(P_PID, id, &info, WEXITED | __WALL | (ends ? 0 : WNOHANG)) != 0 && errno != EINTR)
-      break;
-    const auto waited = detail::Clock::now() - begin;
-    if (info.si_pid != 0 || waited < 80us) continue;
-    // It may be stopped, until its end of the channel is closed.
-    ::kill(guardian_, waited < 1s ? SIGCONT : SIGKILL);
-    pollfd event{.fd = channel_.get(), .events = 0, .revents = 0};
-    ends = ::poll(&event, 1, 20) > 0 || waited > 1s;
-  }
+  // Without a pidfd: the kernel closes its end of the channel right before.
+  const auto pidfd = detail::open_pidfd(guardian_);
+  pollfd end{.fd = pidfd ? pidfd.get() : channel_.get(),
+             .events = static_cast<short>(pidfd ? POLLIN : 0),
+             .revents = 0};
+  // __WALL: a host's wait() does not find this child. ECHILD: a host's wait() with __WALL does.
+  constexpr int options = WEXITED | WNOHANG | __WALL;
+  siginfo_t info{};
+  while (::waitid(P_PID, static_cast<id_t>(guardian_), &info, options) == 0 && info.si_pid == 0)
+    if (::poll(&end, 1, 20) <= 0)  // it may be stopped, by anybody and at any time
+      ::kill(guardian_, detail::Clock::now() - begin < 1s ? SIGCONT : SIGKILL);
   if (info.si_pid != 0 && info.si_code != CLD_EXITED)
     trouble_ = "its guardian was " + detail::exit_headline(-info.si_status);
   guardian_ = 0;

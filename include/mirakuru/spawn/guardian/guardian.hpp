@@ -138,7 +138,8 @@ class [[gnu::visibility("hidden")]] Guardian {
         exit_code_ = info_.si_code == CLD_EXITED ? info_.si_status : -info_.si_status;
         if (link_.exists()) end_link();
       }
-      if (leader_ended_) look_at_ = 0;
+      // It may have left children behind. Many may end at once, so one search is for all of them.
+      if (leader_ended_) look_at_ = syscalls::least(look_at_, searched_at_ + 1'000'000);
     }
   }
 
@@ -207,7 +208,6 @@ class [[gnu::visibility("hidden")]] Guardian {
       look_at_ = signal == SIGKILL ? syscalls::now() + time_to_answer : INT64_MAX;
       spread_at_ = look_at_;
       group_signalled_ = false;
-      spin_until_ = 0;
       if (paused_) suspend(false);
       return;
     }
@@ -220,7 +220,6 @@ class [[gnu::visibility("hidden")]] Guardian {
     const auto time = syscalls::now();
     look_at_ = leader_alone ? INT64_MAX : group_signalled_ ? time + pause_ : 0;
     spread_at_ = leader_ended_ ? time : time + time_of_step(signal) / 2;
-    spin_until_ = group_signalled_ ? time + 80'000 : 0;
     if (paused_) suspend(false);
   }
 
@@ -359,8 +358,9 @@ class [[gnu::visibility("hidden")]] Guardian {
     if (const pid_t pid = tree_.refused(); pid != 0 && signal_ == SIGKILL && !refusal_reported_)
       refusal_reported_ = channel_.report_refusal(pid);
     // Processes may be born, or stopped, at any time, so look again.
+    searched_at_ = syscalls::now();
     pause_ = syscalls::least(pause_ * 2, 100'000'000);
-    look_at_ = tree_.search_is_complete() ? syscalls::now() + pause_ : syscalls::now();
+    look_at_ = searched_at_ + (tree_.search_is_complete() ? pause_ : 0);
     if (!everyone) look_at_ = syscalls::least(look_at_, spread_at_);
   }
 
@@ -405,8 +405,8 @@ class [[gnu::visibility("hidden")]] Guardian {
   bool group_signalled_ = false;  // the leader's group has got it as a whole
   std::int64_t spread_at_ = 0;    // when all others get it
   std::int64_t look_at_ = 0;      // when to search the tree
+  std::int64_t searched_at_ = 0;
   std::int64_t pause_ = 0;
-  std::int64_t spin_until_ = 0;  // the leader is about to end
   bool refusal_reported_ = false;
   siginfo_t info_ = {};
   // Last: they are large, and seldom written but for the begin.

@@ -115,8 +115,7 @@ MIRAKURU_DECL void Guardian::run() {
       clean_up_before_kill();
     keep_to_schedule();
     if (signal_ != 0 && syscalls::now() >= look_at_) signal_rest();
-    // Most commands end in less time than it takes to sleep and wake up.
-    if (leader_ended_ || syscalls::now() >= spin_until_) wait();
+    wait();
   }
   leases_.end();
   // A far side that has said that all is gone needs none.
