@@ -7,10 +7,12 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <stdexcept>
@@ -66,14 +68,48 @@ class Endpoint {
   int fd_ = -1;
 };
 
+/// Ports below the range that the system hands out by itself, in parts. A process takes a part for
+/// itself alone, until it ends: by a socket with the part's name.
+class PortParts {
+ public:
+  static constexpr int first = 10000, size = 40, count = 550;
+
+  PortParts() { take(); }
+  /// The next port of this process. It may be in use by others than tests.
+  int next() {
+    if (left_ == 0) take();
+    return first + part_ * size + --left_;
+  }
+
+ private:
+  void take() {
+    for (int tries = 0; tries < count; ++tries) {
+      part_ = (part_ + 1) % count;
+      sockaddr_un name{.sun_family = AF_UNIX, .sun_path = {}};
+      const int length = std::snprintf(name.sun_path + 1, sizeof name.sun_path - 1,
+                                       "mirakuru tests: ports %d", first + part_ * size);
+      const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      if (bind(fd, reinterpret_cast<const sockaddr*>(&name),
+               static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1) +
+                   static_cast<socklen_t>(length)) == 0) {
+        left_ = size;
+        return;
+      }
+      close(fd);
+    }
+    throw std::runtime_error{"no free part of the ports"};
+  }
+
+  int part_ = static_cast<int>(getpid() % count), left_ = 0;
+};
+// Taken before main(), as tests count descriptors.
+inline PortParts port_parts;
+
 /// A port that is free on every address of this machine, and that the kernel remembers no
 /// connection of; a different one with each call.
 inline int free_port() {
-  // Below the range the system hands out by itself; each process begins in a part of its own.
-  static constexpr int first = 10000, count = 22000, part = 40;
-  static int next = static_cast<int>(getpid() % (count / part)) * part;
-  for (int tries = 0; tries < count; ++tries) {
-    const int port = first + next++ % count;
+  for (int tries = 0; tries < PortParts::size * PortParts::count; ++tries) {
+    const int port = port_parts.next();
     if (Endpoint{"0.0.0.0", port}.can_bind(false) && Endpoint{"::", port}.can_bind(false))
       return port;
   }
