@@ -117,9 +117,10 @@ template <class Place>
 struct Killed {
   template <class Place>
   bool operator()(const Place& place, const Round& round, bool resists) const {
+    const auto life = random_time(1s);  // before the fork, which copies the generator
     const pid_t owner = ::fork();
     if (owner == 0) own(place, round, resists);
-    std::this_thread::sleep_for(random_time(1s));
+    std::this_thread::sleep_for(life);
     ::kill(owner, SIGKILL);
     int status = 0;
     ::waitpid(owner, &status, 0);

@@ -933,3 +933,25 @@ TEST_CASE("GuardedSpawner: a clean-up that hangs holds up a stop for less than t
   CHECK(elapsed >= 8s);
   CHECK(mark.all_gone());
 }
+
+TEST_CASE("GuardedSpawner: a guardian ends after its clean-up, also if that takes two seconds") {
+  struct Slow : mk::GuardedSpawner {
+    std::string file;
+    [[nodiscard]] mk::GuardedProcess spawn(mk::LaunchRequest request) const {
+      request.clean_up = {{"sh", "-c", "sleep 2; echo clean >>\"$0\"", file}};
+      return GuardedSpawner::spawn(request);
+    }
+  };
+  const test::TempDir dir;
+  const auto file = dir.path() + "/log";
+  mk::Executor executor{{"sleep", "300"}, Slow{{}, file}, mk::Silent{}};
+  executor.start();
+  executor.stop();
+  CHECK(executor.exit_code() == -SIGTERM);
+  CHECK(test::slurp(file) == "clean\n");
+  mk::Executor brief{{"sleep", "0.3"}, Slow{{}, file}, mk::Silent{}};
+  brief.start().wait();
+  CHECK(brief.exit_code() == 0);
+  CHECK_FALSE(brief.running());
+  CHECK(test::slurp(file) == "clean\nclean\n");
+}

@@ -274,11 +274,18 @@ MIRAKURU_DECL void GuardedProcess::reap_guardian() {
              .events = static_cast<short>(pidfd ? POLLIN : 0),
              .revents = 0};
   // __WALL: a host's wait() does not find this child. ECHILD: a host's wait() with __WALL does.
-  constexpr int options = WEXITED | WNOHANG | __WALL;
+  constexpr int options = WEXITED | __WALL;
   siginfo_t info{};
-  while (::waitid(P_PID, static_cast<id_t>(guardian_), &info, options) == 0 && info.si_pid == 0)
-    if (::poll(&end, 1, 20) <= 0)  // it may be stopped, by anybody and at any time
-      ::kill(guardian_, detail::Clock::now() - begin < 1s ? SIGCONT : SIGKILL);
+  bool ends = false;  // then it blocks: a tracer may come first
+  for (int limit = 1; info.si_pid == 0; limit = pidfd ? 20 : 1) {
+    if (::waitid(P_PID, static_cast<id_t>(guardian_), &info, ends ? options : options | WNOHANG) !=
+            0 &&
+        errno != EINTR)
+      break;
+    if (info.si_pid != 0 || (ends = ::poll(&end, 1, limit) > 0)) continue;
+    // It may be stopped, by anybody and at any time.
+    ::kill(guardian_, detail::Clock::now() - begin < 1s ? SIGCONT : SIGKILL);
+  }
   if (info.si_pid != 0 && info.si_code != CLD_EXITED)
     trouble_ = "its guardian was " + detail::exit_headline(-info.si_status);
   guardian_ = 0;

@@ -130,6 +130,9 @@ class [[gnu::visibility("hidden")]] Guardian {
         if (!relays_.empty()) relays_.pump(empty);
         if (!empty && leader_ended_ && !end_reported_)
           spread_at_ = syscalls::least(spread_at_, syscalls::now() + time_to_follow());
+        // Before the last report, as the owner then waits for the exit. A far side that has said
+        // that all is gone needs none.
+        if (empty && !link_.is_gone()) clean_up_.run();
         report_end(empty);
         return !empty;
       }
@@ -138,8 +141,10 @@ class [[gnu::visibility("hidden")]] Guardian {
         exit_code_ = info_.si_code == CLD_EXITED ? info_.si_status : -info_.si_status;
         if (link_.exists()) end_link();
       }
-      // It may have left children behind. Many may end at once, so one search is for all of them.
-      if (leader_ended_) look_at_ = syscalls::least(look_at_, searched_at_ + 1'000'000);
+      // It may have left children behind. Many may end at once, so one search is for all of them;
+      // at SIGKILL a process may hand over to its child faster than that.
+      const auto soonest = signal_ == SIGKILL ? 0 : searched_at_ + 1'000'000;
+      if (leader_ended_) look_at_ = syscalls::least(look_at_, soonest);
     }
   }
 
@@ -218,7 +223,7 @@ class [[gnu::visibility("hidden")]] Guardian {
     if (signal == SIGKILL) group_.kill();
     pause_ = 4'000'000;
     const auto time = syscalls::now();
-    look_at_ = leader_alone ? INT64_MAX : group_signalled_ ? time + pause_ : 0;
+    look_at_ = leader_alone ? INT64_MAX : group_signalled_ && !leader_ended_ ? time + pause_ : 0;
     spread_at_ = leader_ended_ ? time : time + time_of_step(signal) / 2;
     if (paused_) suspend(false);
   }

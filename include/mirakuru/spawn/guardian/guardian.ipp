@@ -118,8 +118,6 @@ MIRAKURU_DECL void Guardian::run() {
     wait();
   }
   leases_.end();
-  // A far side that has said that all is gone needs none.
-  if (!link_.is_gone()) clean_up_.run();
   group_.remove();
   if (scratch_ >= 0 && owner_left_) remove_scratch();
 }
